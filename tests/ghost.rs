@@ -127,7 +127,7 @@ fn ghost_lives() {
     let authority = Authority::start(&gateway, &address);
     let mails = tempfile::tempdir().expect("a folder");
     let port = free_port();
-    let _mail_server = serve_mail(&gateway, port, mails.path());
+    let mut mail_server = serve_mail(&gateway, port, mails.path());
     let beside = |name: &str| fleet.lab.config_path().with_file_name(name);
     std::fs::write(beside("root.pem"), authority.root_pem()).expect("written");
     private(&beside("mail-password"), &format!("{MAIL_PASSWORD}\n"));
@@ -158,6 +158,8 @@ fn ghost_lives() {
     site.fleet
         .run("n2", "[ -n \"$(docker ps -q -f name=blog_web)\" ]");
     rises(&site);
+    let _ = mail_server.kill();
+    let _ = mail_server.wait();
 }
 
 /// One paragraph, as Ghost's editor keeps it.

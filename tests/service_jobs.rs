@@ -144,7 +144,7 @@ impl Practice {
         let out = std::process::Command::new("docker").args(ask).output();
         let version = out.map(|o| String::from_utf8_lossy(&o.stdout).into_owned());
         let major = version.ok().and_then(|v| v.split('.').next()?.parse().ok());
-        if !major.is_some_and(|n: u32| n >= 23) {
+        if major.is_none_or(|n: u32| n < 23) {
             return false;
         }
         let which = std::process::Command::new("sh")
@@ -378,7 +378,7 @@ fn jobs_of_the_swarm_are_seen_run_again_scaled_deployed_and_removed() {
     match practice.install_client() {
         true => practice.a_deploy_waits_for_its_jobs_and_clears_up(),
         false => {
-            eprintln!("docker on this machine is older than 23: no stack with a job is deployed")
+            eprintln!("docker on this machine is older than 23: no stack with a job is deployed");
         }
     }
 }

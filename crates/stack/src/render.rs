@@ -109,6 +109,7 @@ fn fill_stack_file(
     file.retain(|key, _| !key.as_str().is_some_and(|k| k.starts_with("x-")));
     let filled =
         fill_variables(&mut file, places, lookup).map_err(|(l, m)| stack.error_at(l, m))?;
+    drop_empty_names(&mut file);
     let (error, warning) = (LintSeverity::Error, LintSeverity::Warning);
     let mut findings = Vec::new();
     for problem in document.problems {
@@ -134,6 +135,20 @@ fn fill_stack_file(
         findings.push(finding(warning, *line, message));
     }
     Ok((file, filled, findings))
+}
+
+/// Takes out names without a value, as of `name: ${NETWORK}`: Docker names by the key then.
+fn drop_empty_names(file: &mut Mapping) {
+    for section in ["networks", "volumes", "configs", "secrets"] {
+        let entries = file.get_mut(section).and_then(Value::as_mapping_mut);
+        for entry in entries.into_iter().flat_map(|e| e.values_mut()) {
+            if let Value::Mapping(entry) = entry
+                && entry.get("name").and_then(Value::as_str) == Some("")
+            {
+                entry.remove("name");
+            }
+        }
+    }
 }
 
 /// Returns the value of a variable: the given one, the stack's default, or one that all stacks have.

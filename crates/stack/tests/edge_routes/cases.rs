@@ -8,7 +8,7 @@ pub(crate) const FITTING: [(&str, &str); 7] = [
     ),
     (
         "other-names",
-        "services:\n  web:\n    image: x:1\n    networks: [proxy]\n    deploy:\n      labels:\n        traefik.enable: true\n        traefik.docker.network: proxy\n        traefik.http.routers.a.rule: Host(`a.test`)\n        traefik.http.routers.a.entryPoints: https\n        traefik.http.routers.a.tls.certResolver: letsencrypt\n        traefik.http.routers.a.middlewares: short@docker\n        traefik.http.middlewares.short.compress: true\n        traefik.http.services.a.loadbalancer.server.port: 80\nnetworks:\n  proxy: {external: true}\n",
+        "services:\n  web:\n    image: x:1\n    networks: [proxy]\n    deploy:\n      labels:\n        traefik.enable: 'true'\n        traefik.docker.network: proxy\n        traefik.http.routers.a.rule: Host(`a.test`)\n        traefik.http.routers.a.entryPoints: https\n        traefik.http.routers.a.tls.certResolver: letsencrypt\n        traefik.http.routers.a.middlewares: short@docker\n        traefik.http.middlewares.short.compress: 'true'\n        traefik.http.services.a.loadbalancer.server.port: 80\nnetworks:\n  proxy: {external: true}\n",
     ),
     (
         "redirect-pair",
