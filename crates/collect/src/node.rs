@@ -24,6 +24,9 @@ const RETRY: Duration = Duration::from_secs(5);
 /// Events come in bursts: one reading serves all of a burst.
 const DEBOUNCE: Duration = Duration::from_millis(300);
 
+/// An engine that did not answer is asked once more after this long, before it is told of.
+const SECOND_LOOK: Duration = Duration::from_secs(1);
+
 pub(super) async fn watch_node(
     node: NodeHandle,
     reports: UpdateSender,
@@ -68,7 +71,15 @@ async fn report_inventory(node: &NodeHandle, reports: &UpdateSender, wake: &Coll
     loop {
         wait_for_link(&mut link).await;
         let name = &node.config.name;
-        let engine = log_reading("engine", Some(name), node.docker.query_engine()).await;
+        let ask = || log_reading("engine", Some(name), node.docker.query_engine());
+        let mut engine = ask().await;
+        if engine.is_err() && !link.has_changed().unwrap_or(false) {
+            // A connection that breaks may look whole for a moment longer, and its engine lost.
+            tokio::time::sleep(SECOND_LOOK).await;
+            if !link.has_changed().unwrap_or(false) {
+                engine = ask().await;
+            }
+        }
         let engine = engine.map_err(SafeText::of);
         let volumes = match &engine {
             Ok(_) => log_reading("volumes", Some(name), node.docker.list_volumes())

@@ -301,13 +301,18 @@ impl Linter<'_> {
                         self.add_error(&path, TOO_MANY_PORTS.into());
                         return;
                     }
+                    let mut taken = None;
                     for port in published {
                         if let Some(other) = self.ports.insert(port.clone(), name.to_owned()) {
-                            self.add_error(
-                                &path,
-                                format!("{other} publishes {}/{} already", port.0, port.1),
-                            );
+                            taken.get_or_insert((other, port));
                         }
+                    }
+                    // Of a range, the first says enough.
+                    if let Some((other, (port, protocol))) = taken {
+                        self.add_error(
+                            &path,
+                            format!("{other} publishes {port}/{protocol} already"),
+                        );
                     }
                 }
                 Err(text) => self.add_error(
