@@ -182,7 +182,7 @@ pub(super) fn run_migrate_command(
                 .wrap_err_with(|| format!("{shown} can't be written"))?;
             errln!("{shown}: labels of Traefik 1 rewritten for Traefik 3");
         }
-        (false, _) => matou_base::out::print_block(&new)?,
+        (false, _) => matou_base::out::print_file(&new)?,
     }
     Ok(Exit::Done.into())
 }

@@ -643,7 +643,7 @@ fn print_rendered_stack(
     let rendered = fleet
         .catalogue
         .render_stack(stack, app, &variables, &target)?;
-    matou_base::out::print_block(&rendered.yaml)?;
+    matou_base::out::print_file(&rendered.yaml)?;
     Ok(ExitCode::SUCCESS)
 }
 

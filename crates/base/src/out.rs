@@ -64,6 +64,20 @@ pub fn print_block(text: &str) -> io::Result<()> {
     out.flush()
 }
 
+/// A file on standard output: byte for byte where it goes to a file or another program, else as
+/// [`print_block`] shows it. No newline is added.
+///
+/// # Errors
+/// When it can't be written.
+pub fn print_file(text: &str) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    match out.is_terminal() {
+        true => out.write_all(escape_lines(text).as_bytes())?,
+        false => out.write_all(text.as_bytes())?,
+    }
+    out.flush()
+}
+
 /// Prints several lines, laid out by matou, on standard error, with a newline at the end.
 pub fn note_block(text: &str) {
     // There is nobody left to tell when this fails.

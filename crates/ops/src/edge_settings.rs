@@ -10,7 +10,7 @@ use crate::OpsError;
 use matou_docker::NodeHandle;
 use matou_job::{Change, Check, Step, StepContext, StepError};
 use matou_model::{Service, Swarm};
-use matou_stack::{AppFile, AppName, EdgeSettings, Labels};
+use matou_stack::{AppFile, AppName, EdgeSettings, Labels, has_http_router};
 
 pub(super) async fn edge_settings_steps(
     app: &AppName,
@@ -56,7 +56,7 @@ impl ApplyEdgeSettings {
         }
         let routed: Vec<&Service> = all
             .into_iter()
-            .filter(|s| !s.domains.is_empty() || has_router(&s.labels))
+            .filter(|s| !s.domains.is_empty() || has_http_router(&s.labels))
             .collect();
         if routed.is_empty() {
             return Err(StepError::failed(format!(
@@ -82,11 +82,6 @@ impl ApplyEdgeSettings {
             false => Check::Change(changes),
         })
     }
-}
-
-fn has_router(labels: &Labels) -> bool {
-    let mut labels = labels.keys();
-    labels.any(|l| l.starts_with("traefik.http.routers.") && l.ends_with(".rule"))
 }
 
 #[async_trait]

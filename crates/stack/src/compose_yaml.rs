@@ -125,7 +125,13 @@ pub(super) fn read_loose_compose(
             }
             Err(problem) => {
                 let indent = " ".repeat(DEEPEST);
-                let line = problem.line;
+                let mut line = problem.line;
+                if problem.message.contains("quoted scalar") {
+                    // Of a scalar, the line where it begins is told.
+                    let after = indented.lines().enumerate().skip(line);
+                    let next = after.filter(|(_, text)| !text.starts_with(&indent)).next();
+                    line = next.map_or(usize::MAX, |(i, _)| i + 1);
+                }
                 let is_stuck = indented
                     .lines()
                     .nth(line.saturating_sub(1))

@@ -87,9 +87,10 @@ impl<'a> EdgeRoutes<'a> {
                 }
             }
             for middleware in labels.list_objects("http", "middlewares") {
+                // One that names a host (apex to www) is more than that.
                 let regexp = middleware.value("redirectregex.replacement");
                 let redirects = middleware.value("redirectscheme.scheme") == Some("https")
-                    || regexp.is_some_and(|to| to.starts_with("https://"));
+                    || regexp.is_some_and(|to| to.starts_with("https://$"));
                 out.redirects.insert(middleware.name.clone(), redirects);
             }
         }
@@ -201,7 +202,10 @@ impl<'a> EdgeRoutes<'a> {
         }
         match router.value("tls.certresolver") {
             Some(_) => self.fit_resolver(router, fitting),
-            None => fitting.set(router.label("tls.certresolver"), &self.edge.resolver),
+            None => {
+                fitting.set(router.label("tls.certresolver"), &self.edge.resolver);
+                fitting.say_wildcards(router);
+            }
         }
         if !had || router.value("tls.certresolver").is_none() {
             fitting.secured.push(router.name.clone());
@@ -218,16 +222,7 @@ impl<'a> EdgeRoutes<'a> {
         }
         fitting.set(router.label("tls.certresolver"), ours);
         fitting.say(format!("the resolver {given} is {ours}"));
-        let domains = router
-            .options
-            .iter()
-            .filter(|(o, _)| o.starts_with("tls.domains["));
-        for (_, domain) in domains.filter(|(_, d)| d.value.contains('*')) {
-            fitting.say(format!(
-                "a certificate for {} needs an edge with CHALLENGE=dnschallenge.provider=NAME",
-                domain.value
-            ));
-        }
+        fitting.say_wildcards(router);
     }
 }
 
@@ -248,6 +243,18 @@ impl Fitting<'_> {
     fn say(&mut self, change: String) {
         if self.changes.len() <= MOST_LISTED && !self.changes.contains(&change) {
             self.changes.push(change);
+        }
+    }
+
+    /// Says which names of a router want another challenge than that of HTTP.
+    fn say_wildcards(&mut self, router: &RouteObject) {
+        let options = router.options.iter();
+        let domains = options.filter(|(o, _)| o.starts_with("tls.domains["));
+        for (_, domain) in domains.filter(|(_, d)| d.value.contains('*')) {
+            self.say(format!(
+                "a certificate for {} needs an edge with CHALLENGE=dnschallenge.provider=NAME",
+                domain.value
+            ));
         }
     }
 

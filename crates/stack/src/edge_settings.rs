@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::labels::split_router_label;
+use super::traefik_labels::{RouteObject, TraefikLabels};
 use super::traefik1::Labels;
 
 /// The edge settings of one application. What is `None` stays as the stack file has it.
@@ -33,27 +33,38 @@ const SECURITY_HEADERS: [(&str, &str); 5] = [
     ),
 ];
 
+/// Returns the routers of HTTP that have a rule. Traefik reads names of options in any case.
+fn list_routers(labels: &Labels) -> Vec<RouteObject> {
+    let read = TraefikLabels::read(labels);
+    let routers = read.list_objects("http", "routers");
+    routers
+        .filter(|r| r.value("rule").is_some())
+        .cloned()
+        .collect()
+}
+
+/// Whether labels make a router of HTTP, which edge settings can apply to.
+pub fn has_http_router(labels: &Labels) -> bool {
+    !list_routers(labels).is_empty()
+}
+
 impl EdgeSettings {
     /// Applies the settings to a service's labels. `app` is the application's name.
     pub fn apply_to_labels(&self, app: &str, labels: &mut Labels) {
-        let routers: Vec<String> = labels
-            .keys()
-            .filter_map(|l| split_router_label(l))
-            .filter(|(_, option)| *option == "rule")
-            .map(|(name, _)| name.to_owned())
-            .collect();
+        let routers = list_routers(labels);
         if routers.is_empty() {
             return;
         }
         let mut set = |name: &str, options: Option<Vec<(String, String)>>| {
             let middleware = format!("{app}-{name}");
             let prefix = format!("traefik.http.middlewares.{middleware}.");
-            labels.retain(|label, _| !label.starts_with(&prefix));
+            let lower = prefix.to_ascii_lowercase();
+            labels.retain(|label, _| !label.to_ascii_lowercase().starts_with(&lower));
             for (key, value) in options.iter().flatten() {
                 labels.insert(format!("{prefix}{key}"), value.clone());
             }
             for router in &routers {
-                let key = format!("traefik.http.routers.{router}.middlewares");
+                let key = router.label("middlewares");
                 let mut used: Vec<String> = labels
                     .get(&key)
                     .map(|v| v.split(',').map(|m| m.trim().to_owned()).collect())
@@ -100,6 +111,28 @@ mod tests {
             .iter()
             .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
             .collect()
+    }
+
+    #[test]
+    fn options_in_any_case_are_the_same() {
+        let mut now = labels(&[
+            ("traefik.http.Routers.a.Rule", "Host(`a.org`)"),
+            ("traefik.http.routers.a.Middlewares", "allow"),
+            ("traefik.http.middlewares.App-auth.basicAuth.users", "old:x"),
+        ]);
+        assert!(has_http_router(&now));
+        let on = EdgeSettings {
+            basic_auth: Some(vec!["u:$apr1$x".into()]),
+            ..EdgeSettings::default()
+        };
+        on.apply_to_labels("app", &mut now);
+        assert_eq!(now["traefik.http.routers.a.Middlewares"], "allow,app-auth");
+        assert!(!now.contains_key("traefik.http.routers.a.middlewares"));
+        assert!(!now.values().any(|v| v == "old:x"), "{now:?}");
+        assert!(!has_http_router(&labels(&[(
+            "traefik.http.routers.a.tls",
+            "true"
+        )])));
     }
 
     #[test]

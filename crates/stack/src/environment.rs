@@ -75,6 +75,8 @@ impl StackVariables<'_> {
                 *value = Some(super::escape_dollars(&given));
             }
         }
+        // Of a list with a variable that has no value.
+        all.remove("");
         if files.is_empty() && all == stated {
             return Ok(notes);
         }

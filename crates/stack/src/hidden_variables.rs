@@ -28,44 +28,13 @@ impl HiddenVariables {
     /// # Errors
     /// A variable has no end, or the text holds the character that marks them.
     pub(super) fn hide_variables(&mut self, text: &str) -> Result<String, InvalidInput> {
-        if has_hidden_variable(text) {
-            return Err(InvalidInput::new("it holds the noncharacter U+FDD0"));
-        }
-        let mut out = String::with_capacity(text.len());
-        let mut rest = text;
-        while let Some(at) = rest.find('$') {
-            out.push_str(&rest[..at]);
-            rest = &rest[at..];
-            if let Some(after) = rest.strip_prefix("$$") {
-                out.push('$');
-                rest = after;
-                continue;
-            }
-            let Some(length) = variable_length(rest)? else {
-                // The engine will refuse it, or knows better.
-                out.push('$');
-                rest = &rest[1..];
-                continue;
-            };
-            let number = self.number_of(&rest[..length]);
-            out.push(MARK);
-            out.push_str(&number.to_string());
-            out.push(MARK);
-            rest = &rest[length..];
-        }
-        out.push_str(rest);
-        Ok(out)
+        let hidden = replace_variables(text, |variable| Some(self.number_of(variable)))?;
+        Ok(hidden.unwrap_or_default())
     }
 
     /// Hides variables of a text whose variables were all hidden before.
     pub(super) fn hide_known_variables(&self, text: &str) -> Option<String> {
-        let mut known = Self {
-            written: self.written.clone(),
-            numbers: self.numbers.clone(),
-        };
-        let count = known.written.len();
-        let hidden = known.hide_variables(text).ok()?;
-        (known.written.len() == count).then_some(hidden)
+        replace_variables(text, |variable| self.numbers.get(variable).copied()).ok()?
     }
 
     /// The same variable always has the same number.
@@ -91,6 +60,43 @@ impl HiddenVariables {
         }
         out
     }
+}
+
+/// Replaces the variables of a text by marks around their numbers; `$$` becomes `$`. `None` when one has
+/// no number.
+fn replace_variables(
+    text: &str,
+    mut number_of: impl FnMut(&str) -> Option<usize>,
+) -> Result<Option<String>, InvalidInput> {
+    if has_hidden_variable(text) {
+        return Err(InvalidInput::new("it holds the noncharacter U+FDD0"));
+    }
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find('$') {
+        out.push_str(&rest[..at]);
+        rest = &rest[at..];
+        if let Some(after) = rest.strip_prefix("$$") {
+            out.push('$');
+            rest = after;
+            continue;
+        }
+        let Some(length) = variable_length(rest)? else {
+            // The engine will refuse it, or knows better.
+            out.push('$');
+            rest = &rest[1..];
+            continue;
+        };
+        let Some(number) = number_of(&rest[..length]) else {
+            return Ok(None);
+        };
+        out.push(MARK);
+        out.push_str(&number.to_string());
+        out.push(MARK);
+        rest = &rest[length..];
+    }
+    out.push_str(rest);
+    Ok(Some(out))
 }
 
 /// Returns the length of the variable with which a text begins.

@@ -67,13 +67,6 @@ pub(super) fn backends_of_services(services: &Mapping, app: &str) -> Backends {
     backends
 }
 
-/// Splits `traefik.http.routers.NAME.OPTION` into `NAME` and `OPTION`.
-pub(super) fn split_router_label(label: &str) -> Option<(&str, &str)> {
-    label
-        .strip_prefix("traefik.http.routers.")
-        .and_then(|rest| rest.split_once('.'))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -67,7 +67,7 @@ mod yaml_source;
 pub use app::AppFile;
 pub use app_name::{AppName, is_app_name};
 pub use catalogue::{Catalogue, CatalogueEntry};
-pub use edge_settings::EdgeSettings;
+pub use edge_settings::{EdgeSettings, has_http_router};
 pub use error::StackError;
 pub use extension::{
     Alphabet, BackupSpec, Category, Dump, DumpEngine, Extension, HttpCheck, KnownTrouble,

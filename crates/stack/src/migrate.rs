@@ -58,8 +58,11 @@ pub fn migrate_file(
                 resolver,
                 backends: &backends,
             };
-            let block = LabelBlock::migrate(name, place, written, target, &mut hidden)
-                .map_err(|e| at_line(line, e.to_string()))?;
+            let block =
+                LabelBlock::migrate(name, place, written, target, &mut hidden).map_err(|e| {
+                    let shown = hidden.show_variables(&e.to_string());
+                    at_line(line, shown.replace("$$", "$"))
+                })?;
             notes.extend(block.notes(&hidden).map(|n| format!("{file}:{line}: {n}")));
             blocks.push((line, block));
         }

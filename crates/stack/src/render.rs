@@ -686,6 +686,8 @@ fn render_services(
         target.edge_settings.apply_to_labels(app, &mut labels);
         out.domains
             .extend(matou_model::domains_from_labels(&labels));
+        // Of a list with a variable that has no value.
+        labels.remove("");
         let escaped = labels
             .iter()
             .map(|(k, v)| (k.clone(), escape_dollars(v)))

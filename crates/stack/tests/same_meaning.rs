@@ -96,11 +96,16 @@ fn remove_allowed_differences(original: &mut Value, rendered: &mut Value) {
         for service in entries_mut(file, "services") {
             // Its variables are in `environment`, where matou has read it.
             service.remove("env_file");
+            // An item of a list whose variable has no value names nothing.
+            if let Some(Value::Mapping(environment)) = service.get_mut("environment") {
+                environment.remove("");
+            }
             remove_if_empty(service, "environment");
             if let Some(Value::Mapping(deploy)) = service.get_mut("deploy") {
                 if let Some(Value::Mapping(labels)) = deploy.get_mut("labels") {
                     // By which a deploy sees whether a service changes.
                     labels.remove(HASH_LABEL);
+                    labels.remove("");
                     // Those of Traefik 1 become those of Traefik 3, and the edge's settings are added.
                     labels
                         .retain(|key, _| !key.as_str().is_some_and(|k| k.starts_with("traefik.")));
