@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use serde_yaml::{Mapping, Value};
 
 use super::compose_values::{parse_processors, parse_short_mount};
+use super::extension::SecretSpec;
 use super::lint::{LintSeverity, section_entries};
 use super::safety::LocatedMessage;
 
@@ -62,7 +63,7 @@ pub(super) fn text_at<'a>(service: &'a Mapping, path: &[&str]) -> Option<&'a str
 }
 
 /// Checks what is declared at the top of the file.
-pub(super) fn check_declarations(compose: &Mapping, out: &mut RuleFindings) {
+pub(super) fn check_declarations(compose: &Mapping, made: &[SecretSpec], out: &mut RuleFindings) {
     for kind in ["networks", "volumes", "secrets", "configs"] {
         for (name, entry) in section_entries(compose, kind) {
             check_external(kind, name, entry, out);
@@ -83,7 +84,9 @@ pub(super) fn check_declarations(compose: &Mapping, out: &mut RuleFindings) {
                 );
             }
             let sources = ["file", "external", "driver", "content", "environment"];
-            if !sources.iter().any(|s| has(s)) {
+            // Those that matou makes are external when they are deployed.
+            let is_made = kind == "secrets" && made.iter().any(|spec| spec.name == name);
+            if !is_made && !sources.iter().any(|s| has(s)) {
                 out.add_error(
                     &path,
                     format!(

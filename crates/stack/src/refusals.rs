@@ -21,7 +21,7 @@ pub(super) fn add_refusals(
     found: &mut Vec<LintFinding>,
 ) {
     let mut rules = RuleFindings::default();
-    compose_rules::check_declarations(compose, &mut rules);
+    compose_rules::check_declarations(compose, &stack.extension.secrets, &mut rules);
     swarm_rules::check_names(app, compose, &stack.extension.secrets, &mut rules);
     for (name, service) in section_entries(compose, "services") {
         if let Value::Mapping(service) = service {

@@ -54,6 +54,15 @@ configs:
 ";
 
 #[test]
+fn a_secret_that_matou_makes_wants_no_source() {
+    let text = "x-matou: {secrets: [{name: key}]}\nservices: {web: {image: 'a:1', secrets: [key]}}\nsecrets: {key: {}}\n";
+    let said = lint_text(text);
+    assert!(!said.iter().any(|s| s.contains("error")), "{said:#?}");
+    let said = lint_text(&text.replace("name: key", "name: other"));
+    assert_said(&said, "the secret key has no content");
+}
+
+#[test]
 fn missing_variables_are_told_and_hide_nothing() {
     let said = lint_text(MISSING);
     for wanted in [
