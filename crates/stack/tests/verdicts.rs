@@ -17,6 +17,7 @@ const LEAST_AGREEMENT: f64 = 99.0;
 /// Parts of errors about what only a deploy refuses, or Traefik: `docker stack config` takes it.
 const LATER_THAN_THE_CLIENT: [&str; 9] = [
     "Swarm",
+    "Traefik",
     "has no content: give it a `file`",
     "is not among the",
     "is not declared: add it under",
@@ -24,7 +25,6 @@ const LATER_THAN_THE_CLIENT: [&str; 9] = [
     "publishes",
     "leads to no port",
     "have the same rule",
-    "Traefik skips such a service",
 ];
 
 /// Parts of errors about what matou refuses of its own accord.
