@@ -12,11 +12,14 @@ use crate::job_on_node::build_job_on_node;
 use crate::{FleetContext, OpsError, Request};
 use matou_docker::NodeHandle;
 use matou_job::{Change, Check, Confirm, Job, Report, Step, StepContext, StepError};
-use matou_model::{Swarm, Task, TaskState};
+use matou_model::{Service, Swarm, Task, TaskState};
 use matou_stack::{AppFile, AppName};
 
 /// How long a backup and the update may take.
 const PATIENCE: Duration = Duration::from_secs(6 * 3600);
+
+/// How many seconds a task of a new image is waited for to end.
+const ENDING_TRIES: u32 = 60;
 
 /// Makes the job that gives services of an application newer images.
 ///
@@ -97,15 +100,16 @@ impl ImageUpdate {
         }
     }
 
+    /// Lists the new images as the swarm is read: without digests.
+    fn list_new_images(&self) -> impl Iterator<Item = &str> {
+        let images = self.images.values();
+        images.map(|image| image.split('@').next().unwrap_or(image))
+    }
+
     /// Returns the tasks of the application that have run one of the new images, or do.
     fn list_tasks_of_new_images(&self, swarm: &Swarm) -> HashSet<String> {
-        let ours = swarm
-            .services
-            .iter()
-            .filter(|s| s.stack.as_deref() == Some(self.data.app.as_str()))
-            .map(|s| s.id.as_str())
-            .collect::<HashSet<_>>();
-        let images: HashSet<&String> = self.images.values().collect();
+        let ours: HashSet<&str> = self.list_services(swarm).map(|s| s.id.as_str()).collect();
+        let images: HashSet<&str> = self.list_new_images().collect();
         let has_run = |t: &Task| {
             t.container_id.is_some()
                 && !matches!(t.state, TaskState::Rejected | TaskState::Orphaned)
@@ -113,7 +117,7 @@ impl ImageUpdate {
         swarm
             .tasks
             .iter()
-            .filter(|t| ours.contains(t.service_id.as_str()) && images.contains(&t.image))
+            .filter(|t| ours.contains(t.service_id.as_str()) && images.contains(t.image.as_str()))
             .filter(|t| has_run(t))
             .map(|t| t.id.clone())
             .collect()
@@ -122,21 +126,77 @@ impl ImageUpdate {
     /// Whether a container of a new image has run since `before`; taken for true when nobody can say.
     async fn has_new_image_run(&self, before: &HashSet<String>, cx: &StepContext) -> bool {
         match cx.query_swarm().await {
-            Ok(swarm) => !self.list_tasks_of_new_images(&swarm).is_subset(before),
+            Ok(swarm) => {
+                let rolled_back = self.list_services(&swarm).any(|s| {
+                    let state = s.update.as_ref().map(|(state, _)| state);
+                    state.is_some_and(|state| state.is_rollback())
+                });
+                let known = self.list_tasks_of_new_images(&swarm);
+                // Swarm forgets tasks, and what was rolled back may have run.
+                !known.is_subset(before) || (rolled_back && !self.has_new_task(&swarm))
+            }
             Err(_) => true,
         }
     }
 
-    /// Deploys what the application's file said before, without waiting for its tasks.
+    fn list_services<'a>(&'a self, swarm: &'a Swarm) -> impl Iterator<Item = &'a Service> {
+        let ours = |s: &&Service| s.stack.as_deref() == Some(self.data.app.as_str());
+        swarm.services.iter().filter(ours)
+    }
+
+    /// Whether there is a task of a new image, whatever became of it.
+    fn has_new_task(&self, swarm: &Swarm) -> bool {
+        let ours: HashSet<&str> = self.list_services(swarm).map(|s| s.id.as_str()).collect();
+        let images: HashSet<&str> = self.list_new_images().collect();
+        let mut tasks = swarm.tasks.iter();
+        tasks.any(|t| ours.contains(t.service_id.as_str()) && images.contains(t.image.as_str()))
+    }
+
+    /// Makes the services again what the application's file said before, without waiting for their
+    /// tasks, where one of them was given a new image.
     async fn deploy_earlier(
         &self,
         earlier: &EarlierFile,
         cx: &StepContext,
     ) -> Result<(), StepError> {
-        earlier.put_back().await?;
-        let app = &self.data.app;
-        let step = deploy::build_stack_step(app, &self.data.fleet).await?;
-        matou_job::run_steps(cx, &[step]).await
+        // The file here is written before it is pushed to the storage node.
+        let filed = earlier.put_back().await;
+        let swarm = cx.query_swarm().await?;
+        let images: HashSet<&str> = self.list_new_images().collect();
+        let mut services = self.list_services(&swarm);
+        if services.any(|s| images.contains(s.image.as_str())) {
+            let step = deploy::build_stack_step(&self.data.app, &self.data.fleet).await?;
+            matou_job::run_steps(cx, &[step]).await?;
+        }
+        filed
+    }
+
+    /// Waits until no task of a new image is on its way: it could begin to write.
+    async fn wait_for_new_tasks_to_end(&self, cx: &StepContext) {
+        let images: HashSet<&str> = self.list_new_images().collect();
+        for _ in 0..ENDING_TRIES {
+            let Ok(swarm) = cx.query_swarm().await else {
+                return;
+            };
+            let ours: HashSet<&str> = self.list_services(&swarm).map(|s| s.id.as_str()).collect();
+            let is_on_its_way = |t: &&Task| {
+                let ended = matches!(
+                    t.state,
+                    TaskState::Failed
+                        | TaskState::Rejected
+                        | TaskState::Orphaned
+                        | TaskState::Shutdown
+                        | TaskState::Complete
+                        | TaskState::Remove
+                        | TaskState::Pending
+                );
+                ours.contains(t.service_id.as_str()) && images.contains(t.image.as_str()) && !ended
+            };
+            if !swarm.tasks.iter().any(|t| is_on_its_way(&t)) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
     }
 
     /// Puts the images back, and the data where a new image has run. Returns the error to report.
@@ -144,22 +204,26 @@ impl ImageUpdate {
         &self,
         id: &str,
         earlier: Option<&EarlierFile>,
-        has_run: bool,
+        before: &HashSet<String>,
         why: StepError,
         cx: &StepContext,
     ) -> StepError {
         // Not cancelled with the job.
         let cx = &cx.without_cancelling();
-        if has_run {
-            self.data.note_return(id, &why, cx).await;
-        }
         let mut why = why;
+        let mut has_run = self.has_new_image_run(before, cx).await;
         if let Some(earlier) = earlier
             && let Err(worse) = self.deploy_earlier(earlier, cx).await
         {
             why = StepError::failed(format!("{why}; its images could not be put back: {worse}"));
         }
+        if !has_run {
+            // One that was on its way may have come up meanwhile.
+            self.wait_for_new_tasks_to_end(cx).await;
+            has_run = self.has_new_image_run(before, cx).await;
+        }
         if has_run {
+            self.data.note_return(id, &why, cx).await;
             return self.data.put_back(id, why, cx).await;
         }
         let note = "no container of a new image has run: its data was not touched";
@@ -223,8 +287,7 @@ impl Step for ImageUpdate {
         let Err(why) = self.data.run_part(job, cx).await else {
             return Ok(());
         };
-        let has_run = self.has_new_image_run(&before, cx).await;
-        Err(self.go_back(&id, earlier.as_ref(), has_run, why, cx).await)
+        Err(self.go_back(&id, earlier.as_ref(), &before, why, cx).await)
     }
 
     /// Each step of the deploy was verified when it ran.

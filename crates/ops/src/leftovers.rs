@@ -12,7 +12,7 @@ use matou_docker::{ObjectReferences, SwarmObject, SwarmObjectKind};
 use matou_host::{Command, shell_script};
 use matou_job::{Change, Check, Step, StepContext, StepError};
 
-use crate::deploy::secrets::{APP_LABEL, MARK_LABEL};
+use crate::deploy::secrets::{APP_LABEL, CONTENT_LABEL, MARK_LABEL};
 
 /// Removes the object `$2` (`$1` is its kind). Tried again for a while: a task that has just stopped
 /// may still hold it.
@@ -89,6 +89,8 @@ fn is_object_of_app(object: &SwarmObject, app: &str) -> bool {
         .and_then(|rest| rest.rsplit_once('_'))
         .is_some_and(|(key, hash)| !key.is_empty() && is_hash(hash));
     let label = object.labels.get(APP_LABEL);
+    // What has a name of the file's own keeps it: another stack may name it, too.
+    let of_file = of_file && !object.labels.contains_key(CONTENT_LABEL);
     of_file && label.is_some_and(|of| of == app) && !object.labels.contains_key(MARK_LABEL)
 }
 
@@ -99,7 +101,16 @@ impl Step for RemoveLeftovers {
     }
 
     async fn check(&self, cx: &StepContext) -> Result<Check, StepError> {
-        let found = self.find_leftovers(cx).await?;
+        let found = match (self.find_leftovers(cx).await, self.scope) {
+            (Ok(found), _) => found,
+            // A deploy that went well is not undone for it.
+            (Err(why), LeftoverScope::Replaced) => {
+                let line = Change::same("what it left behind");
+                let line = line.with_warning(format!("it is not looked for now: {why}"));
+                return Ok(Check::Done(vec![line]));
+            }
+            (Err(why), LeftoverScope::Removed) => return Err(why),
+        };
         let mut lines: Vec<Change> = found
             .for_rollback
             .iter()
@@ -119,10 +130,14 @@ impl Step for RemoveLeftovers {
     }
 
     async fn apply(&self, cx: &StepContext) -> Result<(), StepError> {
-        for object in self.find_leftovers(cx).await?.unused {
+        let found = match (self.find_leftovers(cx).await, self.scope) {
+            (Err(why), LeftoverScope::Removed) => return Err(why),
+            (found, _) => found.unwrap_or_default(),
+        };
+        for object in found.unused {
             let remove = Command::sh(REMOVE_OBJECT)
                 .arg(object.kind.as_str())
-                .arg(&object.name)
+                .arg(&object.id)
                 .sudo()
                 .timeout(REMOVAL_LIMIT)
                 .label(format!(
@@ -137,6 +152,11 @@ impl Step for RemoveLeftovers {
             }
         }
         Ok(())
+    }
+
+    /// What the engine keeps takes [`REMOVAL_LIMIT`] each.
+    fn timeout(&self) -> Duration {
+        Duration::from_secs(3600)
     }
 
     /// What the engine keeps stays, and is no failure.

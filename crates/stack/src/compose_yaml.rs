@@ -128,8 +128,8 @@ pub(super) fn read_loose_compose(
                 let mut line = problem.line;
                 if problem.message.contains("quoted scalar") {
                     // Of a scalar, the line where it begins is told.
-                    let after = indented.lines().enumerate().skip(line);
-                    let next = after.filter(|(_, text)| !text.starts_with(&indent)).next();
+                    let mut after = indented.lines().enumerate().skip(line);
+                    let next = after.find(|(_, text)| !text.starts_with(&indent));
                     line = next.map_or(usize::MAX, |(i, _)| i + 1);
                 }
                 let is_stuck = indented

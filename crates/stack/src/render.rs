@@ -277,15 +277,17 @@ pub(super) fn inspect_stack_file(
     let mut out = RenderedStack::default();
     let mut faults = render_filled_file(stack, app, variables, target, file, &places, &mut out);
     findings.append(&mut out.findings);
-    // What stands in the place of a missing variable may be at fault.
-    for fault in faults.iter().filter(|_| missing.is_empty()) {
+    // First, as nothing is deployed for them. What stands in the place of a missing variable may be at
+    // fault.
+    for fault in faults.iter().rev().filter(|_| missing.is_empty()) {
         if let StackError::At { line, message, .. } = fault {
-            findings.push(LintFinding {
+            let finding = LintFinding {
                 severity: LintSeverity::Error,
                 file: stack.file.clone(),
                 line: *line,
                 message: message.clone(),
-            });
+            };
+            findings.insert(0, finding);
         }
     }
     let rendered = match faults.is_empty() {

@@ -74,7 +74,27 @@ fn remove_allowed_differences(original: &mut Value, rendered: &mut Value) {
         .filter(|(_, v)| v.get("driver").is_some_and(|d| d == "nfs"))
         .map(|(key, _)| key.clone())
         .collect();
+    // The network of a file's own Traefik becomes the edge's, which a routed service has to be in.
+    let networks = rendered.get("networks").and_then(Value::as_mapping);
+    let edge: Vec<Value> = networks
+        .into_iter()
+        .flatten()
+        .filter(|(_, n)| n.get("name").is_some_and(|name| name == "traefik-net"))
+        .map(|(key, _)| key.clone())
+        .collect();
     for file in [&mut *original, &mut *rendered] {
+        for key in &edge {
+            for networks in file.get_mut("networks").and_then(Value::as_mapping_mut) {
+                networks.remove(key);
+            }
+            for service in entries_mut(file, "services") {
+                if let Some(Value::Mapping(networks)) = service.get_mut("networks") {
+                    networks.remove(key);
+                }
+                remove_if_empty(service, "networks");
+            }
+        }
+        remove_if_empty(file.as_mapping_mut().unwrap(), "networks");
         let top = file.as_mapping_mut().unwrap();
         // The rendered file states one that the clients of the fleet take.
         top.remove("version");

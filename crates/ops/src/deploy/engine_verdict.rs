@@ -40,8 +40,10 @@ impl Report for EngineVerdict {
             .sudo()
             .timeout(PATIENCE)
             .label("docker stack config");
-        let out = cx.host.run(&command).await?;
-        let Some(refusal) = find_refusal(out.code == 0, &String::from_utf8_lossy(&out.stderr))
+        let Ok(out) = cx.host.run(&command).await else {
+            return Ok(Vec::new());
+        };
+        let Some(refusal) = find_refusal(out.code == 1, &String::from_utf8_lossy(&out.stderr))
         else {
             return Ok(Vec::new());
         };
@@ -59,10 +61,10 @@ impl Report for EngineVerdict {
 }
 
 /// Returns why the client refuses what it read; `None` when it takes it, or can't be asked.
-fn find_refusal(is_success: bool, said: &str) -> Option<String> {
+fn find_refusal(is_refusal: bool, said: &str) -> Option<String> {
     // A client before Docker 25 has no such command, and prints its help.
     let is_unknown = ["unknown flag: --compose-file", "is not a docker command"];
-    if is_success || is_unknown.iter().any(|words| said.contains(words)) {
+    if !is_refusal || is_unknown.iter().any(|words| said.contains(words)) {
         return None;
     }
     // Warnings come first: "level=warning", and the "since" lines of ignored options.
@@ -106,7 +108,7 @@ mod tests {
             assert_eq!(find_refusal(false, &said), None);
             return None;
         }
-        Some(find_refusal(out.status.success(), &said).unwrap_or_default())
+        Some(find_refusal(out.status.code() == Some(1), &said).unwrap_or_default())
     }
 
     #[test]

@@ -242,7 +242,7 @@ struct FileObject<'a> {
 }
 
 /// Label of what is made of a file under a name of the file's own, with the hash of its content.
-const CONTENT_LABEL: &str = "org.matou.content";
+pub(crate) const CONTENT_LABEL: &str = "org.matou.content";
 
 impl<'a> FileObject<'a> {
     fn list_secrets(rendered: &'a RenderedStack) -> Vec<Self> {

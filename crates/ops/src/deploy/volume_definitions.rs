@@ -152,8 +152,9 @@ impl Step for RedefineVolumes {
             .services
             .iter()
             .filter(|s| s.volumes.iter().any(|v| names.contains(&v.as_str())));
-        let mut stopped = Vec::new();
-        for service in users {
+        let users: Vec<_> = users.collect();
+        // All are looked at before the first is stopped.
+        for service in &users {
             if service.mode.is_job() {
                 return Err(StepError::failed(format!(
                     "{0} is a job and holds the volume: remove it first (`docker service rm {0}`), deploying runs it again",
@@ -172,6 +173,9 @@ impl Step for RedefineVolumes {
                     service.name
                 )));
             }
+        }
+        let mut stopped = Vec::new();
+        for service in users {
             cx.out.note(format!("{} is stopped", service.name)).await;
             cx.docker.scale_service(&service.id, 0).await?;
             stopped.push(service.id.clone());
