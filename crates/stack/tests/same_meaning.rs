@@ -84,7 +84,7 @@ fn remove_allowed_differences(original: &mut Value, rendered: &mut Value) {
         .collect();
     for file in [&mut *original, &mut *rendered] {
         for key in &edge {
-            for networks in file.get_mut("networks").and_then(Value::as_mapping_mut) {
+            if let Some(Value::Mapping(networks)) = file.get_mut("networks") {
                 networks.remove(key);
             }
             for service in entries_mut(file, "services") {
