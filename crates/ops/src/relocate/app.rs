@@ -224,8 +224,8 @@ impl AppMove {
         }
     }
 
-    /// Removes its services from the old fleet when it answers on the new one. Volumes and secrets
-    /// stay.
+    /// Removes its services from the old fleet when it answers on the new one. Volumes, and
+    /// secrets that were made at random, stay.
     async fn leave_old_fleet(
         &self,
         state: &RestoreState,
