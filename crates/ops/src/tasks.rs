@@ -589,7 +589,21 @@ fn fail_if_hopeless(
             task_name(service, task),
             task.error
         ))),
+        None if waited > UNPLACED_WAIT && fits_no_node(service) => Err(StepError::failed(format!(
+            "{} runs on every node that fits, and none does: look at its placement constraints and platforms, at the nodes' labels (`matou status`), and whether nodes are drained",
+            service.name
+        ))),
         _ => Ok(()),
+    }
+}
+
+/// Whether a service that is to run on every node that fits has no task at all: the engine makes none
+/// where no node does.
+fn fits_no_node(service: &Service) -> bool {
+    match (service.mode, &service.job) {
+        (ServiceMode::Global, _) => service.wanted == 0,
+        (ServiceMode::GlobalJob, Some(job)) => job.total == 0,
+        _ => false,
     }
 }
 
@@ -692,6 +706,13 @@ mod tests {
         (swarm.services[0].wanted, swarm.services[0].running) = (0, 0);
         swarm.tasks.clear();
         assert_eq!(waiting(&swarm), ["~ blog_web tasks running: 0 → 0"]);
+        // The engine has looked, and made no task.
+        assert_eq!(hopeless(&swarm, 10), None);
+        assert!(hopeless(&swarm, 30).unwrap().contains("none does"));
+        swarm.services[0].mode = ServiceMode::GlobalJob;
+        let nothing = JobProgress::count(ServiceMode::GlobalJob, None, None, [].into_iter());
+        swarm.services[0].take_job_progress(nothing);
+        assert!(hopeless(&swarm, 30).unwrap().contains("none does"));
     }
 
     #[test]

@@ -141,6 +141,10 @@ impl RestoreEnvironment for ServerEnvironment {
         Ok(all)
     }
 
+    async fn wait_for_jobs(&self, replicas: &ServiceReplicas) -> Result<(), StepError> {
+        services::wait_for_named_jobs(&self.manager, replicas).await
+    }
+
     async fn stop_services(&self, state: &RestoreState) -> Result<(), StepError> {
         if state.deployed {
             services::remove_deployed_app(&self.manager, &state.app).await?;

@@ -72,6 +72,8 @@ struct World {
     let_go: BTreeSet<String>,
     /// Numbers for names, where dates stand in the real ones.
     named: u32,
+    /// A job of the application has begun, and does not end.
+    job_goes_on: bool,
     /// The real file system, when the scripts are run on one.
     real: Option<PathBuf>,
 }
@@ -102,6 +104,7 @@ impl World {
             dead: false,
             let_go: BTreeSet::new(),
             named: 0,
+            job_goes_on: false,
             real: None,
         };
         for name in ["files", "files/one", "db"] {
@@ -458,6 +461,13 @@ impl RestoreEnvironment for Site {
             .collect())
     }
 
+    async fn wait_for_jobs(&self, _: &ServiceReplicas) -> Result<(), StepError> {
+        match self.world().job_goes_on {
+            true => Err(StepError::failed("the job is not done")),
+            false => Ok(()),
+        }
+    }
+
     async fn stop_services(&self, state: &RestoreState) -> Result<(), StepError> {
         let mut world = self.world();
         if state.deployed {
@@ -648,7 +658,12 @@ fn give(act: Act, world: &World, steps: u32) -> (World, bool) {
         && ended
     {
         let why = why.to_string();
-        let refusals = ["is not let go", "does not answer", "resolves it first"];
+        let refusals = [
+            "is not let go",
+            "does not answer",
+            "resolves it first",
+            "the job is not done",
+        ];
         let told = refusals.iter().any(|r| why.contains(r));
         assert!(told, "{act:?} can't be done: {why}\n{world:#?}");
     }
@@ -773,6 +788,35 @@ fn what_runs_is_not_taken_back_for_want_of_a_note() {
     let (let_go, led) = give(Act::Forget, &world, u32::MAX);
     assert!(led && let_go.state.is_none());
     assert_eq!(let_go.disk[&live("files")].from, "snapshot");
+}
+
+/// A restore, and an undo, that meet a job which does not end leave all as it was, and what they had begun
+/// away.
+#[test]
+fn a_job_that_does_not_end_leaves_nothing_to_take_back() {
+    let busy = World {
+        job_goes_on: true,
+        ..World::new()
+    };
+    let (after, led) = give(Act::Restore, &busy, u32::MAX);
+    assert!(!led && after.state.is_none(), "{:?}", after.state);
+    assert_eq!(after.services, busy.services);
+    assert!(after.below(Path::new(FOLDER)).is_empty());
+    for name in ["files", "db"] {
+        assert_eq!(after.disk[&live(name)].from, "before");
+    }
+
+    let (restored, led) = give(Act::Restore, &World::new(), u32::MAX);
+    assert!(led);
+    let busy = World {
+        job_goes_on: true,
+        ..restored
+    };
+    let (after, led) = give(Act::Undo, &busy, u32::MAX);
+    assert!(!led);
+    assert_eq!(after.state.unwrap().phase, RestorePhase::Restored);
+    assert_eq!(after.services, after.wanted);
+    assert_eq!(after.disk[&live("files")].from, "snapshot");
 }
 
 impl World {

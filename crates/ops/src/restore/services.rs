@@ -188,13 +188,23 @@ pub(crate) async fn stop_app_except(
     wait_for_tasks_to_stop(cx, is_stopped).await
 }
 
+/// Waits until no job of the services that are named goes on.
+pub(super) async fn wait_for_named_jobs(
+    cx: &StepContext,
+    replicas: &[(String, u64)],
+) -> Result<(), StepError> {
+    let is_named = |s: &Service| replicas.iter().any(|(name, _)| *name == s.name);
+    wait_for_jobs_to_end(cx, is_named).await
+}
+
 /// Stops every task of the services that are named, and waits until they are gone.
 pub(super) async fn stop_named_services(
     cx: &StepContext,
     replicas: &[(String, u64)],
 ) -> Result<(), StepError> {
     let is_named = |s: &Service| replicas.iter().any(|(name, _)| *name == s.name);
-    wait_for_jobs_to_end(cx, is_named).await?;
+    // One may have begun since its end was waited for.
+    wait_for_named_jobs(cx, replicas).await?;
     for (name, n) in replicas {
         set_service_running(cx, name, *n, false).await?;
     }

@@ -44,6 +44,8 @@ pub(super) trait RestoreEnvironment: Send + Sync {
     /// Returns the services that run now: those of the application, unless the restore deploys it,
     /// and those of others that use its folders.
     async fn query_replicas(&self, state: &RestoreState) -> Result<ServiceReplicas, StepError>;
+    /// Waits until no job of these services goes on: it can't be stopped and go on afterwards.
+    async fn wait_for_jobs(&self, replicas: &ServiceReplicas) -> Result<(), StepError>;
     /// Stops every task that uses the folders; removes the application when it was deployed by the
     /// restore.
     async fn stop_services(&self, state: &RestoreState) -> Result<(), StepError>;
@@ -134,6 +136,10 @@ async fn swap_and_bring_up(rise: &dyn BringUp, state: &mut RestoreState) -> Resu
             "{} was deployed meanwhile: restore it again",
             state.app
         )));
+    }
+    if !rise.keeps_services_running() {
+        // Before anything is changed: one that does not end in time leaves nothing to be taken back.
+        ground.wait_for_jobs(&state.replicas).await?;
     }
     ground.write_state(state).await?;
     if !rise.keeps_services_running() {
@@ -356,6 +362,7 @@ pub(super) async fn undo_restore(
 ) -> Result<(), StepError> {
     if state.phase != RestorePhase::Undoing {
         record_replicas(ground, state).await?;
+        ground.wait_for_jobs(&state.replicas).await?;
         enter_phase(ground, state, RestorePhase::Undoing).await?;
     }
     ground.stop_services(state).await?;
