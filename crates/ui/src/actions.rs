@@ -338,7 +338,7 @@ fn open_scale_form(app: &mut App) -> Vec<Effect> {
     if let Some(service) = selected_service(app) {
         match service.mode {
             ServiceMode::Replicated(now) | ServiceMode::ReplicatedJob(now) => {
-                let form = FormOverlay::for_scale(&service.name, now);
+                let form = FormOverlay::for_scale(&service, now);
                 app.open_overlay(form);
             }
             ServiceMode::GlobalJob => app.show_notice(

@@ -14,6 +14,7 @@ use crate::layout::ScrollLayout;
 use crate::overlay::{Overlay, OverlayReply};
 use crate::state::App;
 use matou_base::text::{clean_line, fit_to_width};
+use matou_model::Service;
 use matou_ops::{Request, RestoreDestination, RestoreScope};
 use matou_stack::{AppName, CatalogueEntry, EdgeSettings};
 
@@ -87,15 +88,20 @@ impl FormOverlay {
         }
     }
 
-    pub(crate) fn for_scale(service: &str, now: u64) -> Self {
+    /// A form for the number of a service's tasks; of a job: of its tasks that are to end well.
+    pub(crate) fn for_scale(service: &Service, now: u64) -> Self {
+        let help = match service.job {
+            Some(_) => "how many tasks of it are to end well",
+            None => "how many tasks run",
+        };
         Self {
-            title: format!("Scale {service}"),
+            title: format!("Scale {}", service.name),
             purpose: FormPurpose::Scale {
-                service: service.to_owned(),
+                service: service.name.clone(),
             },
             fields: vec![FormField {
                 name: "tasks".into(),
-                help: "how many tasks run".into(),
+                help: help.into(),
                 default: String::new(),
                 required: true,
                 input: Input::new(now.to_string()),
