@@ -85,6 +85,21 @@ impl DataBeforeUpdate {
         cx.out.note(note).await;
     }
 
+    /// The error of an update whose images could not be put back, because of `worse`: its data is as the
+    /// new images left it.
+    pub(crate) fn tell_what_is_left(
+        &self,
+        id: &str,
+        why: &StepError,
+        worse: &StepError,
+    ) -> StepError {
+        StepError::failed(format!(
+            "{why}; its images could not be put back: {worse}. Its data is left as it is under them: when that is mended, `matou redeploy {0}`, then `matou restore {0} --snapshot {1}`",
+            self.app,
+            short_id(id)
+        ))
+    }
+
     /// Puts back what a snapshot holds. Returns the error to report: `why`, and what came of it.
     pub(crate) async fn put_back(&self, id: &str, why: StepError, cx: &StepContext) -> StepError {
         let request = Request::Restore {

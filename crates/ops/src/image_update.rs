@@ -210,12 +210,12 @@ impl ImageUpdate {
     ) -> StepError {
         // Not cancelled with the job.
         let cx = &cx.without_cancelling();
-        let mut why = why;
         let mut has_run = self.has_new_image_run(before, cx).await;
         if let Some(earlier) = earlier
             && let Err(worse) = self.deploy_earlier(earlier, cx).await
         {
-            why = StepError::failed(format!("{why}; its images could not be put back: {worse}"));
+            // The new images would write into data that is put back under them.
+            return self.data.tell_what_is_left(id, &why, &worse);
         }
         if !has_run {
             // One that was on its way may have come up meanwhile.
