@@ -6,8 +6,8 @@ use std::path::Path;
 /// machine's.
 const LIMIT: &str = "/proc/sys/fs/inotify/max_user_instances";
 
-/// What a container's systemd and Docker hold of them.
-const PER_NODE: usize = 24;
+/// What a container's systemd and Docker hold of them at most, while they start.
+const PER_NODE: usize = 18;
 
 /// What the limit is raised to, where it does not do.
 const ENOUGH: usize = 1024;
