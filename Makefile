@@ -6,7 +6,7 @@ DEMO := $(STATE)/lab/demo/config.toml
 MATOU := target/release/matou
 CLEAN_VMS := for f in provvm provvmx provvmp recovm; do cargo run --locked --quiet --all-features -- lab down --name $$f; done
 
-.PHONY: demo demo-down check test test-vm test-long faults lint fuzz bench screenshot speed speed-backup speed-snapshots setup build
+.PHONY: demo demo-down check test test-engines test-vm test-long faults lint fuzz bench screenshot speed speed-backup speed-snapshots setup build
 
 setup:
 	@scripts/setup.sh
@@ -40,6 +40,12 @@ check: lint
 # The same and the end-to-end tests, which make practice fleets and remove them.
 test: setup lint
 	scripts/test.sh
+
+# The tests in which the engine and restic say most, on the older ones that matou works with; `make test` uses
+# the newest. ENGINES="20.10" for one.
+ENGINES := 20.10 26.1
+test-engines: setup
+	scripts/test-engines.sh $(ENGINES)
 
 # What needs kernels of their own, on virtual machines: storage that grows, NFS, swap, reboots, a fleet
 # that is lost and recovered. With

@@ -537,27 +537,17 @@ fn what_goes_wrong_in_the_middle(shop: &Shop) {
     let pid = nix::unistd::Pid::from_raw(i32::try_from(child.id()).expect("a process id"));
     nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGINT).expect("told to end");
     let (code, text) = shop.ended(child);
-    // restic still tries to give its lock back, for most of a minute; held there.
-    shop.n1("kill -STOP $(pidof restic)");
+    // restic 0.14 still tries to give its lock back, for most of a minute; held there. 0.19 has ended.
+    let hold = "p=$(pidof restic) && kill -STOP $p && echo held || :";
+    let is_held = shop.n1(hold).contains("held");
     shop.n1("rm -rf /srv/restic; mv /srv/gone /srv/restic");
     assert_eq!(code, Some(130), "{told:?} {text}");
     shop.n1("! systemctl is-active --quiet matou-backup-app-shop");
     assert_eq!(shop.snapshots(config).len(), before);
-    // Who backs up again waits for it, and begins anew then.
-    let mut child = shop.start(config);
-    let mut told = Vec::new();
-    let mut lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
-    while !told.iter().any(|l: &String| l.contains("it still ends")) {
-        told.push(lines.next().expect("it waits").expect("text"));
+    match is_held {
+        true => a_backup_that_still_ends_is_waited_for(shop, before),
+        false => assert!(shop.backup(config, "shop").contains("snapshot ")),
     }
-    assert_eq!(shop.snapshots(config).len(), before);
-    shop.n1("kill -CONT $(pidof restic)");
-    told.extend(lines.map(|l| l.expect("text")));
-    let (code, text) = shop.ended(child);
-    assert_eq!(code, Some(0), "{told:?} {text}");
-    let text = told.join("\n");
-    assert!(text.contains("snapshot "), "{text}");
-    assert!(!text.contains("watching it"), "{text}");
     assert_eq!(shop.snapshots(config).len(), before + 1);
     shop.part("the repository was gone");
 
@@ -599,6 +589,25 @@ fn what_goes_wrong_in_the_middle(shop: &Shop) {
         "restic is killed, the repository is gone, can not be opened, has a flipped byte",
         "told; the next backup, or a repair, ends well",
     );
+}
+
+/// Who backs up again waits for it, and begins anew then.
+fn a_backup_that_still_ends_is_waited_for(shop: &Shop, before: usize) {
+    let config = &shop.config;
+    let mut child = shop.start(config);
+    let mut told = Vec::new();
+    let mut lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
+    while !told.iter().any(|l: &String| l.contains("it still ends")) {
+        told.push(lines.next().expect("it waits").expect("text"));
+    }
+    assert_eq!(shop.snapshots(config).len(), before);
+    shop.n1("kill -CONT $(pidof restic)");
+    told.extend(lines.map(|l| l.expect("text")));
+    let (code, text) = shop.ended(child);
+    assert_eq!(code, Some(0), "{told:?} {text}");
+    let text = told.join("\n");
+    assert!(text.contains("snapshot "), "{text}");
+    assert!(!text.contains("watching it"), "{text}");
 }
 
 fn what_is_old_is_forgotten(shop: &Shop) {

@@ -138,13 +138,18 @@ impl Practice {
         names
     }
 
+    /// Whether the server's own client knows jobs in a stack.
+    fn client_knows_jobs(&self) -> bool {
+        let version = self.n1("docker version --format '{{.Client.Version}}'");
+        is_client_with_jobs(&version)
+    }
+
     /// Gives the server this machine's client. Returns whether that one knows jobs.
     fn install_client(&self) -> bool {
         let ask = ["version", "--format", "{{.Client.Version}}"];
         let out = std::process::Command::new("docker").args(ask).output();
         let version = out.map(|o| String::from_utf8_lossy(&o.stdout).into_owned());
-        let major = version.ok().and_then(|v| v.split('.').next()?.parse().ok());
-        if major.is_none_or(|n: u32| n < 23) {
+        if !version.is_ok_and(|v| is_client_with_jobs(&v)) {
             return false;
         }
         let which = std::process::Command::new("sh")
@@ -366,6 +371,12 @@ impl Practice {
     }
 }
 
+/// Docker's client deploys jobs since 23.
+fn is_client_with_jobs(version: &str) -> bool {
+    let major = version.split('.').next().and_then(|v| v.parse().ok());
+    major.is_some_and(|n: u32| n >= 23)
+}
+
 #[test]
 fn jobs_of_the_swarm_are_seen_run_again_scaled_deployed_and_removed() {
     let practice = Practice::new();
@@ -374,11 +385,13 @@ fn jobs_of_the_swarm_are_seen_run_again_scaled_deployed_and_removed() {
     practice.the_console_shows_and_scales_jobs();
     practice.a_job_is_run_again_and_scaled();
     practice.ok(&["remove", "done_once", "--yes"]);
-    practice.an_old_client_is_told_before_anything_is_made();
-    match practice.install_client() {
-        true => practice.a_deploy_waits_for_its_jobs_and_clears_up(),
-        false => {
+    // That of 20.10, which `make test-engines` asks for.
+    if !practice.client_knows_jobs() {
+        practice.an_old_client_is_told_before_anything_is_made();
+        if !practice.install_client() {
             eprintln!("docker on this machine is older than 23: no stack with a job is deployed");
+            return;
         }
     }
+    practice.a_deploy_waits_for_its_jobs_and_clears_up();
 }

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand};
 use color_eyre::eyre::{Context as _, Result, ensure, eyre};
 
-use super::{DebianRelease, Lab, LabKind, VmOptions};
+use super::{DebianRelease, EngineRelease, Lab, LabKind, VmOptions};
 use matou_base::outln;
 
 /// The practice fleet of that name.
@@ -32,6 +32,9 @@ pub enum LabCommand {
         /// Servers with Docker and no swarm
         #[arg(long)]
         docker: bool,
+        /// Docker of the nodes [default: that of MATOU_LAB_ENGINE, or the newest]
+        #[arg(long, value_enum, conflicts_with_all = ["blank", "vm"])]
+        engine: Option<EngineRelease>,
         /// Volumes are folders of /mnt/data, which all nodes share
         #[arg(long, conflicts_with_all = ["blank", "docker", "vm"])]
         shared: bool,
@@ -111,6 +114,7 @@ impl LabCommand {
                 nodes,
                 blank,
                 docker,
+                engine,
                 shared,
                 vm,
                 release,
@@ -125,6 +129,9 @@ impl LabCommand {
                     _ => LabKind::Swarm,
                 };
                 let mut lab = Lab::new(&which.name)?;
+                if let Some(engine) = engine {
+                    lab = lab.with_engine(engine);
+                }
                 if shared {
                     lab = lab.with_shared_volumes();
                 }

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use color_eyre::eyre::{Result, bail};
+use color_eyre::eyre::{Result, WrapErr as _, bail};
 
 use super::engine::LabEngine;
+use super::limits::describe_used_up_watches;
 use super::{LabNode, LabServer};
-use matou_host::{quote_args, shell_script};
+use matou_host::{Command, quote_args, shell_script};
 
 /// Marks what belongs to a practice fleet, so that nothing else is ever removed.
 const LABEL: &str = "org.matou.lab";
@@ -43,13 +44,18 @@ pub(super) async fn create_lab_network(engine: &LabEngine, lab: &str) -> Result<
         let prefix = prefix.to_owned();
         return Ok(LabNetwork { name, prefix });
     }
-    // 10.213.0.0/16 is seldom used; a taken part of it is refused by the engine.
+    // 10.213.0.0/16 is seldom used; what another of its networks has is refused by the engine.
     let first = lab
         .bytes()
         .fold(0u8, |a, b| a.wrapping_mul(31).wrapping_add(b));
     let mut refusal = None;
+    let own = list_own_addresses(engine).await;
     for i in 0..16 {
         let prefix = format!("10.213.{}", first.wrapping_add(i));
+        // An engine that was killed leaves its bridge behind, and the engine does not look.
+        if own.lines().any(|l| l.contains(&format!(" {prefix}."))) {
+            continue;
+        }
         let subnet = format!("{prefix}.0/24");
         let label = format!("{LABEL}={lab}");
         let create = [
@@ -61,6 +67,13 @@ pub(super) async fn create_lab_network(engine: &LabEngine, lab: &str) -> Result<
         }
     }
     Err(refusal.unwrap_or_else(|| color_eyre::eyre::eyre!("no network can be made")))
+}
+
+/// This machine's addresses, a line each; none where it does not tell.
+async fn list_own_addresses(engine: &LabEngine) -> String {
+    let ask = Command::new("ip").args(["-4", "-oneline", "address"]);
+    let said = engine.host().run_ok(&ask).await;
+    said.map(|out| out.stdout_text()).unwrap_or_default()
 }
 
 /// What all nodes of a fleet are made with.
@@ -194,13 +207,18 @@ pub(super) async fn start_lab_node(
 async fn set_up_node_ssh(engine: &LabEngine, container: &str, key: &str) -> Result<String> {
     let tries = (BOOT_SECONDS * 5).to_string();
     let script = shell_script(include_str!("../scripts/set_up_ssh.sh"));
-    engine
+    let set_up = engine
         .run_script_inside(container, script, &[&tries, key.trim()])
-        .await
+        .await;
+    // It may have failed for what systemd itself does not say.
+    match set_up.is_err().then(describe_used_up_watches).flatten() {
+        Some(reason) => set_up.wrap_err(reason),
+        None => set_up,
+    }
 }
 
-/// Waits until the engine inside a node answers.
-pub(super) async fn wait_for_lab_docker(engine: &LabEngine, node: &StartedNode) -> Result<()> {
+/// Waits until the engine inside a node answers. Returns its version.
+pub(super) async fn wait_for_lab_docker(engine: &LabEngine, node: &StartedNode) -> Result<String> {
     for _ in 0..BOOT_SECONDS * 4 {
         let ask = [
             "exec",
@@ -210,8 +228,8 @@ pub(super) async fn wait_for_lab_docker(engine: &LabEngine, node: &StartedNode) 
             "--format",
             "{{.Server.Version}}",
         ];
-        if engine.run_docker(&ask).await.is_ok() {
-            return Ok(());
+        if let Ok(version) = engine.run_docker(&ask).await {
+            return Ok(version);
         }
         tokio::time::sleep(Duration::from_millis(250)).await;
     }

@@ -7,6 +7,7 @@ use color_eyre::eyre::{Context as _, Result, eyre};
 
 use super::containers::StartedNode;
 use super::engine::LabEngine;
+use super::release::EngineRelease;
 use matou_host::{Command, shell_script};
 
 /// Changes whenever the content of the node image does.
@@ -15,14 +16,20 @@ const VERSION: u32 = 2;
 const PACKAGES: &str = "systemd,systemd-sysv,dbus,openssh-server,iproute2,iptables,nftables,\
 ca-certificates,procps,curl,sudo,udev,kmod,gnupg,less";
 
-/// Makes the nodes' image if it is missing. Returns its name. The archive is kept in the cache
-/// folder, so that only the first fleet takes long.
+/// Makes the root file system. `$1` archive, `$2` packages, `$3` newer suite, `$4` its packages.
+const BUILD_NODE: &str = shell_script(include_str!("../scripts/build_node.sh"));
+
+/// Makes the nodes' image if it is missing: with that Docker, or a fresh server with none. Returns its
+/// name. The archive is kept in the cache folder, so that only the first fleet takes long.
 pub(super) async fn prepare_node_image(
     engine: &LabEngine,
-    docker: bool,
+    docker: Option<EngineRelease>,
     say: &dyn Fn(&str),
 ) -> Result<String> {
-    let kind = if docker { "docker" } else { "blank" };
+    let kind = match docker {
+        Some(release) => format!("docker-{}", release.name()),
+        None => "blank".to_owned(),
+    };
     let name = format!("matou/node-{kind}:{VERSION}");
     if engine
         .run_docker(&["image", "inspect", "--format", "{{.Id}}", &name])
@@ -33,21 +40,9 @@ pub(super) async fn prepare_node_image(
     }
     let archive = lab_cache_dir()?.join(format!("node-{kind}-{VERSION}.tar"));
     if !archive.exists() {
-        say("making the nodes' image from Debian packages (once, about a minute)");
+        say("making the nodes' image from Debian packages (once, one to three minutes)");
         let part = archive.with_extension("part");
-        let packages = match docker {
-            true => format!("{PACKAGES},docker.io,restic"),
-            false => PACKAGES.to_owned(),
-        };
-        // No service starts inside; host keys are made anew for each node.
-        let build = Command::new("mmdebstrap")
-            .args(["--quiet", "--variant=minbase", "--format=tar"])
-            .arg(format!("--include={packages}"))
-            .arg("--customize-hook=rm -f \"$1\"/etc/ssh/ssh_host_*")
-            .arg("--customize-hook=install -d -m 1777 \"$1\"/tmp")
-            .arg("bookworm")
-            .arg(part.to_string_lossy());
-        engine.host().run_ok(&build).await?;
+        build_node_archive(engine, docker, &part).await?;
         std::fs::rename(&part, &archive)?;
     }
     say("importing the nodes' image");
@@ -56,6 +51,29 @@ pub(super) async fn prepare_node_image(
         .run_docker(&["import", "-c", "CMD [\"/sbin/init\"]", &archive, &name])
         .await?;
     Ok(name)
+}
+
+async fn build_node_archive(
+    engine: &LabEngine,
+    docker: Option<EngineRelease>,
+    archive: &Path,
+) -> Result<()> {
+    let newer = docker.and_then(EngineRelease::newer_suite);
+    let packages = match (docker, &newer) {
+        (None, _) => PACKAGES.to_owned(),
+        (Some(_), None) => format!("{PACKAGES},docker.io,restic"),
+        // The client is a package of its own since Debian 13.
+        (Some(_), Some(_)) => format!("{PACKAGES},docker.io,docker-cli,restic"),
+    };
+    let (suite, newer) = newer.map_or(("", ""), |n| (n.suite, n.packages));
+    let build = Command::sh(BUILD_NODE)
+        .arg(archive.to_string_lossy())
+        .arg(packages)
+        .arg(suite)
+        .arg(newer)
+        .label("make the nodes' image");
+    engine.host().run_ok(&build).await?;
+    Ok(())
 }
 
 /// Returns the cache folder, which keeps what takes long to make.

@@ -21,7 +21,9 @@ mod command;
 mod containers;
 mod engine;
 mod image;
+mod limits;
 mod node;
+mod release;
 mod vm;
 
 use std::path::PathBuf;
@@ -36,6 +38,7 @@ pub use command::LabCommand;
 use engine::LabEngine;
 pub use node::LabNode;
 use node::LabServer;
+pub use release::EngineRelease;
 use vm::VmFleet;
 pub use vm::{DebianRelease, VmOptions};
 
@@ -77,6 +80,8 @@ pub struct Lab {
     shared: bool,
     /// Where they have it.
     shared_at: PathBuf,
+    /// Docker of its nodes, where that was asked for.
+    engine: Option<EngineRelease>,
 }
 
 impl Lab {
@@ -99,6 +104,7 @@ impl Lab {
             dir,
             shared: false,
             shared_at: SHARED_AT.into(),
+            engine: None,
         })
     }
 
@@ -112,6 +118,12 @@ impl Lab {
     pub fn with_shared_folder(mut self, path: &std::path::Path) -> Self {
         self.shared = true;
         self.shared_at = path.to_owned();
+        self
+    }
+
+    /// Its nodes have this Docker, not that of `MATOU_LAB_ENGINE` or the newest.
+    pub fn with_engine(mut self, engine: EngineRelease) -> Self {
+        self.engine = Some(engine);
         self
     }
 
@@ -144,9 +156,17 @@ impl Lab {
                 LabEngine::start_private(&self.here).await?
             }
         };
-        let image = image::prepare_node_image(&engine, kind != LabKind::Blank, say).await?;
+        let release = match kind {
+            LabKind::Blank => None,
+            _ => Some(self.choose_engine()?),
+        };
+        let image = image::prepare_node_image(&engine, release, say).await?;
         self.write_key().await?;
+        if let Some(release) = release {
+            std::fs::write(self.engine_file(), release.name())?;
+        }
         let network = containers::create_lab_network(&engine, &self.name).await?;
+        limits::make_room_for_watches(nodes, say);
         say(&format!("starting {nodes} nodes"));
         let names: Vec<String> = (1..=nodes).map(|i| format!("n{i}")).collect();
         let data = match kind == LabKind::Swarm || self.shared {
@@ -177,7 +197,11 @@ impl Lab {
             let ready = started
                 .iter()
                 .map(|n| containers::wait_for_lab_docker(&engine, n));
-            futures_util::future::try_join_all(ready).await?;
+            let versions = futures_util::future::try_join_all(ready).await?;
+            let other = release.zip(versions.first());
+            if let Some(other) = other.and_then(|(release, v)| release.describe_other(v)) {
+                say(&other);
+            }
         }
         if kind == LabKind::Swarm {
             say("joining them to a swarm");
@@ -186,6 +210,29 @@ impl Lab {
             image::load_hello_images(&engine, &started).await?;
         }
         Ok(())
+    }
+
+    /// Which Docker its nodes get: that of the fleet, where it has nodes already.
+    fn choose_engine(&self) -> Result<EngineRelease> {
+        let has = match std::fs::read_to_string(self.engine_file()) {
+            Ok(name) => Some(EngineRelease::parse(&name)?),
+            Err(_) => None,
+        };
+        match (has, self.engine) {
+            (Some(has), Some(wanted)) if has != wanted => Err(InvalidInput::new(format_args!(
+                "the practice fleet {:?} has Docker {}: run `matou lab down --name {}` first, or pass another --name",
+                self.name,
+                has.name(),
+                self.name
+            ))
+            .into()),
+            (Some(release), _) | (None, Some(release)) => Ok(release),
+            (None, None) => EngineRelease::from_environment(),
+        }
+    }
+
+    fn engine_file(&self) -> PathBuf {
+        self.dir.join("engine")
     }
 
     /// Makes a fleet of virtual machines, or what is missing of it: fresh servers with sshd and

@@ -62,8 +62,9 @@ pub(super) const REFUSED_KEYS: [(&str, &str); 8] = [
 ];
 
 /// Keys of a service that Swarm ignores.
-/// Source: docker/cli, cli/compose/types `UnsupportedProperties`, `DeprecatedProperties`.
-const IGNORED_KEYS: [&str; 19] = [
+/// Source: docker/cli, cli/compose/types `UnsupportedProperties`, `DeprecatedProperties`; and what its
+/// schema takes, but no field of its types (`oom_score_adj`, seen with 28.5).
+const IGNORED_KEYS: [&str; 20] = [
     "build",
     "cgroup_parent",
     "cgroupns_mode",
@@ -77,6 +78,7 @@ const IGNORED_KEYS: [&str; 19] = [
     "links",
     "mac_address",
     "network_mode",
+    "oom_score_adj",
     "pid",
     "privileged",
     "restart",

@@ -73,8 +73,11 @@ fn find_refusal(is_refusal: bool, said: &str) -> Option<String> {
 }
 
 /// Returns the path of keys with which a refusal begins ("services.web.ports.0 Does not match…"); empty
-/// where there is none.
+/// where there is none. What is said of the version of the format names no key.
 fn find_place(refusal: &str) -> &str {
+    if refusal.starts_with("unsupported Compose file version") {
+        return "version";
+    }
     let first = refusal.split_whitespace().next().unwrap_or_default();
     let sections = ["services.", "networks.", "volumes.", "secrets.", "configs."];
     match sections.iter().any(|s| first.starts_with(s)) {
