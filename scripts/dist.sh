@@ -3,7 +3,8 @@
 # archive and a .deb, and for all of them the list of what is linked into the program (SBOM, CycloneDX),
 # install.sh and SHA256SUMS. The same commit and the same Rust give the same bytes, in any folder.
 # Usage: scripts/dist.sh [ARCHITECTURE…]: x86_64, aarch64; both without. Environment: DIST_TOOLS is where
-# tools are, DIST_MAINTAINER who makes the packages ("Name <mail>", else who made the commit).
+# tools are, DIST_REPOSITORY the address of the project (else that of Cargo.toml), DIST_MAINTAINER who makes the
+# packages ("Name <mail>", else who made the commit).
 set -eu
 cd "$(dirname "$0")/.."
 root=$PWD
@@ -27,7 +28,7 @@ commit=$(git rev-parse --short=10 HEAD)
 SOURCE_DATE_EPOCH=$(git log -1 --format=%ct)
 export SOURCE_DATE_EPOCH
 maintainer=${DIST_MAINTAINER:-$(git log -1 --format='%an <%ae>')}
-repository=$(sed -n 's/^repository = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
+repository=${DIST_REPOSITORY:-$(sed -n 's/^repository = "\(.*\)"/\1/p' Cargo.toml | head -n 1)}
 # Before the release of that version, also for dpkg.
 deb_version=$version
 git tag --points-at HEAD | grep -qx "v$version" ||
@@ -116,7 +117,7 @@ make_deb() { # ARCHITECTURE
     for page in "$out"/files/man/*.1; do
         [ ! -e "$page" ] || gzip -9nc "$page" >"$tree/usr/share/man/man1/${page##*/}.gz"
     done
-    rmdir "$tree/usr/share/man/man1" 2>/dev/null && rmdir "$tree/usr/share/man" || :
+    find "$tree" -type d -empty -delete
     install -m 644 scripts/deb/overrides "$tree/usr/share/lintian/overrides/matou"
     install -m 644 scripts/deb/copyright "$docs/copyright"
     install -m 644 config.example.toml "$docs/examples/config.example.toml"
