@@ -55,13 +55,18 @@ fn archive(folder: &Path, arch: &str, version: &str) -> Vec<u8> {
     std::fs::write(tree.join("matou"), program).expect("written");
     let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
     std::fs::set_permissions(tree.join("matou"), mode).expect("a mode");
+    pack(folder, &name)
+}
+
+/// An archive of a folder below another.
+fn pack(folder: &Path, name: &str) -> Vec<u8> {
     let out = Command::new("tar")
         .args(["-cz", "-C"])
         .arg(folder)
-        .arg(&name)
+        .arg(name)
         .output()
         .expect("tar");
-    assert!(out.status.success());
+    assert!(out.status.success(), "{out:?}");
     out.stdout
 }
 
@@ -155,10 +160,7 @@ fn what_the_checksums_say_is_installed() {
     let text = String::from_utf8_lossy(&out.stdout).into_owned();
     assert!(out.status.success(), "{out:?}");
     let place = release.bin().join("matou");
-    let first = format!(
-        "matou 9.9.9 for {here}\ninstalled as {}\n",
-        place.display()
-    );
+    let first = format!("matou 9.9.9 for {here}\ninstalled as {}\n", place.display());
     assert!(text.starts_with(&first), "{text}");
     assert!(text.contains("is not in PATH"), "{text}");
 
@@ -213,14 +215,10 @@ fn what_does_not_start_or_comes_over_plain_http_is_refused() {
     let here = std::env::consts::ARCH;
     let name = format!("matou-9.9.9-{here}-linux.tar.gz");
     let url = release.url.clone();
-    let tree = release.dir.path().join(format!("matou-9.9.9-{here}-linux"));
-    std::fs::write(tree.join("matou"), "#!/nowhere/sh\n").expect("written");
-    let out = Command::new("tar").args(["-cz", "-C"]).arg(release.dir.path());
-    let bytes = out
-        .arg(tree.file_name().expect("a name"))
-        .output()
-        .expect("tar")
-        .stdout;
+    let tree = format!("matou-9.9.9-{here}-linux");
+    let program = release.dir.path().join(&tree).join("matou");
+    std::fs::write(program, "#!/nowhere/sh\n").expect("written");
+    let bytes = pack(release.dir.path(), &tree);
     release.set("SHA256SUMS", sum_line(&name, &bytes).into_bytes());
     release.set(&name, bytes);
     release.refuses(&url, "it can't start here");
