@@ -6,7 +6,7 @@ DEMO := $(STATE)/lab/demo/config.toml
 MATOU := target/release/matou
 CLEAN_VMS := for f in provvm provvmx provvmp recovm; do cargo run --locked --quiet --all-features -- lab down --name $$f; done
 
-.PHONY: demo demo-down check test test-engines test-vm test-long faults lint fuzz bench screenshot speed speed-backup speed-snapshots setup build
+.PHONY: demo demo-down check test test-engines test-vm test-long faults lint fuzz bench screenshot speed speed-backup speed-snapshots setup build dist dist-again try-dist
 
 setup:
 	@scripts/setup.sh
@@ -93,3 +93,16 @@ speed-snapshots: build
 screenshot: build
 	@$(MATOU) lab up --name demo
 	cargo run --locked --example screenshot -- $(MATOU) $(DEMO) assets/screenshot.svg
+
+# What a release consists of, in target/packages: static programs, archives and .debs for x86_64 and aarch64,
+# checksums, a list of all that is linked. Needs rustup and Debian's dpkg-deb; installs other tools into target.
+dist:
+	scripts/dist.sh
+
+# The same from a fresh clone in another folder, and whether every byte is the same.
+dist-again:
+	scripts/dist-again.sh
+
+# Starts what `make dist` made in roots of Debian 11, 12 and 13, as root.
+try-dist:
+	scripts/try-dist.sh

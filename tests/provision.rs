@@ -69,6 +69,7 @@ fn blank_servers_become_a_fleet() {
     let config = fleet.config("fleet.toml", SETTINGS);
 
     from_nothing(&fleet, &config);
+    programs(&fleet, &config);
     bans(&fleet, &config);
     nothing_is_open(&fleet, &config);
     containers_are_no_nodes(&fleet);
@@ -151,6 +152,56 @@ fn from_nothing(fleet: &Fleet, config: &PathBuf) {
     );
     assert_eq!(there.matches(" ready ").count(), 3, "{there}");
     assert!(there.trim_end().ends_with("700"), "{there}");
+}
+
+/// A manager is given no program that it can't start: what was there stays, and it is said why.
+fn programs(fleet: &Fleet, config: &PathBuf) {
+    let is = || fleet.run("n1", "sha256sum /usr/local/bin/matou; ls /usr/local/bin");
+    let before = is();
+    let dir = tempfile::tempdir().expect("a folder");
+    let settings = format!("{SETTINGS}programs = {:?}\n", dir.path());
+    let other = fleet.config("programs.toml", &settings);
+    let own = std::fs::read(env!("CARGO_BIN_EXE_matou")).expect("matou");
+    let place = dir.path().join(format!("matou-{}", std::env::consts::ARCH));
+
+    // There is none, or one for another processor (`e_machine` of elf(5)), or one that asks for another
+    // loader: the plan says it.
+    let args = ["provision", "--only", "matou", "--yes"];
+    let refused = |why: &str| {
+        let text = ok(&other, &args);
+        let told = text.contains("nothing to do") && text.contains("no other can start there");
+        assert!(told && text.contains(why), "{why}: {text}");
+    };
+    refused("there is no ");
+    let mut foreign = own.clone();
+    foreign[18..20].copy_from_slice(&243_u16.to_le_bytes());
+    std::fs::write(&place, &foreign).expect("written");
+    refused("(ELF machine 243)");
+    let loader = b"/ld-linux-";
+    let at = own.windows(loader.len()).position(|w| w == loader);
+    let at = at.expect("a program that asks for a loader");
+    let mut broken = own.clone();
+    broken[at + 1] = b'L';
+    std::fs::write(&place, &broken).expect("written");
+    refused("/Ld-linux-");
+
+    // One that looks as if it could start is tried on the node, whose kernel does not find the loader.
+    let mut broken = own.clone();
+    broken[at - 1] = b'X';
+    std::fs::write(&place, &broken).expect("written");
+    let out = matou(&other, &args);
+    let text = said(&out);
+    assert_eq!(out.status.code(), Some(1), "{text}");
+    assert!(
+        text.contains("it can't start here, what was there stays: "),
+        "{text}"
+    );
+    assert_eq!(is(), before);
+
+    // The same program of another place is no change.
+    std::fs::write(&place, &own).expect("written");
+    assert!(ok(&other, &args).contains("nothing to do"));
+    assert!(ok(config, &args).contains("nothing to do"));
 }
 
 /// Whom fail2ban shuts out is listed, and let in again: by a plan, once.

@@ -174,6 +174,7 @@ impl ConfigChecker<'_> {
         Ok(ProvisionConfig {
             off: plain(raw.off),
             packages: plain(raw.packages),
+            programs: raw.programs.map(|p| self.resolve_path(&p)),
             apt_wait,
             docker: match raw.docker {
                 raw::RawDockerSource::Docker => DockerSource::Docker,

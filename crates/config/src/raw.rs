@@ -133,6 +133,7 @@ pub(super) enum RawDockerSource {
 pub(super) struct RawProvisionConfig {
     pub off: Vec<Spanned<String>>,
     pub packages: Vec<Spanned<String>>,
+    pub programs: Option<String>,
     pub apt_wait: Option<Spanned<String>>,
     pub docker: RawDockerSource,
     pub docker_major: Option<u32>,

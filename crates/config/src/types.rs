@@ -285,6 +285,9 @@ pub struct ProvisionConfig {
     pub heartbeat: Duration,
     /// Size of the swap file, bytes; 0: none.
     pub swap: u64,
+    /// Folder of this machine with the programs that managers are given, `matou-x86_64` and
+    /// `matou-aarch64`; `None`: the running one, or what lies beside it.
+    pub programs: Option<PathBuf>,
     /// `vm.swappiness`, 0 to 100.
     pub swappiness: u8,
     /// An official release of restic (bzip2); the distribution's package when `None`.

@@ -42,6 +42,7 @@ mod metrics;
 mod names;
 mod nfs;
 mod node_view;
+mod program;
 mod restic;
 mod scaleway;
 mod sshd;

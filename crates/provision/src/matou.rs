@@ -4,21 +4,23 @@
 //! Undo: remove both, and the line `matou@…` of each node's authorized_keys.
 
 use std::path::Path;
-use std::sync::OnceLock;
 
 use async_trait::async_trait;
 
 use super::Concern;
 use super::desired::{DesiredFile, compare_desired_file};
 use super::executor::NodeExecutor;
-use super::facts::FactQuery;
+use super::facts::{FactQuery, NodeFacts};
 use super::node_view::NodeView;
+use super::program::{choose_program, read_bounded};
 use crate::ProvisionError;
 use matou_config::{Config, NodeConfig, NodeConnection, RepositoryConfig};
 use matou_host::shell_script;
 use matou_job::{Change, ChangeKind, Check, StepError};
 use matou_model::Role;
 
+/// What `--version` of a program of this build prints after its name.
+const VERSION: &str = env!("CARGO_PKG_VERSION");
 const PROGRAM: &str = "/usr/local/bin/matou";
 const HASH: &str = "/var/lib/matou/matou.sha256";
 const FOLDER: &str = "/etc/matou";
@@ -26,7 +28,7 @@ const KEY: &str = "/etc/matou/id_ed25519";
 const PING_URL_FILE: &str = "/etc/matou/ping-url";
 
 /// Takes the program from standard input.
-const INSTALL: &str = shell_script(include_str!("../scripts/install_matou.sh"));
+pub(super) const INSTALL: &str = shell_script(include_str!("../scripts/install_matou.sh"));
 
 /// Lets the managers' keys in: `$1` is the home's user, the lines come after it.
 const AUTHORISE: &str = shell_script(include_str!("../scripts/authorise_managers.sh"));
@@ -36,32 +38,6 @@ pub(crate) struct MatouConcern;
 
 /// The managers' keys, on every node.
 pub(crate) struct ManagerAccessConcern;
-
-/// Returns the SHA-256 of the running program, which is read once.
-fn hash_own_program() -> Result<&'static str, ProvisionError> {
-    static HASH: OnceLock<std::io::Result<String>> = OnceLock::new();
-    HASH.get_or_init(|| {
-        use sha2::Digest;
-        let mut program = std::fs::File::open("/proc/self/exe")?;
-        let mut hash = sha2::Sha256::new();
-        std::io::copy(&mut program, &mut HashWriter(&mut hash))?;
-        Ok(hash.finalize().iter().map(|b| format!("{b:02x}")).collect())
-    })
-    .as_deref()
-    .map_err(|e| ProvisionError::failed(format_args!("matou can't read its own program: {e}")))
-}
-
-struct HashWriter<'a>(&'a mut sha2::Sha256);
-
-impl std::io::Write for HashWriter<'_> {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        sha2::Digest::update(self.0, bytes);
-        Ok(bytes.len())
-    }
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
 
 /// Returns the user as whom matou logs in to a node.
 fn node_login_user(node: &NodeConfig) -> String {
@@ -120,6 +96,10 @@ pub(super) fn render_manager_config(
         for key in ["jump", "config_file", "port"] {
             table.remove(key);
         }
+    }
+    // Programs for managers lie on the operator's machine.
+    if let Some(table) = doc.get_mut("provision").and_then(|p| p.as_table_like_mut()) {
+        table.remove("programs");
     }
     let nodes = doc["nodes"]
         .as_array_of_tables_mut()
@@ -246,7 +226,8 @@ fn manager_secret_files(config: &Config) -> Vec<(&Path, String)> {
         .collect()
 }
 
-fn sha256_of_bytes(bytes: &[u8]) -> String {
+/// Returns the SHA-256 of some bytes, hexadecimal.
+pub(super) fn sha256_of_bytes(bytes: &[u8]) -> String {
     use sha2::Digest;
     let digest = sha2::Sha256::digest(bytes);
     digest.iter().map(|b| format!("{b:02x}")).collect()
@@ -261,6 +242,71 @@ fn desired_manager_files(at: &NodeView<'_>) -> Result<Vec<DesiredFile>, Provisio
     let mut files = vec![file("known_hosts", render_manager_known_hosts(at)?)];
     files.extend(read_manager_config(at)?.map(|text| file("config.toml", text)));
     Ok(files)
+}
+
+/// Returns whether the node has a program, and it starts there.
+fn program_starts(facts: &NodeFacts) -> bool {
+    facts.succeeded("matou")
+}
+
+/// Returns whether what `--version` printed is of this version.
+fn is_own_version(printed: &str) -> bool {
+    let mut words = printed.split_whitespace();
+    (words.next(), words.next()) == (Some("matou"), Some(VERSION))
+}
+
+/// Compares the program that is there with the one that should be.
+fn compare_program(at: &NodeView<'_>) -> Change {
+    let starts = program_starts(at.facts);
+    let printed = at.facts.output("matou");
+    let printed = matou_base::text::clean_line(printed.lines().next().unwrap_or_default());
+    let settings = &at.config().provision;
+    let program = match choose_program(settings, at.facts) {
+        Ok(program) => program,
+        // Another one of the same version was put there, and nobody named one.
+        Err(_) if settings.programs.is_none() && starts && is_own_version(&printed) => {
+            return Change::same(format!("{PROGRAM} {VERSION}"));
+        }
+        Err(why) => {
+            let what = match (starts, printed.is_empty()) {
+                (true, _) => format!("{PROGRAM} stays {printed}"),
+                (false, true) => format!("{PROGRAM} is not there"),
+                (false, false) => format!("{PROGRAM} can't start: {printed}"),
+            };
+            return Change::same(what).with_warning(format!("no other can start there: {why}"));
+        }
+    };
+    let stored = at.facts.file(HASH).map(|f| f.content.trim().to_owned());
+    match stored {
+        Some(hash) if hash == program.sha256 && starts => {
+            Change::same(format!("{PROGRAM} {VERSION}"))
+        }
+        _ if starts => Change::modify(PROGRAM, "another build", program.to_string()),
+        _ if !printed.is_empty() => Change::modify(
+            PROGRAM,
+            format!("can't start: {printed}"),
+            program.to_string(),
+        ),
+        _ => Change::add(PROGRAM),
+    }
+}
+
+/// Gives the node its program, unless it has it, or there is none for it. It is tried there before it
+/// takes the place of the old one.
+async fn install_program(at: &NodeView<'_>, run: &NodeExecutor<'_>) -> Result<(), StepError> {
+    if compare_program(at).kind == ChangeKind::Same {
+        return Ok(());
+    }
+    let program = choose_program(&at.config().provision, at.facts)?;
+    // What is sent is what was hashed: the file may have changed since.
+    let bytes = read_bounded(&program.path)?;
+    let hash = sha256_of_bytes(&bytes);
+    let command = matou_host::Command::sh(INSTALL)
+        .args([PROGRAM, &hash, HASH, VERSION])
+        .stdin(bytes)
+        .sudo()
+        .label(format!("install {PROGRAM}"));
+    run.cx.stream(&command).await
 }
 
 #[async_trait]
@@ -283,7 +329,11 @@ impl Concern for MatouConcern {
         needs
             .with_files([HASH, &format!("{KEY}.pub")])
             .with_files(["known_hosts", "config.toml"].map(|f| format!("{FOLDER}/{f}")))
-            .with_command("matou", format!("[ -x {PROGRAM} ]"))
+            .with_command("libc", "getconf GNU_LIBC_VERSION 2>/dev/null")
+            .with_command(
+                "matou",
+                format!("[ -x {PROGRAM} ] && timeout 20 {PROGRAM} --version 2>&1"),
+            )
             .with_command("matou-asked", {
                 let places: Vec<String> = repositories_with_command(config)
                     .into_iter()
@@ -300,25 +350,7 @@ impl Concern for MatouConcern {
 
     fn check(&self, at: &NodeView<'_>) -> Result<Check, ProvisionError> {
         let mut lines = Vec::new();
-        let arch = std::env::consts::ARCH;
-        lines.push(if at.facts.architecture() != arch {
-            Change::same(format!("{PROGRAM} is not kept")).with_warning(format!(
-                "{} is {}, this program is for {arch}: install matou there by hand",
-                at.node.name,
-                at.facts.architecture()
-            ))
-        } else {
-            let stored = at.facts.file(HASH).map(|f| f.content.trim().to_owned());
-            match stored {
-                Some(hash) if hash == hash_own_program()? && at.facts.succeeded("matou") => {
-                    Change::same(format!("{PROGRAM} {}", env!("CARGO_PKG_VERSION")))
-                }
-                Some(_) if at.facts.succeeded("matou") => {
-                    Change::modify(PROGRAM, "another build", "this one")
-                }
-                _ => Change::add(PROGRAM),
-            }
-        });
+        lines.push(compare_program(at));
         lines.push(match at.facts.file(&format!("{KEY}.pub")) {
             Some(_) => Change::same("a key of its own"),
             None => Change::add("a key of its own, with which it works on the other nodes"),
@@ -352,20 +384,7 @@ impl Concern for MatouConcern {
     async fn apply(&self, at: &NodeView<'_>, run: &NodeExecutor<'_>) -> Result<(), StepError> {
         run.run_script("make /etc/matou", "install -d -m 700 /etc/matou", [""; 0])
             .await?;
-        let hash = hash_own_program()?;
-        let stored = at.facts.file(HASH).map(|f| f.content.trim().to_owned());
-        let same = stored.as_deref() == Some(hash) && at.facts.succeeded("matou");
-        if at.facts.architecture() == std::env::consts::ARCH && !same {
-            let program = tokio::fs::read("/proc/self/exe")
-                .await
-                .map_err(|e| StepError::failed(format!("matou can't read its own program: {e}")))?;
-            let command = matou_host::Command::sh(INSTALL)
-                .args([PROGRAM, hash, HASH])
-                .stdin(program)
-                .sudo()
-                .label(format!("install {PROGRAM}"));
-            run.cx.stream(&command).await?;
-        }
+        install_program(at, run).await?;
         if at.facts.file(&format!("{KEY}.pub")).is_none() {
             let make = "[ -e \"$1\" ] || ssh-keygen -q -t ed25519 -N '' -C \"matou@$2\" -f \"$1\"";
             run.run_script("make a key", make, [KEY, &at.node.name])
@@ -526,6 +545,65 @@ mod tests {
                 .filter(|c| c.kind == ChangeKind::Same)
                 .count(),
             2
+        );
+    }
+
+    /// What the plan says of the program when these are n1's facts.
+    fn planned(facts: NodeFacts, programs: &str) -> Change {
+        let config = super::super::testing::config(programs);
+        let accepted = std::collections::BTreeSet::new();
+        let fleet = super::super::fact_cache::FleetFacts::from_facts(
+            &config,
+            &accepted,
+            [("n1", facts.clone())],
+        );
+        compare_program(&NodeView {
+            node: &config.nodes[0],
+            facts: &facts,
+            fleet: &fleet,
+            packages: &[],
+        })
+    }
+
+    #[test]
+    fn a_program_is_planned_where_it_can_start() {
+        let arch = std::env::consts::ARCH;
+        let kernel = format!("Linux 6.1.0 {arch}");
+        let facts = || NodeFacts::of(&[("kernel", &kernel), ("libc", "glibc 2.99")]);
+        let this = planned(facts().with("matou", "", 1), "");
+        assert_eq!(this.to_string(), "+ /usr/local/bin/matou");
+        let old = planned(facts().with("matou", "matou 0.0.1", 0), "");
+        assert_eq!(
+            old.to_string(),
+            "~ /usr/local/bin/matou: another build → this one"
+        );
+        let broken = "/usr/local/bin/matou: version `GLIBC_2.99' not found\nmore";
+        let broken = planned(facts().with("matou", broken, 1), "");
+        assert_eq!(
+            broken.to_string(),
+            "~ /usr/local/bin/matou: can't start: /usr/local/bin/matou: version `GLIBC_2.99' not found → this one"
+        );
+    }
+
+    #[test]
+    fn without_one_that_can_start_the_old_one_stays() {
+        let facts = || NodeFacts::of(&[("kernel", "Linux 6.1.0 riscv64")]);
+        let programs = "[provision]\nprograms = \"/nowhere\"";
+        let why = "no other can start there: there is no /nowhere/matou-riscv64; put the static program of \
+            the release for riscv64 there as matou-riscv64, or name its folder in `programs` of [provision]";
+        let old = planned(facts().with("matou", "matou 0.0.1", 0), programs);
+        let said = format!("= /usr/local/bin/matou stays matou 0.0.1 ({why})");
+        assert_eq!((old.kind, old.to_string()), (ChangeKind::Same, said));
+        let none = planned(facts().with("matou", "", 1), programs);
+        let said = format!("= /usr/local/bin/matou is not there ({why})");
+        assert_eq!((none.kind, none.to_string()), (ChangeKind::Same, said));
+        // One of this version that was put there by hand will do.
+        let same = format!("matou {VERSION} (built by hand)");
+        let same = planned(facts().with("matou", &same, 0), "");
+        assert_eq!(same.warning, None);
+        assert_eq!(
+            same.to_string(),
+            format!("= /usr/local/bin/matou {VERSION}")
         );
     }
 }
