@@ -692,11 +692,12 @@ fn format_ssh_target(options: &SshOptions) -> String {
 
 /// sudo's refusals, with what to do.
 fn explain_sudo(line: &str) -> Option<String> {
-    // The last one is what sudo-rs says, which Ubuntu has since 25.10.
+    // The last two are sudo-rs's, as Ubuntu has it since 25.10, and Debian.
     let refusals = [
         "sudo: a password is required",
         "sudo: a terminal is required",
         "sudo: interactive authentication is required",
+        "sudo-rs: interactive authentication is required",
     ];
     refusals.iter().any(|refusal| line.contains(refusal))
         .then(|| {

@@ -523,3 +523,75 @@ fn list_names(sources: &Sources<'_>) -> Vec<(Kind, String)> {
     });
     names
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use matou_model::{Datum, Service, ServiceMode, Swarm, Update};
+
+    fn fleet_with_secrets() -> Fleet {
+        let map = |name: &str, value: &str| [(name.to_owned(), value.to_owned())].into();
+        let service = Service {
+            id: "s1".into(),
+            name: "blog_web".into(),
+            stack: Some("blog".into()),
+            image: "registry.alice.example.org/blog:1".into(),
+            mode: ServiceMode::Replicated(1),
+            wanted: 1,
+            running: 0,
+            job: None,
+            domains: vec!["blog.example.org".into()],
+            ports: Vec::new(),
+            labels: map("note", "labelled-hunter22"),
+            environment: map("NOTE", "environment-hunter22"),
+            volumes: vec!["blog_data".into()],
+            created_at: None,
+            updated_at: None,
+            update: Some((
+                matou_model::UpdateState::Paused,
+                "it said environment-hunter22".into(),
+            )),
+            version: 1,
+        };
+        let mut fleet = Fleet::new("fleet", Vec::new());
+        fleet.apply(Update {
+            at: Timestamp::UNIX_EPOCH,
+            datum: Datum::Swarm(Ok(Swarm {
+                services: vec![service],
+                ..Swarm::default()
+            })),
+        });
+        fleet
+    }
+
+    /// The values of a service's variables and labels are nowhere, not even where the engine repeats them.
+    #[tokio::test]
+    async fn what_services_hold_is_told_by_name_alone() {
+        let config = Config::this_machine();
+        let info = crate::cli::info::read_info(None, Ok(&config)).await;
+        for anonymous in [false, true] {
+            let fleet = fleet_with_secrets();
+            let bundle = Bundle::gather(Sources {
+                info: &info,
+                config: Some(&config),
+                fleet: Some(&fleet),
+                fleet_error: None,
+                anonymous,
+                now: Timestamp::UNIX_EPOCH,
+            })
+            .unwrap();
+            for (name, text) in bundle.files() {
+                assert!(!text.contains("hunter22"), "{name}: {text}");
+            }
+            let (_, states) = bundle.files().find(|(name, _)| *name == "states.json").unwrap();
+            let states: Value = serde_json::from_str(states).unwrap();
+            let service = &states["services"][0];
+            assert_eq!(service["environment"], json!(["NOTE"]));
+            assert_eq!(service["labels"], json!(["note"]));
+            assert_eq!(service["update"], "Paused: it said •••");
+            let name = if anonymous { "app-1_web" } else { "blog_web" };
+            assert_eq!(service["name"], name);
+            assert_eq!(service["image"].as_str().unwrap().contains("alice"), !anonymous);
+        }
+    }
+}
