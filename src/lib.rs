@@ -20,6 +20,7 @@ pub mod cli;
 #[doc(hidden)]
 pub mod fuzzed;
 pub mod own_log;
+pub mod version;
 
 pub use matou_backup as backup;
 pub use matou_base::{errln, files, out, outln, text, units};

@@ -24,6 +24,7 @@ fn main() -> ExitCode {
     out::install_cli_panic_hook();
     matou::files::tighten_umask();
     matou::files::disable_core_files();
+    matou::cli::answer_shell();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(usage) => return report_usage(&usage),

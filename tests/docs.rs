@@ -71,6 +71,69 @@ fn the_reference_is_what_the_program_says() {
     );
 }
 
+/// Every subcommand has a page, and mandoc finds nothing to say of any where it is installed.
+#[test]
+fn every_subcommand_has_a_page_of_the_manual() {
+    fn count(command: &clap::Command) -> usize {
+        let shown = command.get_subcommands().filter(|c| !c.is_hide_set());
+        1 + shown.map(count).sum::<usize>()
+    }
+    let cli = <matou::cli::Cli as clap::CommandFactory>::command();
+    let folder = tempfile::tempdir().expect("a folder");
+    xtask::man::write_pages(folder.path()).expect("pages");
+    let pages = xtask::man::render_pages().expect("pages");
+    assert_eq!(pages.len(), count(&cli));
+    let mut names: Vec<&str> = pages.iter().map(|(name, _)| name.as_str()).collect();
+    names.sort_unstable();
+    names.dedup();
+    assert_eq!(names.len(), pages.len());
+    for (name, text) in &pages {
+        for section in [
+            "NAME",
+            "SYNOPSIS",
+            "DESCRIPTION",
+            "\"EXIT STATUS\"",
+            "\"SEE ALSO\"",
+        ] {
+            assert!(
+                text.contains(&format!("\n.SH {section}\n")),
+                "{name} has no {section}"
+            );
+        }
+    }
+    let linted = std::process::Command::new("mandoc")
+        .args(["-Tlint", "-Wwarning"])
+        .args(names.iter().map(|name| folder.path().join(name)))
+        .output();
+    if let Ok(linted) = linted {
+        let said = String::from_utf8_lossy(&linted.stdout);
+        assert!(linted.status.success() && said.is_empty(), "{said}");
+    }
+}
+
+/// What the program reads of its environment stands on the page of the manual.
+#[test]
+fn the_manual_names_the_variables() {
+    let pages = xtask::man::render_pages().expect("pages");
+    let (_, page) = pages
+        .iter()
+        .find(|(name, _)| name == "matou.1")
+        .expect("the program's");
+    let variable = regex::Regex::new(r#""(MATOU_[A-Z_]+)""#).expect("a pattern");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for file in [
+        "src/own_log.rs",
+        "src/cli/mod.rs",
+        "src/cli/info.rs",
+        "src/main.rs",
+    ] {
+        let text = std::fs::read_to_string(root.join(file)).expect("text");
+        for found in variable.captures_iter(&text) {
+            assert!(page.contains(&found[1]), "{file}: {}", &found[1]);
+        }
+    }
+}
+
 #[test]
 fn the_catalogue_is_what_its_stacks_say() {
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/catalogue.md");
@@ -131,8 +194,8 @@ fn the_figures_about_the_code_are_within_their_limits() {
 }
 
 /// Parts that are modules of the program, and those of the crate `base`.
-const NO_CRATES: [&str; 8] = [
-    "main.rs", "cli", "own_log", "fuzzed", "files", "units", "out", "text",
+const NO_CRATES: [&str; 9] = [
+    "main.rs", "cli", "version", "own_log", "fuzzed", "files", "units", "out", "text",
 ];
 
 #[test]

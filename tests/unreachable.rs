@@ -6,13 +6,15 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Output};
 
-/// What needs no fleet, or makes its own.
-const WITHOUT_FLEET: [&str; 9] = [
+/// What needs no fleet, or makes its own, or is of use without one (tests/info.rs).
+const WITHOUT_FLEET: [&str; 11] = [
+    "bundle",
     "catalogue",
     "completions",
     "config",
     "drill",
     "help",
+    "info",
     "lab",
     "lint",
     "migrate",

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand};
 use color_eyre::eyre::{Result, WrapErr, eyre};
 
+use super::complete::{Names, complete};
 use super::{Exit, job};
 use matou_base::errln;
 use matou_base::outln;
@@ -61,9 +62,13 @@ pub(crate) enum SecretCommand {
     /// List them (the default)
     List,
     /// Print the value of one
-    Show { name: String },
+    Show {
+        #[arg(add = complete(Names::Secrets))]
+        name: String,
+    },
     /// Give one a new value, and deploy with it
     Rotate {
+        #[arg(add = complete(Names::Secrets))]
         name: String,
         #[command(flatten)]
         options: job::JobOptions,

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use super::complete::{Names, complete};
 use super::{Exit, job};
 use matou_backup::{BackupError, BackupResult, NightlyBackup};
 use matou_base::outln;
@@ -98,7 +99,7 @@ pub(crate) struct RemovalOptions {
 #[derive(Debug, clap::Args)]
 pub(crate) struct RepoOptions {
     /// Only this repository: `main`, or the name of a copy
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", add = complete(Names::Repositories))]
     repository: Option<String>,
     #[command(flatten)]
     options: job::JobOptions,

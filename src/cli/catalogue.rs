@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use clap::Subcommand;
 use color_eyre::eyre::Result;
 
+use super::complete::{Names, complete};
 use super::{Exit, tryout};
 use matou_base::outln;
 use matou_ops::{FleetContext, ImageCheck, ImageCheckOutcome, check_image_facts};
@@ -17,6 +18,7 @@ pub(crate) enum CatalogueCommand {
     #[command(after_help = FACTS_HELP)]
     Facts {
         /// Stacks of the catalogue, or paths of compose files
+        #[arg(add = complete(Names::Stacks))]
         stacks: Vec<String>,
         /// Ask the registries for the images' platforms and configuration, and name each difference
         #[arg(long)]

@@ -6,6 +6,7 @@ use clap::Subcommand;
 use color_eyre::eyre::{Result, eyre};
 use jiff::Timestamp;
 
+use super::complete::{Names, complete};
 use super::{Exit, job};
 use matou_base::outln;
 use matou_base::text::clean_line;
@@ -16,12 +17,19 @@ use matou_ops::{FleetContext, Request};
 #[derive(Debug, Subcommand)]
 pub(crate) enum CertificateCommand {
     /// Say what the chain of a domain holds, and what Traefik's store has for it
-    Show { domain: String },
+    Show {
+        #[arg(add = complete(Names::Domains))]
+        domain: String,
+    },
     /// Print the chain that is served for a domain, as PEM
-    Pem { domain: String },
+    Pem {
+        #[arg(add = complete(Names::Domains))]
+        domain: String,
+    },
     /// Have a certificate issued anew, or forget one that no router asks for: Traefik is stopped for
     /// some seconds
     Renew {
+        #[arg(add = complete(Names::Domains))]
         domain: String,
         #[command(flatten)]
         options: job::JobOptions,

@@ -13,7 +13,7 @@ use matou_base::errln;
 use matou_base::outln;
 use matou_base::text::SafeText;
 use matou_base::text::{clean_line, format_age};
-use matou_collect::{Collectors, read_certificates, read_external_alerts, read_probes};
+use matou_collect::{Collectors, NameCache, read_certificates, read_external_alerts, read_probes};
 use matou_config::state_path;
 use matou_model::{Datum, Fleet, Node, NodeLink, Update};
 use matou_monitor as monitor;
@@ -174,6 +174,9 @@ async fn read_fleet_and_probes(cx: &FleetContext) -> Result<Fleet> {
             reading = &mut probes, if answers.is_none() => answers = Some(reading),
             () = &mut deadline, if !complete => break,
         }
+    }
+    if let Some(swarm) = fleet.swarm.value() {
+        NameCache::of_config(&cx.config).keep_swarm(swarm);
     }
     // Without a swarm, only that is reported, not that its applications can't be probed.
     if fleet.swarm.value().is_some() {

@@ -4,11 +4,14 @@ mod access;
 mod apps;
 mod backup;
 mod bans;
+mod bundle;
 mod catalogue;
 mod certificates;
 mod check;
+mod complete;
 mod exit;
 mod files;
+mod info;
 mod intrusions;
 mod job;
 mod logs;
@@ -26,7 +29,7 @@ mod variables;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::{Parser, Subcommand};
 use color_eyre::eyre::Result;
 
 use matou_base::outln;
@@ -35,13 +38,16 @@ use matou_lab::LabCommand;
 use matou_ops::{FleetContext, Request};
 use matou_stack::AppName;
 
+pub use complete::answer_shell;
 pub use exit::Exit;
+
+use complete::{Names, complete};
 
 /// The operator console for independent web hosts.
 ///
 /// Without a command it opens the console on the fleet of config.toml.
 #[derive(Debug, Parser)]
-#[command(version, after_help = program_help())]
+#[command(version, long_version = crate::version::long_version(), after_help = program_help())]
 pub struct Cli {
     /// Configuration file [default: ./config.toml, then $XDG_CONFIG_HOME/matou/config.toml;
     /// without either, this machine alone is the fleet]
@@ -71,8 +77,10 @@ enum CliCommand {
     /// Deploy a stack as an application, or update it
     Deploy {
         /// A stack of the catalogue, or the path of a compose file
+        #[arg(add = complete(Names::Stacks))]
         stack: String,
         /// Name of the application
+        #[arg(add = complete(Names::Apps))]
         app: AppName,
         /// Variables of the stack
         #[arg(value_name = "NAME=VALUE", value_parser = variables::parse_variable)]
@@ -87,6 +95,7 @@ enum CliCommand {
     },
     /// Deploy an application again from its file in apps/, with other variables or switches
     Redeploy {
+        #[arg(add = complete(Names::Apps))]
         app: AppName,
         #[arg(value_name = "NAME=VALUE", value_parser = variables::parse_variable)]
         variables: Vec<(String, String)>,
@@ -97,6 +106,7 @@ enum CliCommand {
     },
     /// Deploy another application like one that has a file in apps/; data is not copied
     Clone {
+        #[arg(add = complete(Names::Apps))]
         app: AppName,
         /// Name of the new one
         to: AppName,
@@ -109,12 +119,13 @@ enum CliCommand {
     /// List newer versions of an application's images, or go to one
     #[command(after_help = apps::UPDATE_HELP)]
     Update {
+        #[arg(add = complete(Names::Apps))]
         app: AppName,
         /// The tag to go to, or the word newest: the newest of the same major version
         #[arg(long, value_name = "TAG|newest")]
         to: Option<String>,
         /// The service whose image it is, where the application has several that can be meant
-        #[arg(long, value_name = "SERVICE")]
+        #[arg(long, value_name = "SERVICE", add = complete(Names::Services))]
         service: Option<String>,
         /// Let the application update itself, where its code is in a volume: backed up before, put back
         /// when it fails
@@ -125,14 +136,17 @@ enum CliCommand {
     },
     /// Move an application to a node, or to the nodes that have a label
     Place {
+        #[arg(add = complete(Names::Apps))]
         app: AppName,
         /// Name of a node, LABEL=VALUE, or the word anywhere
+        #[arg(add = complete(Names::Places))]
         to: String,
         #[command(flatten)]
         options: job::JobOptions,
     },
     /// Switch headers, password and limit of an application at the edge, without replacing its tasks
     Switch {
+        #[arg(add = complete(Names::Apps))]
         app: AppName,
         #[command(flatten)]
         switches: apps::EdgeSettingsOptions,
@@ -141,12 +155,14 @@ enum CliCommand {
     },
     /// Take a service back to what it was before its last update
     Rollback {
+        #[arg(add = complete(Names::Services))]
         service: String,
         #[command(flatten)]
         options: job::JobOptions,
     },
     /// Show, print or rotate the secrets of an application
     Secrets {
+        #[arg(add = complete(Names::Apps))]
         app: AppName,
         #[command(subcommand)]
         what: Option<apps::SecretCommand>,
@@ -154,6 +170,7 @@ enum CliCommand {
     /// Say what is wrong, or not as it should be, with stacks; all of the catalogue without names
     Lint {
         /// Stacks of the catalogue, or paths of compose files
+        #[arg(add = complete(Names::Stacks))]
         stacks: Vec<String>,
         /// Print JSON
         #[arg(long)]
@@ -161,7 +178,9 @@ enum CliCommand {
     },
     /// Show what deploying a stack would change on what runs
     Diff {
+        #[arg(add = complete(Names::Stacks))]
         stack: String,
+        #[arg(add = complete(Names::Apps))]
         app: AppName,
         #[arg(value_name = "NAME=VALUE", value_parser = variables::parse_variable)]
         variables: Vec<(String, String)>,
@@ -175,28 +194,32 @@ enum CliCommand {
     },
     /// Print the compose file of a stack as it would be deployed
     Render {
+        #[arg(add = complete(Names::Stacks))]
         stack: String,
+        #[arg(add = complete(Names::Apps))]
         app: AppName,
         #[arg(value_name = "NAME=VALUE", value_parser = variables::parse_variable)]
         variables: Vec<(String, String)>,
     },
     /// Remove an application; its volumes stay, unless they are named
     Remove {
+        #[arg(add = complete(Names::Apps))]
         app: AppName,
         /// A volume that goes too, with all that it holds
-        #[arg(long = "volume", value_name = "VOLUME")]
+        #[arg(long = "volume", value_name = "VOLUME", add = complete(Names::Volumes))]
         volumes: Vec<String>,
         #[command(flatten)]
         options: job::JobOptions,
     },
     /// Write an application into one archive that another host can use: files, plain dumps, compose file
     Export {
+        #[arg(add = complete(Names::Apps))]
         app: AppName,
         /// The archive [default: APP-DATE.tar in the current folder]
         #[arg(long, value_name = "FILE")]
         into: Option<String>,
         /// From this snapshot instead of what runs: an id, or the word newest
-        #[arg(long, value_name = "ID|newest")]
+        #[arg(long, value_name = "ID|newest", add = complete(Names::Snapshots))]
         snapshot: Option<String>,
         /// Also the files of database servers whose dumps are in it
         #[arg(long)]
@@ -207,6 +230,7 @@ enum CliCommand {
     /// Destroy an application: services, volumes, secrets, every snapshot in every repository; keep a record
     #[command(after_help = apps::ERASE_HELP)]
     Erase {
+        #[arg(add = complete(Names::Apps))]
         app: AppName,
         #[command(flatten)]
         options: job::JobOptions,
@@ -215,12 +239,14 @@ enum CliCommand {
     Restore(restore::RestoreArgs),
     /// Prove that applications can be restored; all that have snapshots without names
     Verify {
+        #[arg(add = complete(Names::Apps))]
         apps: Vec<AppName>,
         #[command(flatten)]
         options: job::JobOptions,
     },
     /// Set how many tasks a service runs
     Scale {
+        #[arg(add = complete(Names::Services))]
         service: String,
         replicas: u64,
         #[command(flatten)]
@@ -228,6 +254,7 @@ enum CliCommand {
     },
     /// Replace the tasks of a service by new ones
     Restart {
+        #[arg(add = complete(Names::Services))]
         service: String,
         #[command(flatten)]
         options: job::JobOptions,
@@ -236,13 +263,13 @@ enum CliCommand {
     #[command(after_help = provision_help())]
     Provision {
         /// Only these concerns
-        #[arg(long, value_delimiter = ',', value_name = "CONCERN")]
+        #[arg(long, value_delimiter = ',', value_name = "CONCERN", add = complete(Names::Concerns))]
         only: Vec<String>,
         /// Not these concerns
-        #[arg(long, value_delimiter = ',', value_name = "CONCERN")]
+        #[arg(long, value_delimiter = ',', value_name = "CONCERN", add = complete(Names::Concerns))]
         skip: Vec<String>,
         /// Only these nodes
-        #[arg(long = "node", value_delimiter = ',', value_name = "NODE")]
+        #[arg(long = "node", value_delimiter = ',', value_name = "NODE", add = complete(Names::Nodes))]
         nodes: Vec<String>,
         /// Take a decision that the plan asks for, as `n1:/dev/sdb`
         #[arg(long, value_name = "NODE:WHAT")]
@@ -253,7 +280,7 @@ enum CliCommand {
     /// Make a snapshot of applications, with dumps of their databases
     Backup {
         /// Names of applications
-        #[arg(required_unless_present = "all", conflicts_with = "all")]
+        #[arg(required_unless_present = "all", conflicts_with = "all", add = complete(Names::Apps))]
         apps: Vec<AppName>,
         /// All applications, and the fleet's own files
         #[arg(long)]
@@ -267,7 +294,7 @@ enum CliCommand {
     /// Compare apps/ and stacks/ with the storage node's, which the nightly backup goes by
     Files {
         /// Bring this application's files here; what differs here is kept as FILE.before
-        #[arg(long, value_name = "APP")]
+        #[arg(long, value_name = "APP", add = complete(Names::Apps))]
         take: Option<AppName>,
     },
     /// Make, check, unlock, prune and copy repositories of backups
@@ -277,6 +304,7 @@ enum CliCommand {
     },
     /// List the snapshots of an application, or all
     Snapshots {
+        #[arg(add = complete(Names::Apps))]
         app: Option<String>,
         /// Print JSON
         #[arg(long)]
@@ -291,54 +319,63 @@ enum CliCommand {
     Move(moves::MoveArgs),
     /// Move every task away from a node and keep it empty
     Drain {
+        #[arg(add = complete(Names::Nodes))]
         node: String,
         #[command(flatten)]
         options: job::JobOptions,
     },
     /// Let a node take tasks again
     Activate {
+        #[arg(add = complete(Names::Nodes))]
         node: String,
         #[command(flatten)]
         options: job::JobOptions,
     },
     /// Make a node a manager of the swarm
     Promote {
+        #[arg(add = complete(Names::Nodes))]
         node: String,
         #[command(flatten)]
         options: job::JobOptions,
     },
     /// Make a manager a worker
     Demote {
+        #[arg(add = complete(Names::Nodes))]
         node: String,
         #[command(flatten)]
         options: job::JobOptions,
     },
     /// Take a node out of the swarm: its tasks go elsewhere, then it leaves
     Leave {
+        #[arg(add = complete(Names::Nodes))]
         node: String,
         #[command(flatten)]
         options: job::JobOptions,
     },
     /// Strike a node off that is lost for good
     RemoveNode {
+        #[arg(add = complete(Names::Nodes))]
         node: String,
         #[command(flatten)]
         options: job::JobOptions,
     },
     /// Reboot a node: its tasks go elsewhere meanwhile
     Reboot {
+        #[arg(add = complete(Names::Nodes))]
         node: String,
         #[command(flatten)]
         options: job::JobOptions,
     },
     /// Bring a node's packages up to date; drains it where that stops containers
     Upgrade {
+        #[arg(add = complete(Names::Nodes))]
         node: String,
         #[command(flatten)]
         options: job::JobOptions,
     },
     /// Place no new tasks on a node, keep those that run
     Pause {
+        #[arg(add = complete(Names::Nodes))]
         node: String,
         #[command(flatten)]
         options: job::JobOptions,
@@ -364,7 +401,7 @@ enum CliCommand {
         /// An address, or a network as it was banned
         address: String,
         /// On this node alone
-        #[arg(long)]
+        #[arg(long, add = complete(Names::Nodes))]
         node: Option<String>,
         #[command(flatten)]
         options: job::JobOptions,
@@ -379,6 +416,7 @@ enum CliCommand {
     },
     /// Print the log of a service, of all its tasks over all nodes
     Logs {
+        #[arg(add = complete(Names::Services))]
         service: String,
         #[command(flatten)]
         options: logs::LogOptions,
@@ -393,12 +431,14 @@ enum CliCommand {
     #[command(after_help = access::HELP)]
     Access {
         /// Name of an application or a service; of the edge itself: all requests
+        #[arg(add = complete(Names::AppsAndServices))]
         app: String,
         #[command(flatten)]
         options: access::AccessOptions,
     },
     /// Print the journal of a node
     Journal {
+        #[arg(add = complete(Names::Nodes))]
         node: String,
         /// Only this systemd unit
         unit: Option<String>,
@@ -408,6 +448,7 @@ enum CliCommand {
     /// Open a shell on a node, or in a running container of a service
     Shell {
         /// Name of a node, or of a service
+        #[arg(add = complete(Names::NodesAndServices))]
         target: String,
     },
     /// Make, show and remove a practice fleet of containers on this machine
@@ -415,9 +456,25 @@ enum CliCommand {
     Lab(LabCommand),
     /// Print where the configuration is and what is wrong with it
     Config,
-    /// Print the completions for a shell
+    /// Print versions and paths of matou, and what nodes run: for whoever helps
+    Info {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Write an archive for whoever helps: versions, configuration, states, log; without secrets
+    #[command(after_help = bundle::HELP)]
+    Bundle(bundle::BundleArgs),
+    /// Print what makes a shell complete commands, and names of the fleet
+    #[command(after_help = COMPLETIONS_HELP)]
     Completions { shell: clap_complete::Shell },
 }
+
+/// Shown under `matou completions --help`.
+const COMPLETIONS_HELP: &str = "bash: source <(matou completions bash), in ~/.bashrc\n\
+zsh:  source <(matou completions zsh), in ~/.zshrc behind compinit\n\
+fish: matou completions fish | source, in ~/.config/fish/config.fish\n\
+Names of what runs are those that a command or the console read last: no server is asked.";
 
 fn program_help() -> String {
     format!("{}\n\n{}", exit::exit_help(), crate::own_log::HELP)
@@ -469,13 +526,17 @@ impl Cli {
         match command {
             CliCommand::Lab(_) => {}
             CliCommand::Completions { shell } => {
-                let mut app = Self::command();
-                let mut script = Vec::new();
-                clap_complete::generate(*shell, &mut app, "matou", &mut script);
-                matou_base::out::print_block(&String::from_utf8_lossy(&script))?;
+                matou_base::out::print_file(&complete::registration_script(*shell)?)?;
                 return Ok(ExitCode::SUCCESS);
             }
             CliCommand::Config => return self.print_config(),
+            // config.toml may be what is wrong.
+            CliCommand::Info { json } => {
+                return info::run_info_command(self.config.as_deref(), *json).await;
+            }
+            CliCommand::Bundle(args) => {
+                return bundle::run_bundle_command(self.config.as_deref(), args).await;
+            }
             // config.toml itself may have to be taken from the repository.
             CliCommand::Recover(options) => {
                 return recover::run_recover_command(self.config.clone(), options).await;

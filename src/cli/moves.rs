@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use clap::Args;
 use color_eyre::eyre::Result;
 
+use super::complete::{Names, complete};
 use super::{job, recover};
 use matou_ops::{FleetContext, Request, recover::RecoveryFindings, relocate};
 use matou_recover::RecoveryKind;
@@ -14,6 +15,7 @@ use matou_stack::AppName;
 #[derive(Debug, Args)]
 pub(crate) struct MoveArgs {
     /// Names of applications; all of them, and the servers provisioned first, without
+    #[arg(add = complete(Names::Apps))]
     apps: Vec<AppName>,
     /// The config.toml of the other fleet
     #[arg(long, value_name = "FILE")]

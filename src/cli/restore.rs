@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand};
 use color_eyre::eyre::Result;
 
+use super::complete::{Names, complete};
 use super::job;
 use matou_ops::{FleetContext, Request, RestoreDestination, RestoreScope};
 use matou_stack::AppName;
@@ -16,7 +17,7 @@ pub(crate) struct RestoreArgs {
     #[command(subcommand)]
     after: Option<RestoreCommand>,
     /// The application
-    #[arg(required_unless_present = "all")]
+    #[arg(required_unless_present = "all", add = complete(Names::Apps))]
     app: Option<AppName>,
     /// With --as: variables of the new application, its domain above all
     #[arg(value_name = "NAME=VALUE", value_parser = super::variables::parse_variable, requires = "name")]
@@ -25,7 +26,7 @@ pub(crate) struct RestoreArgs {
     #[arg(long, conflicts_with_all = ["app", "snapshot", "path", "into", "name"])]
     all: bool,
     /// A snapshot of the application [default: the newest]
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", add = complete(Names::Snapshots))]
     snapshot: Option<String>,
     /// Only this file or folder, by its path on the storage node
     #[arg(long, value_name = "PATH", conflicts_with = "name")]
@@ -44,12 +45,14 @@ pub(crate) struct RestoreArgs {
 enum RestoreCommand {
     /// Bring back what a restore replaced, or resolve one that was interrupted
     Undo {
+        #[arg(add = complete(Names::Apps))]
         app: AppName,
         #[command(flatten)]
         options: job::JobOptions,
     },
     /// Let go what a restore replaced, to free its room
     Forget {
+        #[arg(add = complete(Names::Apps))]
         app: AppName,
         #[command(flatten)]
         options: job::JobOptions,

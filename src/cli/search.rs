@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use tokio::sync::mpsc;
 
 use super::Exit;
+use super::complete::{Names, complete};
 use matou_base::text::clean_line;
 use matou_base::units::parse_human_duration;
 use matou_collect::LogStore;
@@ -24,7 +25,7 @@ pub(crate) struct SearchOptions {
     #[arg(default_value = "*")]
     query: String,
     /// Only what an application or a service logged, and requests to it
-    #[arg(long, value_name = "APP")]
+    #[arg(long, value_name = "APP", add = complete(Names::AppsAndServices))]
     app: Option<String>,
     /// Only those of the last so many minutes or hours, as 10m or 2h
     #[arg(long, value_parser = parse_human_duration, value_name = "DURATION")]

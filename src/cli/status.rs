@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use super::Exit;
 use matou_base::outln;
 use matou_base::text::{clean_line, human_bytes};
-use matou_collect::Collectors;
+use matou_collect::{Collectors, NameCache};
 use matou_model::{Fleet, Node, NodeLink, TaskCount};
 use matou_ops::FleetContext;
 
@@ -30,7 +30,8 @@ pub(crate) async fn run_status_command(cx: &FleetContext, json: bool) -> Result<
     })
 }
 
-async fn read_fleet_once(cx: &FleetContext) -> Fleet {
+/// Reads every node and the swarm once; waits for the slowest as long as [`READ_TIMEOUT`].
+pub(super) async fn read_fleet_once(cx: &FleetContext) -> Fleet {
     let mut fleet = Fleet::new(&cx.config.fleet.name, cx.nodes.as_model());
     let (updates, mut arriving) = mpsc::channel(64);
     let _collectors = Collectors::start(&cx.nodes, None, None, updates);
@@ -44,6 +45,9 @@ async fn read_fleet_once(cx: &FleetContext) -> Fleet {
             },
             () = &mut deadline => break,
         }
+    }
+    if let Some(swarm) = fleet.swarm.value() {
+        NameCache::of_config(&cx.config).keep_swarm(swarm);
     }
     fleet
 }

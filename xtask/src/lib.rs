@@ -4,4 +4,5 @@ pub mod catalogue;
 mod circles;
 pub mod claims;
 pub mod counts;
+pub mod man;
 pub mod reference;

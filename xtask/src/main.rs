@@ -1,13 +1,14 @@
 //! Tasks of the repository itself: `cargo xtask reference` makes docs/reference.md, `cargo xtask catalogue`
-//! docs/catalogue.md, `cargo xtask counts` prints figures about the code. That all are as they should be,
+//! docs/catalogue.md, `cargo xtask man FOLDER` the pages of the manual, `cargo xtask counts` prints figures about
+//! the code. That all are as they should be,
 //! tests/docs.rs checks.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Parser;
 use color_eyre::eyre::{Result, WrapErr};
-use xtask::{catalogue, counts::Counts, reference};
+use xtask::{catalogue, counts::Counts, man, reference};
 
 /// Tasks of the repository itself.
 #[derive(Parser)]
@@ -16,6 +17,11 @@ enum Task {
     Reference,
     /// Make docs/catalogue.md
     Catalogue,
+    /// Make the pages of the manual
+    Man {
+        /// Folder that they are written into
+        folder: PathBuf,
+    },
     /// Print figures about the code
     Counts,
 }
@@ -26,6 +32,7 @@ fn main() -> Result<ExitCode> {
     match Task::parse() {
         Task::Reference => write_page(&root, "docs/reference.md", &reference::render_page())?,
         Task::Catalogue => write_page(&root, "docs/catalogue.md", &catalogue::render_page()?)?,
+        Task::Man { folder } => man::write_pages(&folder)?,
         Task::Counts => Counts::read(&root)?.print()?,
     }
     Ok(ExitCode::SUCCESS)

@@ -24,7 +24,9 @@ mod intrusions;
 mod logs;
 mod mail;
 mod metrics;
+mod name_cache;
 mod node;
+mod platform;
 mod probes;
 mod search;
 mod signals;
@@ -52,6 +54,8 @@ pub use mail::{
     SenderDomain, SmtpError, SmtpReply, SmtpStage, SpfEnd, SpfFinding, TestMail, USUAL_SELECTORS,
     read_mail_reach, read_sender_domain, send_test_mail,
 };
+pub use name_cache::{KnownNames, KnownSnapshot, NameCache, is_plain_word};
+pub use platform::{Platform, read_platform};
 pub use probes::{list_probe_targets, read_probes};
 pub use signals::{AnswerChecks, ProbeSettings};
 

@@ -26,6 +26,17 @@ pub fn state_path() -> Result<PathBuf> {
     Ok(state.join("matou"))
 }
 
+/// Returns `$XDG_CACHE_HOME/matou` without making it: names for completions, and what practice fleets are
+/// made of. All of it may be removed.
+///
+/// # Errors
+/// When there is no home folder.
+pub fn cache_path() -> Result<PathBuf> {
+    let dirs = directories::BaseDirs::new()
+        .ok_or_else(|| color_eyre::eyre::eyre!("no home folder: set HOME or XDG_CACHE_HOME"))?;
+    Ok(dirs.cache_dir().join("matou"))
+}
+
 /// Makes a folder of mode 0700. One that exists must belong to this user; its mode is corrected,
 /// unless it is right already (the disk may be read-only).
 pub(super) fn ensure_private_dir(dir: &Path) -> Result<()> {

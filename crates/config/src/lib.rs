@@ -24,7 +24,7 @@ mod receivers;
 mod runtime;
 mod types;
 
-pub use dirs::{ensure_state_dir, state_path};
+pub use dirs::{cache_path, ensure_state_dir, state_path};
 pub use error::{ConfigError, FilePosition, find_nearest_name};
 pub use runtime::{ensure_runtime_dir, remove_runtime_dir};
 pub use types::*;

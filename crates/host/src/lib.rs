@@ -692,7 +692,14 @@ fn format_ssh_target(options: &SshOptions) -> String {
 
 /// sudo's refusals, with what to do.
 fn explain_sudo(line: &str) -> Option<String> {
-    (line.contains("sudo: a password is required") || line.contains("sudo: a terminal is required"))
+    // The last two are sudo-rs's, as Ubuntu has it since 25.10, and Debian.
+    let refusals = [
+        "sudo: a password is required",
+        "sudo: a terminal is required",
+        "sudo: interactive authentication is required",
+        "sudo-rs: interactive authentication is required",
+    ];
+    refusals.iter().any(|refusal| line.contains(refusal))
         .then(|| {
             format!("{line}: give the user `NOPASSWD: ALL` in a file of /etc/sudoers.d, or connect as root")
         })

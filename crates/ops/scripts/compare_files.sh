@@ -21,16 +21,19 @@ while [ $# -ge 2 ]; do
     [ $c != 124 ] || { echo "reading $live did not come to an end: does something there exchange files for pipes?" >&2; exit 1; }
     sort -z "$work/sum-new" -o "$work/sum-new"; sort -z "$work/sum-live" -o "$work/sum-live"
     comm -z -23 "$work/sum-new" "$work/sum-live" | cut -z -c67- >"$work/differ"
+    again=0
     while IFS= read -r path; do
         # It may have been changed while it was compared.
         # Each of them has to hold.
         # shellcheck disable=SC2015
         [ -f "$live/$path" ] && [ ! -L "$live/$path" ] && [ "$(stat -c '%s %Y' -- "$live/$path")" = "$(stat -c '%s %Y' -- "$new/$path")" ] || continue
+        # uutils' sha256sum, which Ubuntu has, ends at a file that is gone, and says nothing of those behind it.
+        if timeout $((120 + s / 1000000)) cmp -s -- "$live/$path" "$new/$path"; then again=$((again + 1)); continue; fi
         printf '%s/%s\n' "$live" "$path" >>"$work/bad"
     done <<EOF2
 $(tr '\0' '\n' <"$work/differ")
 EOF2
-    d=$(count <"$work/differ"); same=$((same + b - d)); changed=$((changed + d))
+    d=$(($(count <"$work/differ") - again)); same=$((same + b - d)); changed=$((changed + d))
 done
 echo "$files $bytes $same $changed"
 head -n 3 "$work/bad"; rm -rf "$work"

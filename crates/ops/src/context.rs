@@ -5,7 +5,7 @@ use std::sync::Arc;
 use color_eyre::eyre::Result;
 
 use crate::OpsError;
-use matou_collect::{AnswerChecks, ProbeSettings};
+use matou_collect::{AnswerChecks, NameCache, ProbeSettings};
 use matou_config::{Config, ensure_runtime_dir, ensure_state_dir, state_path};
 use matou_docker::{NodeHandle, Nodes};
 use matou_edge::EdgeEndpoints;
@@ -94,7 +94,9 @@ impl FleetContext {
     /// Reads the whole swarm from a manager.
     pub(crate) async fn query_swarm(&self) -> Result<Swarm, OpsError> {
         let manager = self.nodes.find_manager().await?;
-        Ok(manager.docker.query_swarm().await?)
+        let swarm = manager.docker.query_swarm().await?;
+        NameCache::of_config(&self.config).keep_swarm(&swarm);
+        Ok(swarm)
     }
 
     /// Returns the node that holds the applications' data, and the locks.

@@ -26,6 +26,11 @@ const PACKAGES: [&str; 7] = [
     "util-linux",
 ];
 
+/// Releases that the concerns were written for, and those of them that tests provision from blank machines
+/// (tests/provision_vm.rs).
+const WRITTEN_FOR: &str = "Debian 12 and 13, Ubuntu 22.04, 24.04 and 26.04";
+const TESTED_ON: &str = "Debian 12 and 13";
+
 /// The concern `base`: a known distribution, and packages that everything else needs.
 pub(crate) struct BaseConcern;
 
@@ -54,18 +59,18 @@ impl Concern for BaseConcern {
 
     fn check(&self, at: &NodeView<'_>) -> Result<Check, ProvisionError> {
         let os = at.facts.os_release();
-        if !is_supported_os(&os) {
+        if !has_known_packages(&os) {
             let name = if os.name.is_empty() {
                 "an unknown system"
             } else {
                 &os.name
             };
             return Err(ProvisionError::failed(format_args!(
-                "{} runs {name}: matou provisions Debian 12 and 13, Ubuntu 22.04 and 24.04",
+                "{} runs {name}: matou provisions {WRITTEN_FOR}",
                 at.node.name
             )));
         }
-        let mut lines = vec![Change::same(os.name)];
+        let mut lines = vec![describe_release(&os)];
         let broken = at.facts.broken_packages();
         if !broken.is_empty() {
             lines.push(Change::modify(
@@ -121,12 +126,29 @@ fn missing_node_packages<'a>(at: &NodeView<'a>) -> Vec<&'a String> {
         .collect()
 }
 
-fn is_supported_os(os: &OsRelease) -> bool {
-    let version: f32 = os.version.parse().unwrap_or(0.0);
-    match os.id.as_str() {
-        "debian" => version >= 12.0,
-        "ubuntu" => version >= 22.04,
-        _ => false,
+/// Whether packages have the names, and units and files the places, that the concerns know. Other
+/// distributions differ in all of it, Debian's and Ubuntu's releases in little.
+fn has_known_packages(os: &OsRelease) -> bool {
+    matches!(os.id.as_str(), "debian" | "ubuntu")
+}
+
+/// Names the release, with a warning where it is none of those that the concerns were written for. What
+/// really fails there is found out by each concern.
+fn describe_release(os: &OsRelease) -> Change {
+    let known = match os.id.as_str() {
+        "debian" => ["12", "13"].as_slice(),
+        _ => ["22.04", "24.04", "26.04"].as_slice(),
+    };
+    let name = match os.name.as_str() {
+        "" => format!("{} {}", os.id, os.version),
+        name => name.to_owned(),
+    };
+    let line = Change::same(name);
+    match known.contains(&os.version.as_str()) {
+        true => line,
+        false => line.with_warning(format!(
+            "it is none of {WRITTEN_FOR}; whole runs were tested on {TESTED_ON} alone: read the plan with care"
+        )),
     }
 }
 
@@ -167,6 +189,31 @@ mod tests {
                 .contains("runs Alpine 3: matou provisions Debian"),
             "{e}"
         );
+    }
+
+    #[test]
+    fn a_release_that_is_not_known_is_a_warning() {
+        let warning = |id: &str, version: &str| {
+            let os = OsRelease {
+                id: id.into(),
+                version: version.into(),
+                codename: String::new(),
+                name: String::new(),
+            };
+            describe_release(&os).warning.map(String::from)
+        };
+        for (id, version) in [("debian", "12"), ("ubuntu", "24.04"), ("ubuntu", "26.04")] {
+            assert_eq!(warning(id, version), None, "{id} {version}");
+        }
+        for (id, version) in [
+            ("debian", "11"),
+            ("debian", "14"),
+            ("ubuntu", "25.10"),
+            ("debian", ""),
+        ] {
+            let warning = warning(id, version).unwrap();
+            assert!(warning.contains("tested on Debian 12 and 13"), "{warning}");
+        }
     }
 
     #[test]

@@ -15,8 +15,8 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::effects::{EffectRunner, LoopControl};
-use matou_collect::Collectors;
-use matou_model::{Datum, Fleet, Update};
+use matou_collect::{Collectors, NameCache};
+use matou_model::{Datum, Fleet, Snapshot, Update};
 use matou_monitor::MonitorStore;
 use matou_ops::FleetContext;
 use matou_ui as ui;
@@ -76,7 +76,8 @@ pub async fn run_console(fleet: FleetContext) -> Result<ExitCode> {
 
     let (updates, mut readings) = mpsc::channel(QUEUE_CAPACITY);
     let collectors = Collectors::start(&fleet.nodes, Some(outside), Some(config.clone()), updates);
-    let recorder = spawn_recorder(&store, messages.clone());
+    let names = NameCache::of_config(&config);
+    let recorder = spawn_recorder(&store, names, messages.clone());
     let mut effects = EffectRunner::new(fleet.clone(), collectors, store, messages.clone());
     let mut keys = EventStream::new();
     let mut drawn = Instant::now();
@@ -138,10 +139,11 @@ pub async fn run_console(fleet: FleetContext) -> Result<ExitCode> {
     }
 }
 
-/// Spawns a thread that reads the history, then records readings in it. Returns the sender of
+/// Spawns a thread that reads the history, then records readings in it, and names of what runs. Returns the sender of
 /// readings.
 fn spawn_recorder(
     store: &MonitorStore,
+    names: NameCache,
     messages: mpsc::Sender<Msg>,
 ) -> std::sync::mpsc::SyncSender<Update> {
     let store = store.clone();
@@ -159,6 +161,11 @@ fn spawn_recorder(
             }
         };
         for update in arriving {
+            match &update.datum {
+                Datum::Swarm(Ok(swarm)) => names.keep_swarm(swarm),
+                Datum::Snapshots(Ok(snapshots)) => keep_snapshot_names(&names, snapshots),
+                _ => {}
+            }
             if let Err(e) = recorder.record_update(&update) {
                 tracing::warn!("the history is not written: {e}");
             }
@@ -167,11 +174,20 @@ fn spawn_recorder(
     readings
 }
 
+/// Keeps the names of snapshots of this fleet, for completions.
+fn keep_snapshot_names(names: &NameCache, snapshots: &[Snapshot]) {
+    let own = snapshots.iter().filter(|s| s.other_fleet.is_none());
+    names.keep_snapshots(own.filter_map(|s| Some((&*s.id, s.app.as_deref()?, s.at))));
+}
+
 /// Hands a reading to the recorder. It is dropped when the recorder's queue is full.
 fn record_reading(recorder: &std::sync::mpsc::SyncSender<Update>, update: &Update) {
     if matches!(
         update.datum,
-        Datum::Probes(Ok(_)) | Datum::Metrics { reading: Ok(_), .. }
+        Datum::Probes(Ok(_))
+            | Datum::Metrics { reading: Ok(_), .. }
+            | Datum::Swarm(Ok(_))
+            | Datum::Snapshots(Ok(_))
     ) {
         let _ = recorder.try_send(update.clone());
     }

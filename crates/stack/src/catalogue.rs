@@ -114,6 +114,49 @@ impl Catalogue {
         })
     }
 
+    /// Lists the names of the stacks without reading them, sorted: for completions, which must not take
+    /// long. A file that can't be read as a stack is among them.
+    pub fn list_names(fleet_folder: Option<&Path>) -> BTreeSet<String> {
+        let built_in = BUILT_IN_STACKS.files().map(|file| file.path().to_owned());
+        let own = fleet_folder.and_then(|folder| std::fs::read_dir(folder.join("stacks")).ok());
+        let own = own
+            .into_iter()
+            .flatten()
+            .flatten()
+            .map(|entry| entry.path());
+        let stacks = built_in
+            .chain(own)
+            .filter(|path| path.extension().is_some_and(|e| e == "yml" || e == "yaml"));
+        stacks
+            .filter_map(|path| Some(path.file_stem()?.to_str()?.to_owned()))
+            .collect()
+    }
+
+    /// Reads what one stack says in `x-matou`, and no other: a built-in one, one of the fleet folder, or the
+    /// file of that path. `None` where it can't be read.
+    pub fn read_one_extension(fleet_folder: Option<&Path>, stack: &str) -> Option<Extension> {
+        let is_path = stack.contains('/') || stack.ends_with(".yml") || stack.ends_with(".yaml");
+        let read = |path: &Path| read_stack_file(path).ok();
+        let text = match (is_path, fleet_folder) {
+            (true, _) => read(Path::new(stack))?,
+            (false, folder) => {
+                let own = folder.map(|folder| folder.join("stacks"));
+                let own = own.and_then(|own| {
+                    let files = ["yml", "yaml"].map(|e| own.join(format!("{stack}.{e}")));
+                    files.iter().find_map(|path| read(path))
+                });
+                let built_in = || BUILT_IN_STACKS.get_file(format!("{stack}.yml"));
+                match own {
+                    Some(own) => own,
+                    None => built_in()?.contents_utf8()?.to_owned(),
+                }
+            }
+        };
+        let nowhere = StackFolder::Path(Path::new(".").to_owned());
+        let file = StackFile::parse(stack, stack, nowhere, &text).ok()?;
+        Some(file.extension)
+    }
+
     /// Returns what is known of images.
     pub fn known_images(&self) -> &KnownImages {
         &self.known_images

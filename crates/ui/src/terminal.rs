@@ -35,6 +35,12 @@ const MAX_COPY_BYTES: usize = 74_000;
 /// Whether the console holds the terminal: a panic must release it.
 static ENTERED: AtomicBool = AtomicBool::new(false);
 
+/// Returns the terminal's columns and rows; `None` where there is none.
+pub fn read_terminal_size() -> Option<(u16, u16)> {
+    let is_there = io::stdout().is_terminal() || io::stderr().is_terminal();
+    is_there.then(|| crossterm::terminal::size().ok())?
+}
+
 /// # Errors
 /// When there is no terminal: a sentence with what to use instead.
 pub fn check_terminal() -> Result<()> {

@@ -21,6 +21,7 @@ use super::{FleetContext, Request};
 use crate::OpsError;
 use crate::repo_work::{CheckData, RepoWork};
 use matou_backup::{BackupError, Restic, ResticSnapshot};
+use matou_collect::NameCache;
 use matou_job::{Confirm, Job, Step};
 use matou_stack::AppName;
 
@@ -164,6 +165,8 @@ pub async fn list_primary_snapshots(
     let work = BackupContext::open(fleet).await?;
     let all = work.primary.list_snapshots(&[]).await?;
     let view = work.snapshot_view(&work.primary, &all).await?;
+    let named = all.iter().filter_map(|s| Some((&*s.id, s.app()?, s.time)));
+    NameCache::of_config(&fleet.config).keep_snapshots(named);
     let wanted = |s: &ResticSnapshot| app.is_none_or(|app| s.app() == Some(app));
     let listed = |snapshot: ResticSnapshot| ListedSnapshot {
         other_fleet: view.owner(&snapshot).other_fleet().map(str::to_owned),
