@@ -64,7 +64,10 @@ fn what_only_an_older_engine_refuses_is_in_the_plan_with_its_line() {
     assert_eq!(code, Some(0), "{text}");
     assert!(ok(&config, &["status"]).contains("1/1"), "{text}");
     // And is not passed on, of which matou warns.
-    assert!(lint.contains("Docker Swarm ignores `oom_score_adj`"), "{lint}");
+    assert!(
+        lint.contains("Docker Swarm ignores `oom_score_adj`"),
+        "{lint}"
+    );
     let format = "{{.Spec.TaskTemplate.ContainerSpec.OomScoreAdj}}";
     let line = format!("docker service inspect -f '{format}' score_web");
     assert_eq!(fleet.run("n1", &line).trim(), "0");

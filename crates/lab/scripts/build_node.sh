@@ -21,6 +21,8 @@ if [ -n "$suite" ]; then
     echo "deb [check-valid-until=no] http://deb.debian.org/debian $suite main" >"$dir/newer.list"
     printf 'Package: *\nPin: release n=%s\nPin-Priority: -1\n\nPackage: %s\nPin: release n=%s\nPin-Priority: 990\n' \
         "$suite" "$newer" "$suite" >"$dir/newer.pref"
+    # The last one is for mmdebstrap's shell too.
+    # shellcheck disable=SC2016
     set -- "$@" \
         --setup-hook="upload '$dir/newer.list' /etc/apt/sources.list.d/newer.list" \
         --setup-hook="upload '$dir/newer.pref' /etc/apt/preferences.d/newer.pref" \

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::tasks::{AwaitedServices, WaitForTasks};
 use crate::{FleetContext, deploy};
 use matou_job::{Check, Step, StepContext, StepError};
-use matou_model::{Service, ServiceMode, Swarm, TaskState};
+use matou_model::{Service, ServiceMode, Swarm, Task, TaskState};
 use matou_stack::AppFile;
 
 /// What happens to the application's services during a swap.
@@ -211,13 +211,18 @@ pub(super) async fn stop_named_services(
     wait_for_tasks_to_stop(cx, is_named).await
 }
 
+/// Returns whether a task may have a container that writes: from when it is given to a node, which tells of
+/// its container a moment after that runs. Of one whose node is lost nobody knows.
+fn may_write(task: &Task) -> bool {
+    let is_given = !task.node_id.is_empty();
+    is_given && (!task.has_ended() || task.state == TaskState::Orphaned)
+}
+
 /// Waits until no task of these services runs.
 async fn wait_for_tasks_to_stop(
     cx: &StepContext,
     which: impl Fn(&Service) -> bool,
 ) -> Result<(), StepError> {
-    // Of one whose node is lost nobody knows whether it still writes.
-    let is_live = |t: &matou_model::Task| !t.has_ended() || t.state == TaskState::Orphaned;
     let wait = cx.wait_at_most(STOP_LIMIT, POLL_INTERVAL);
     loop {
         let swarm = cx.query_swarm().await?;
@@ -226,8 +231,7 @@ async fn wait_for_tasks_to_stop(
         let mut left = swarm
             .tasks
             .iter()
-            .filter(|t| ids.contains(&t.service_id.as_str()) && is_live(t))
-            .filter(|t| t.container_id.is_some() || t.state == TaskState::Running);
+            .filter(|t| ids.contains(&t.service_id.as_str()) && may_write(t));
         let Some(task) = left.next() else {
             return Ok(());
         };
@@ -374,6 +378,43 @@ impl AppAnswer {
                 Ok(())
             }
             other => other,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_task_whose_container_is_not_told_yet_is_waited_for() {
+        for (node, state, may) in [
+            ("n1", TaskState::Running, true),
+            ("n1", TaskState::Starting, true),
+            ("n1", TaskState::Preparing, true),
+            ("n1", TaskState::Assigned, true),
+            ("n1", TaskState::Orphaned, true),
+            ("n1", TaskState::Shutdown, false),
+            ("n1", TaskState::Failed, false),
+            ("", TaskState::Pending, false),
+        ] {
+            let task = Task {
+                id: "t".into(),
+                service_id: "s".into(),
+                slot: Some(1),
+                node_id: node.into(),
+                state,
+                desired: TaskState::Remove,
+                message: String::new(),
+                error: String::new(),
+                container_id: None,
+                exit_code: None,
+                iteration: None,
+                image: "db:1".into(),
+                outdated: false,
+                since: None,
+            };
+            assert_eq!(may_write(&task), may, "{state:?}");
         }
     }
 }
