@@ -414,7 +414,7 @@ mod tests {
                 outdated: false,
                 since: None,
             };
-            assert_eq!(may_write(&task), may, "{state:?}");
+            assert_eq!(may_write(&task), may, "{task:?}");
         }
     }
 }
