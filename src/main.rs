@@ -15,7 +15,7 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 use color_eyre::eyre::Result;
 use matou::cli::{Cli, Exit};
 use matou::{config, out, own_log, runtime, text, ui};
@@ -24,7 +24,7 @@ fn main() -> ExitCode {
     out::install_cli_panic_hook();
     matou::files::tighten_umask();
     matou::files::disable_core_files();
-    matou::cli::answer_shell();
+    matou::cli::answer_shell(Cli::command);
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(usage) => return report_usage(&usage),

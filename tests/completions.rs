@@ -95,10 +95,11 @@ impl Fleet {
             begun.elapsed()
         );
         let answer = String::from_utf8(ran.stdout).unwrap();
+        // Options are offered where there is no name.
         answer
             .lines()
+            .filter(|l| !l.is_empty() && (l.contains('=') || !l.starts_with("--")))
             .map(str::to_owned)
-            .filter(|l| !l.is_empty())
             .collect()
     }
 
@@ -128,7 +129,7 @@ fn names_of_the_fleet_are_completed_without_a_server() {
         ("matou remove ", &["blog", "shop", "wiki"]),
         ("matou remove blog --volume ", &["blog_data"]),
         ("matou redeploy s", &["shop"]),
-        ("matou deploy ow", &["own"]),
+        ("matou deploy own", &["own", "owncloud"]),
         ("matou lint prestas", &["prestashop"]),
         ("matou scale w", &["wiki_web"]),
         ("matou place blog ", &["alpha", "anywhere", "beta"]),

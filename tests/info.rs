@@ -45,9 +45,12 @@ const LOG: &str = "\
 2026-11-28T02:00:01Z  WARN matou_ops: password Tr0ub4dor-hunter22 refused by blog.customers.example.org
 2026-11-28T02:00:02Z  WARN matou_ops: DB_PASSWORD=abcd1234efgh; blog_web on larch, ops@customers.example.org
 2026-11-28T02:00:03Z  WARN matou_ops: the token is quiteSecret99 \x1b[2J https://u:quiteSecret99@larch/ 02:42:ac:11:00:02
+2026-11-28T02:00:04Z DEBUG matou_host: oldnode was up node=\"thirdnode\"
 ";
 
 const JOURNAL: &str = r#"{"time":"2026-11-28T02:00:00Z","record":"command","node":"larch","command":"echo Tr0ub4dor-hunter22","millis":7,"exit":0}
+{"time":"2026-11-27T02:00:01Z","record":"job_finished","title":"remove goneapp","millis":1,"outcome":"done"}
+{"time":"2026-11-27T02:00:02Z","record":"command","node":"oldnode","command":"true","millis":7,"exit":0}
 {"time":"2026-11-28T02:00:01Z","record":"job_started","title":"deploy blog","operator":"alice","plan":"Tr0ub4dor-hunter22"}
 {"time":"2026-11-28T02:00:09Z","record":"job_finished","title":"deploy blog","millis":8000,"outcome":"failed","reason":"secret quiteSecret99 refused on larch"}
 "#;
@@ -210,7 +213,7 @@ fn a_bundle_holds_no_secret() {
     assert!(find(&files, "log.txt").contains("larch is up, alice logged in from 198.51.100.7"));
     assert!(find(&files, "config.toml").contains("name = \"larch\""));
     let jobs = find(&files, "jobs.jsonl");
-    assert_eq!(jobs.lines().count(), 2, "{jobs}");
+    assert_eq!(jobs.lines().count(), 3, "{jobs}");
     let states: Value = serde_json::from_str(find(&files, "states.json")).unwrap();
     assert_eq!(states["nodes"][0]["name"], "larch");
     let stacks: Value = serde_json::from_str(find(&files, "stacks.json")).unwrap();
@@ -240,6 +243,9 @@ fn an_anonymous_bundle_replaces_names_the_same_way_everywhere() {
         "birch",
         "alice",
         "blog",
+        "goneapp",
+        "oldnode",
+        "thirdnode",
         "customers",
         "example.org",
         "chatons",

@@ -6,14 +6,13 @@ use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
-use clap::{CommandFactory, ValueHint};
+use clap::ValueHint;
 use clap_complete::CompleteEnv;
 use clap_complete::engine::{
     ArgValueCompleter, CompletionCandidate, PathCompleter, ValueCompleter,
 };
 use color_eyre::eyre::{Result, eyre};
 
-use super::Cli;
 use matou_collect::{KnownNames, NameCache, is_plain_word};
 use matou_config::{CONCERNS, Config};
 use matou_stack::{AppFile, Catalogue};
@@ -25,13 +24,13 @@ const VARIABLE: &str = "MATOU_COMPLETE";
 /// Candidates that a shell is given at most.
 const MAX_CANDIDATES: usize = 1000;
 
-/// Answers a shell that asks for completions, and ends the program then. Does nothing else.
-pub fn answer_shell() {
+/// Answers a shell that asks for completions of this command line, and ends the program then. Does nothing else.
+pub fn answer_shell(command: fn() -> clap::Command) {
     if std::env::var_os(VARIABLE).is_none() {
         return;
     }
     let folder = std::env::current_dir().ok();
-    let asked = CompleteEnv::with_factory(completable_command).var(VARIABLE);
+    let asked = CompleteEnv::with_factory(|| completable_command(command())).var(VARIABLE);
     // A shell that is not known, or does not listen any more, gets no completions.
     if asked
         .try_complete(std::env::args_os(), folder.as_deref())
@@ -56,7 +55,7 @@ pub(super) fn registration_script(shell: clap_complete::Shell) -> Result<String>
 }
 
 /// The command line, with paths completed as names are: a file may have any name, and ends on a command line.
-fn completable_command() -> clap::Command {
+fn completable_command(command: clap::Command) -> clap::Command {
     fn complete_paths(command: clap::Command) -> clap::Command {
         command
             .mut_args(|arg| match arg.get_value_hint() {
@@ -73,8 +72,8 @@ fn completable_command() -> clap::Command {
         .last()
         .is_some_and(|word| word.as_encoded_bytes().starts_with(b"-"));
     let command = match asks_for_options {
-        true => Cli::command(),
-        false => hide_options(Cli::command()),
+        true => command,
+        false => hide_options(command),
     };
     complete_paths(command).mut_subcommand("lab", |lab| {
         lab.mut_subcommands(|command| {

@@ -157,8 +157,11 @@ fn render_page(command: &Command, name: &str, above: Option<&str>) -> Result<Str
         append_list(&mut rest, "ENVIRONMENT", &ENVIRONMENT);
     } else if let Some(notes) = command.get_after_help() {
         rest.control("SH", ["NOTES"]);
-        for line in notes.to_string().lines() {
-            rest.text([roman(line)]).control("br", []);
+        for (at, line) in notes.to_string().lines().enumerate() {
+            if at > 0 {
+                rest.control("br", []);
+            }
+            rest.text([roman(line)]);
         }
     }
     rest.control("SH", ["EXIT STATUS"]);
@@ -169,7 +172,20 @@ fn render_page(command: &Command, name: &str, above: Option<&str>) -> Result<Str
     }
     append_see_also(&mut rest, above);
     rest.to_writer(&mut page)?;
-    Ok(String::from_utf8(page)?)
+    Ok(drop_needless_breaks(&String::from_utf8(page)?))
+}
+
+/// Leaves out the breaks beside empty lines, which break a line themselves: mandoc warns of them.
+fn drop_needless_breaks(page: &str) -> String {
+    let lines: Vec<&str> = page.lines().collect();
+    let is_empty = |at: Option<usize>| {
+        at.and_then(|at| lines.get(at))
+            .is_some_and(|l| l.is_empty())
+    };
+    let kept = lines.iter().enumerate().filter(|(at, line)| {
+        **line != ".br" || !(is_empty(at.checked_sub(1)) || is_empty(at.checked_add(1)))
+    });
+    kept.map(|(_, line)| format!("{line}\n")).collect()
 }
 
 fn append_commands(page: &mut Roff, command: &Command, name: &str) {

@@ -170,7 +170,7 @@ impl ConfigCopier<'_> {
             Value::String(text) => (self.clean)(text.value()).into(),
             Value::Array(items) => {
                 let copies = items.iter().map(|item| self.copy_value(path, item));
-                Value::Array(Array::from_iter(copies))
+                Value::Array(copies.collect::<Array>())
             }
             Value::Integer(number) => (*number.value()).into(),
             Value::Float(number) => (*number.value()).into(),

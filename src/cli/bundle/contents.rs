@@ -2,8 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use color_eyre::eyre::Result;
@@ -12,12 +10,14 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::config_copy::copy_config;
+use super::learned;
 use super::scrub::{Kind, Scrubber};
 use super::states::FleetStates;
+use super::tails::{read_journal, read_tail};
 use crate::cli::info::InfoReport;
 use matou_base::files::{MAX_CONFIG_BYTES, read_text};
 use matou_base::text::escape_line;
-use matou_config::{Config, NodeConnection, state_path};
+use matou_config::{Config, NodeConnection};
 use matou_model::Fleet;
 use matou_stack::{AppFile, Catalogue, LintSeverity, RenderTarget};
 
@@ -26,9 +26,6 @@ const LOG_LINES: usize = 1000;
 
 /// Jobs of the journal that go in, the newest: a beginning and an end each.
 const JOB_RECORDS: usize = 400;
-
-/// Bytes that are read of the end of a file.
-const TAIL_BYTES: u64 = 6 << 20;
 
 /// Characters of a line of the log.
 const LONGEST_LINE: usize = 2000;
@@ -44,6 +41,10 @@ pub(super) struct Sources<'a> {
     /// `None` where nothing could be read.
     pub(super) fleet: Option<&'a Fleet>,
     pub(super) fleet_error: Option<&'a str>,
+    /// The state folder.
+    pub(super) state: &'a Path,
+    /// The program's own log.
+    pub(super) log: &'a Path,
     pub(super) anonymous: bool,
     pub(super) now: Timestamp,
 }
@@ -64,6 +65,7 @@ impl Bundle {
         learn_secrets(&mut scrubber, &sources);
         if sources.anonymous {
             scrubber.add_names(list_names(&sources))?;
+            scrubber.add_names(learned::list_past_names(sources.state, sources.log))?;
         }
         let mut bundle = Self {
             files: BTreeMap::new(),
@@ -81,8 +83,8 @@ impl Bundle {
             }
         }
         bundle.add_stacks(&sources, &mut scrubber)?;
-        bundle.add_log(&mut scrubber);
-        bundle.add_jobs(&mut scrubber);
+        bundle.add_log(sources.log, &mut scrubber);
+        bundle.add_jobs(sources.state, &mut scrubber);
         bundle.add_standing_rules(sources.anonymous);
         bundle.add_manifest(&sources);
         Ok(bundle)
@@ -213,15 +215,8 @@ impl Bundle {
         )
     }
 
-    fn add_log(&mut self, scrubber: &mut Scrubber) {
-        let path = match std::env::var_os("MATOU_LOG_FILE").filter(|path| !path.is_empty()) {
-            Some(path) => Ok(PathBuf::from(path)),
-            None => state_path().map(|state| state.join("log/matou.log")),
-        };
-        let Ok(path) = path else {
-            return self.leave_out("log.txt", "there is no home folder");
-        };
-        let text = match read_tail(&path) {
+    fn add_log(&mut self, path: &Path, scrubber: &mut Scrubber) {
+        let text = match read_tail(path) {
             Ok(text) => text,
             Err(error) => {
                 return self.leave_out(
@@ -232,20 +227,12 @@ impl Bundle {
         };
         let lines: Vec<&str> = text.lines().collect();
         let first = lines.len().saturating_sub(LOG_LINES);
-        let cut = |line: &&str| line.chars().take(LONGEST_LINE).collect::<String>();
-        // As one text: a key of several lines is one secret. What a terminal obeys goes last, for it may be
-        // in the middle of one.
-        let kept = scrubber.clean_text(
-            &lines[first..]
-                .iter()
-                .map(cut)
-                .collect::<Vec<_>>()
-                .join("\n"),
-        );
-        let kept: String = kept
-            .lines()
-            .map(|line| format!("{}\n", escape_line(line)))
-            .collect();
+        // As one text: a key of several lines is one secret. Lines are cut, and what a terminal obeys is written
+        // out, only then: else a part of a secret may be left.
+        let cleaned = scrubber.clean_text(&lines[first..].join("\n"));
+        let cut = |line: &str| line.chars().take(LONGEST_LINE).collect::<String>();
+        let kept = cleaned.lines().map(cut);
+        let kept: String = kept.map(|l| format!("{}\n", escape_line(&l))).collect();
         self.files.insert("log.txt", kept);
         if first > 0 {
             self.leave_out(
@@ -256,14 +243,8 @@ impl Bundle {
     }
 
     /// Adds which jobs ran and how they ended.
-    fn add_jobs(&mut self, scrubber: &mut Scrubber) {
-        let journal = state_path().map(|state| state.join("journal.jsonl"));
-        let text = journal.ok().and_then(|path| {
-            let old = path.with_extension("jsonl.old");
-            let new = read_tail(&path).ok()?;
-            Some(read_tail(&old).unwrap_or_default() + &new)
-        });
-        let Some(text) = text else {
+    fn add_jobs(&mut self, state: &Path, scrubber: &mut Scrubber) {
+        let Some(text) = read_journal(state) else {
             return self.leave_out("jobs.jsonl", "there is no journal that can be read");
         };
         let records: Vec<Value> = text.lines().filter_map(pick_job_record).collect();
@@ -295,12 +276,12 @@ impl Bundle {
         );
         self.leave_out(
             "logs of applications, and of nodes",
-            "they hold your customers' data",
+            "they hold what visitors and users wrote",
         );
         if anonymous {
             self.leave_out(
                 "names and addresses",
-                "replaced, each by the same word everywhere; images of the catalogue, and sites that everybody uses, stay",
+                "replaced, each by the same word everywhere; images of the catalogue, and sites that everybody uses, stay. A name that stands in a sentence alone, and nowhere where matou looks for names, may be left: read it before you give it away",
             );
         }
     }
@@ -357,25 +338,6 @@ fn pick_job_record(line: &str) -> Option<Value> {
         Some(((*field).to_owned(), value))
     });
     Some(Value::Object(picked.collect()))
-}
-
-/// Reads the end of a file, from the beginning of a line.
-fn read_tail(path: &Path) -> std::io::Result<String> {
-    // A pipe would be waited for.
-    if !std::fs::metadata(path)?.is_file() {
-        return Err(std::io::Error::other("it is no file"));
-    }
-    let mut file = File::open(path)?;
-    let length = file.metadata()?.len();
-    let skipped = length.saturating_sub(TAIL_BYTES);
-    file.seek(SeekFrom::Start(skipped))?;
-    let mut bytes = Vec::new();
-    file.take(TAIL_BYTES).read_to_end(&mut bytes)?;
-    let text = String::from_utf8_lossy(&bytes).into_owned();
-    Ok(match (skipped, text.split_once('\n')) {
-        (0, _) | (_, None) => text,
-        (_, Some((_, whole))) => whole.to_owned(),
-    })
 }
 
 fn load_app_files(folder: Option<&Path>) -> Vec<(String, AppFile)> {
@@ -437,10 +399,41 @@ fn learn_secrets(scrubber: &mut Scrubber, sources: &Sources<'_>) {
 }
 
 /// Folders that every machine has: their names tell nothing.
-const USUAL_FOLDERS: [&str; 16] = [
-    "", "/", ".config", "config", "etc", "home", "lab", "matou", "mnt", "opt", "root", "srv",
-    "state", "tmp", "usr", "var",
+const USUAL_FOLDERS: [&str; 27] = [
+    "", "/", ".cache", ".config", ".local", "apps", "cache", "config", "data", "etc", "home",
+    "lab", "local", "log", "matou", "mnt", "opt", "private", "root", "run", "share", "srv",
+    "state", "tmp", "user", "usr", "var",
 ];
+
+fn list_config_names(config: &Config) -> Vec<(Kind, String)> {
+    let mut names = Vec::new();
+    let mut add = |kind: Kind, name: &str| names.push((kind, name.to_owned()));
+    if config.fleet.name != "fleet" {
+        add(Kind::Fleet, &config.fleet.name);
+    }
+    for node in &config.nodes {
+        let NodeConnection::Ssh(ssh) = &node.reach else {
+            continue;
+        };
+        add(Kind::Host, &ssh.address);
+        add(Kind::User, ssh.user.as_deref().unwrap_or_default());
+        if let Some((user, _)) = ssh.jump.as_deref().and_then(|jump| jump.split_once('@')) {
+            add(Kind::User, user);
+        }
+    }
+    add(
+        Kind::User,
+        config
+            .mail
+            .as_ref()
+            .and_then(|m| m.user.as_deref())
+            .unwrap_or_default(),
+    );
+    for repository in config.backup.repositories.iter().skip(1) {
+        add(Kind::Folder, &repository.name);
+    }
+    names
+}
 
 /// Lists the names that stand for somebody or something of one's own.
 fn list_names(sources: &Sources<'_>) -> Vec<(Kind, String)> {
@@ -449,41 +442,18 @@ fn list_names(sources: &Sources<'_>) -> Vec<(Kind, String)> {
     for node in &sources.info.nodes {
         add(Kind::Node, &node.name);
     }
-    if let Some(config) = sources.config {
-        if config.fleet.name != "fleet" {
-            add(Kind::Fleet, &config.fleet.name);
-        }
-        for node in &config.nodes {
-            let NodeConnection::Ssh(ssh) = &node.reach else {
-                continue;
-            };
-            add(Kind::Host, &ssh.address);
-            add(Kind::User, ssh.user.as_deref().unwrap_or_default());
-            if let Some((user, _)) = ssh.jump.as_deref().and_then(|jump| jump.split_once('@')) {
-                add(Kind::User, user);
-            }
-        }
-        add(
-            Kind::User,
-            config
-                .mail
-                .as_ref()
-                .and_then(|m| m.user.as_deref())
-                .unwrap_or_default(),
-        );
-        for repository in config.backup.repositories.iter().skip(1) {
-            add(Kind::Folder, &repository.name);
-        }
-    }
+    names.extend(sources.config.map(list_config_names).unwrap_or_default());
+    let mut add = |kind: Kind, name: &str| names.push((kind, name.to_owned()));
     for variable in ["USER", "LOGNAME", "SUDO_USER"] {
         add(Kind::User, &std::env::var(variable).unwrap_or_default());
     }
     let folder = sources.config.and_then(Config::folder);
     for (app, file) in load_app_files(folder.as_deref()) {
         add(Kind::App, &app);
-        file.images
-            .values()
-            .for_each(|image| add(Kind::Image, image));
+        let images = file.images.values();
+        for image in images.filter_map(|image| learned::find_own_image(image)) {
+            add(Kind::Image, image);
+        }
         for value in file.variables.values().filter(|value| value.contains('.')) {
             add(Kind::Host, value);
         }
@@ -499,6 +469,9 @@ fn list_names(sources: &Sources<'_>) -> Vec<(Kind, String)> {
             .for_each(|node| add(Kind::Node, &node.hostname));
         for service in &swarm.services {
             add(Kind::App, service.stack.as_deref().unwrap_or(&service.name));
+            if let Some(image) = learned::find_own_image(&service.image) {
+                add(Kind::Image, image);
+            }
             service
                 .domains
                 .iter()
@@ -568,6 +541,7 @@ mod tests {
     #[tokio::test]
     async fn what_services_hold_is_told_by_name_alone() {
         let config = Config::this_machine();
+        let state = tempfile::tempdir().unwrap();
         let info = crate::cli::info::read_info(None, Ok(&config)).await;
         for anonymous in [false, true] {
             let fleet = fleet_with_secrets();
@@ -576,6 +550,8 @@ mod tests {
                 config: Some(&config),
                 fleet: Some(&fleet),
                 fleet_error: None,
+                state: state.path(),
+                log: &state.path().join("log"),
                 anonymous,
                 now: Timestamp::UNIX_EPOCH,
             })
@@ -583,7 +559,10 @@ mod tests {
             for (name, text) in bundle.files() {
                 assert!(!text.contains("hunter22"), "{name}: {text}");
             }
-            let (_, states) = bundle.files().find(|(name, _)| *name == "states.json").unwrap();
+            let (_, states) = bundle
+                .files()
+                .find(|(name, _)| *name == "states.json")
+                .unwrap();
             let states: Value = serde_json::from_str(states).unwrap();
             let service = &states["services"][0];
             assert_eq!(service["environment"], json!(["NOTE"]));
@@ -591,7 +570,10 @@ mod tests {
             assert_eq!(service["update"], "Paused: it said •••");
             let name = if anonymous { "app-1_web" } else { "blog_web" };
             assert_eq!(service["name"], name);
-            assert_eq!(service["image"].as_str().unwrap().contains("alice"), !anonymous);
+            assert_eq!(
+                service["image"].as_str().unwrap().contains("alice"),
+                !anonymous
+            );
         }
     }
 }

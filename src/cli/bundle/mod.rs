@@ -5,8 +5,10 @@
 
 mod config_copy;
 mod contents;
+mod learned;
 mod scrub;
 mod states;
+mod tails;
 
 use std::collections::BTreeSet;
 use std::fs::OpenOptions;
@@ -26,7 +28,7 @@ use contents::{Bundle, Sources};
 use matou_base::files::PRIVATE_MODE;
 use matou_base::outln;
 use matou_base::text::{clean_line, human_bytes};
-use matou_config::Config;
+use matou_config::{Config, state_path};
 use matou_model::Fleet;
 use matou_ops::FleetContext;
 
@@ -59,6 +61,9 @@ pub(super) async fn run_bundle_command(file: Option<&Path>, args: &BundleArgs) -
             path.display()
         ));
     }
+    let state = state_path()?;
+    let log = std::env::var_os("MATOU_LOG_FILE").filter(|log| !log.is_empty());
+    let log = log.map_or_else(|| state.join("log/matou.log"), PathBuf::from);
     let config = Config::load(file);
     let info = info::read_info(file, config.as_ref()).await;
     let (fleet, fleet_error) = match &config {
@@ -70,6 +75,8 @@ pub(super) async fn run_bundle_command(file: Option<&Path>, args: &BundleArgs) -
         config: config.as_ref().ok(),
         fleet: fleet.as_ref(),
         fleet_error: fleet_error.as_deref(),
+        state: &state,
+        log: &log,
         anonymous: args.anonymous,
         now,
     })?;

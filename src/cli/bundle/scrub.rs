@@ -25,14 +25,14 @@ const SECRET_PATTERNS: [(&str, &str); 9] = [
     ),
     // A user and a password before a host.
     (r#"(://)[^\s"'<>@/]*(?::[^\s"'<>]*)?@"#, "${1}•••@"),
-    // NAME=VALUE and name: value.
-    (
-        r#"(?i)([a-z0-9_.-]*(?:pass|secret|token|key|credential|auth|cookie|session|signature)[a-z0-9_.-]*\\?["']?\s*[=:]\s*)(\\?"[^"]*"|'[^']*'|[^\s,;&]+)"#,
-        "${1}•••",
-    ),
     // Headers, options and sentences: `Bearer x`, `--password x`, `password x`.
     (
         r"(?i)((?:bearer|basic|digest|password|passphrase|passwd|secret|token)(?:\s+is)?\s+)[^\s•]+",
+        "${1}•••",
+    ),
+    // NAME=VALUE and name: value.
+    (
+        r#"(?i)([a-z0-9_.-]*(?:pass|secret|token|key|credential|auth|cookie|session|signature)[a-z0-9_.-]*\\?["']?\s*[=:]\s*)(\\?"[^"]*"|'[^']*'|[^\s,;&]+)"#,
         "${1}•••",
     ),
     // Hashes of passwords, as crypt(3) writes them.
@@ -389,10 +389,7 @@ mod tests {
                 r#"{"api_key": "hunter22", "n": 1}"#,
                 r#"{"api_key": •••, "n": 1}"#,
             ),
-            (
-                "Authorization: Bearer hunter22.x",
-                "Authorization: ••• hunter22.x",
-            ),
+            ("Authorization: Bearer hunter22.x", "Authorization: ••• •••"),
             ("x $2y$05$hunter22hunter22 y", "x ••• y"),
             (
                 "-----BEGIN PRIVATE KEY-----\nhunter22\n-----END PRIVATE KEY-----",
@@ -409,18 +406,11 @@ mod tests {
                 "https://hooks.example.org/x?•••",
             ),
         ] {
-            let cleaned = scrub.clean_text(text);
-            if text.starts_with("Authorization") {
-                // The word behind the colon goes, and so does the one behind that.
-                continue;
-            }
-            assert_eq!(cleaned, rest);
+            assert_eq!(scrub.clean_text(text), rest);
         }
         let digest =
             "traefik@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
         assert_eq!(scrub.clean_text(digest), digest);
-        let cleaned = scrub.clean_text("Authorization: Bearer hunter22.x");
-        assert!(!cleaned.contains("hunter22"), "{cleaned}");
     }
 
     #[test]

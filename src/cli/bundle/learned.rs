@@ -1,0 +1,254 @@
+//! Names that stand in the journal and in the log, also of fleets and applications that are no more: one machine
+//! may have worked on several.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use serde_json::Value;
+
+use super::scrub::Kind;
+use super::tails::{read_journal, read_tail};
+use matou_stack::Catalogue;
+
+/// Words of the titles of jobs (`Request::title` and its kin). What else stands in a title is a name.
+const TITLE_WORDS: &[&str] = &[
+    "a",
+    "about",
+    "activate",
+    "address",
+    "again",
+    "all",
+    "an",
+    "and",
+    "anew",
+    "anywhere",
+    "application",
+    "applications",
+    "as",
+    "at",
+    "attack",
+    "away",
+    "back",
+    "backup",
+    "backups",
+    "before",
+    "beside",
+    "by",
+    "catalogue",
+    "certificate",
+    "certificates",
+    "check",
+    "checks",
+    "config",
+    "copies",
+    "copy",
+    "data",
+    "demote",
+    "deploy",
+    "drain",
+    "drill",
+    "edge",
+    "erase",
+    "every",
+    "everything",
+    "export",
+    "fill",
+    "file",
+    "files",
+    "fleet",
+    "folder",
+    "for",
+    "forget",
+    "from",
+    "go",
+    "in",
+    "init",
+    "install",
+    "into",
+    "isolation",
+    "it",
+    "its",
+    "itself",
+    "keep",
+    "leave",
+    "let",
+    "lost",
+    "make",
+    "manager",
+    "move",
+    "new",
+    "newest",
+    "no",
+    "node",
+    "nodes",
+    "of",
+    "off",
+    "on",
+    "only",
+    "out",
+    "pause",
+    "place",
+    "promote",
+    "proof",
+    "prove",
+    "provider",
+    "provision",
+    "prune",
+    "push",
+    "reboot",
+    "rebuild",
+    "recover",
+    "redeploy",
+    "remove",
+    "renew",
+    "replaced",
+    "repositories",
+    "repository",
+    "restart",
+    "restorable",
+    "restore",
+    "roll",
+    "rotate",
+    "run",
+    "scale",
+    "secret",
+    "server",
+    "servers",
+    "service",
+    "set",
+    "snapshot",
+    "snapshots",
+    "strike",
+    "swarm",
+    "switch",
+    "take",
+    "tasks",
+    "the",
+    "to",
+    "try",
+    "unban",
+    "undo",
+    "unlock",
+    "up",
+    "update",
+    "upgrade",
+    "verify",
+    "volume",
+    "what",
+    "worker",
+];
+
+/// Images that everybody has, beside those that are called as a stack of the catalogue.
+const USUAL_IMAGES: [&str; 16] = [
+    "alpine", "busybox", "caddy", "debian", "hello", "httpd", "mariadb", "mongo", "mysql", "nginx",
+    "php", "postgres", "redis", "restic", "traefik", "whoami",
+];
+
+/// Lists names of the past, by the state folder and the program's own log.
+pub(super) fn list_past_names(state: &Path, log: &Path) -> Vec<(Kind, String)> {
+    let mut names = BTreeSet::new();
+    for line in read_journal(state).unwrap_or_default().lines() {
+        let Ok(record) = serde_json::from_str::<Value>(line) else {
+            continue;
+        };
+        if let Some(node) = record["node"].as_str() {
+            names.insert((Kind::Node, node.to_owned()));
+        }
+        if let Some(title) = record["title"].as_str() {
+            names.extend(list_title_names(title));
+        }
+    }
+    names.extend(list_field_names(&read_tail(log).unwrap_or_default()));
+    let labs = state.join("lab").read_dir().ok();
+    for lab in labs.into_iter().flatten().flatten() {
+        let name = lab.file_name().to_string_lossy().into_owned();
+        names.insert((Kind::Fleet, name));
+    }
+    names.into_iter().collect()
+}
+
+fn list_title_names(title: &str) -> Vec<(Kind, String)> {
+    let words = title.split([' ', ',', '(', ')', ';', '"']);
+    let mut names = Vec::new();
+    for word in words.map(|word| word.trim_end_matches(':')) {
+        let is_name = word.contains(|c: char| c.is_ascii_alphabetic());
+        if word.contains([':', '/', '.']) {
+            // An image; an address or a domain has a form of its own.
+            names.extend(find_own_image(word).map(|image| (Kind::Image, image.to_owned())));
+        } else if is_name && !TITLE_WORDS.contains(&word) {
+            names.push((Kind::App, word.to_owned()));
+        }
+    }
+    let stacks = Catalogue::list_names(None);
+    names.retain(|(kind, name)| *kind == Kind::Image || !stacks.contains(name));
+    names
+}
+
+/// The fields of the log that hold names: `node="n1"`.
+fn list_field_names(log: &str) -> Vec<(Kind, String)> {
+    let fields = [
+        ("node=\"", Kind::Node),
+        ("manager=\"", Kind::Node),
+        ("title=\"", Kind::App),
+    ];
+    let mut names = Vec::new();
+    for (field, kind) in fields {
+        for found in log.split(field).skip(1) {
+            let Some((name, _)) = found.split_once('"') else {
+                continue;
+            };
+            match kind {
+                Kind::App => names.extend(list_title_names(name)),
+                kind => names.push((kind, name.to_owned())),
+            }
+        }
+    }
+    names
+}
+
+/// Returns an image without its tag when it is none that everybody has.
+pub(super) fn find_own_image(image: &str) -> Option<&str> {
+    let image = image.split('@').next().unwrap_or_default();
+    let (folder, last) = image.rsplit_once('/').unwrap_or(("", image));
+    let last = last.split(':').next().unwrap_or_default();
+    let known = USUAL_IMAGES.contains(&last) || Catalogue::list_names(None).contains(last);
+    let before = if folder.is_empty() {
+        0
+    } else {
+        folder.len() + 1
+    };
+    let is_name = last.contains(|c: char| c.is_ascii_alphabetic()) && !last.contains('.');
+    (is_name && !known).then(|| &image[..before + last.len()])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_titles_are_found() {
+        let names = |title: &str| {
+            let names = list_title_names(title).into_iter();
+            names.map(|(_, name)| name).collect::<Vec<_>>()
+        };
+        assert_eq!(names("back up copied, wiki2"), ["copied", "wiki2"]);
+        assert_eq!(names("deploy ghost as journal-of-bob"), ["journal-of-bob"]);
+        assert_eq!(
+            names("update shop to r.example.org/bob/shop:1"),
+            ["shop", "r.example.org/bob/shop"]
+        );
+        assert_eq!(names("scale blog_web to 3"), ["blog_web"]);
+        assert_eq!(names("back everything up"), Vec::<String>::new());
+        assert_eq!(names("update blog to ghost:6"), ["blog"]);
+    }
+
+    #[test]
+    fn names_of_fields_are_found() {
+        let log = "INFO job{title=\"remove wiki\"}: matou_host: up node=\"n7\" took=3";
+        let names = list_field_names(log);
+        assert_eq!(
+            names,
+            [(Kind::Node, "n7".into()), (Kind::App, "wiki".into())]
+        );
+    }
+}
