@@ -117,7 +117,6 @@ make_deb() { # ARCHITECTURE
     for page in "$out"/files/man/*.1; do
         [ ! -e "$page" ] || gzip -9nc "$page" >"$tree/usr/share/man/man1/${page##*/}.gz"
     done
-    find "$tree" -type d -empty -delete
     install -m 644 scripts/deb/overrides "$tree/usr/share/lintian/overrides/matou"
     install -m 644 scripts/deb/copyright "$docs/copyright"
     install -m 644 config.example.toml "$docs/examples/config.example.toml"
@@ -129,6 +128,7 @@ make_deb() { # ARCHITECTURE
         printf ' -- %s  %s\n' "$maintainer" "$(date -u -R -d "@$SOURCE_DATE_EPOCH")"
     } | gzip -9n >"$docs/changelog.gz"
     gzip -9nc CHANGELOG.md >"$docs/NEWS.md.gz"
+    find "$tree/usr" -type d -empty -delete
     settle "$tree"
     (cd "$tree" && find usr -type f | sort | xargs md5sum >DEBIAN/md5sums)
     # Kibibytes, each file rounded up, a folder counts one (deb-substvars(5), "Installed-Size").
