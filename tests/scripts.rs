@@ -877,6 +877,10 @@ fn a_join_of_the_swarm_that_the_engine_goes_on_with_is_waited_for() {
         "curl -sS --fail-with-body --unix-socket /var/run/docker.sock \
          -H Content-Type: application/json --data @- http://docker/swarm/join",
     ];
+    let leave = "docker swarm leave --force";
+    let again = [ask[0], leave, ask[0]];
+    let never = [ask[0], leave, ask[0], leave, ask[0]];
+    let refused = [ask[0]; 3];
     let args = &["10.0.0.2", "10.0.0.1"][..];
     let case = |name, there, code, changes, said| Case {
         name,
@@ -891,8 +895,9 @@ fn a_join_of_the_swarm_that_the_engine_goes_on_with_is_waited_for() {
         case("in it", &[("swarm", "active\n")][..], 0, &[][..], ""),
         case("joins", &[("swarm", "inactive\nactive\n")], 0, &ask, ""),
         case("takes its time", &[("swarm", "inactive\npending\npending\nactive\n"), SLOW], 0, &ask, ""),
-        case("never comes", &[("swarm", "inactive\npending\n"), SLOW], 1, &ask, "Timeout was reached"),
-        case("is refused", &[("swarm", "inactive\n"), ("refused", "wrong token\n")], 1, &ask, "wrong token"),
+        case("fails, and joins anew", &[("swarm", "inactive\nerror\nactive\n"), SLOW], 0, &again, "attempt 1"),
+        case("never comes", &[("swarm", "inactive\npending\n"), SLOW], 1, &never, "Timeout was reached"),
+        case("is refused", &[("swarm", "inactive\n"), ("refused", "wrong token\n")], 1, &refused, "wrong token"),
     ];
     for case in cases {
         case.check_again(&scripts, &[]);

@@ -6,13 +6,14 @@
 # not tried again): it is left and asked for anew.
 # $1 its address, $2 the manager's.
 # Exit code: 0, or 1 with the engine's answers and its last state on standard error.
-state() { docker info --format '{{.Swarm.LocalNodeState}}'; }
 
-# Waits while the engine is on its way into the swarm. Fails where it is not, or not within a minute.
+# Waits while the engine is on its way into the swarm. Fails where it is not, or not within a minute; $state
+# tells.
 wait_until_active() {
     i=0
     while [ $i -lt 120 ]; do
-        case $(state) in
+        state=$(docker info --format '{{.Swarm.LocalNodeState}}')
+        case $state in
         active) return 0 ;;
         pending) sleep 0.5 ;;
         *) return 1 ;;
@@ -24,7 +25,7 @@ wait_until_active() {
 
 wait_until_active && exit 0
 for attempt in 1 2 3; do
-    docker swarm leave --force >/dev/null 2>&1
+    [ "$state" = inactive ] || docker swarm leave --force >/dev/null
     # The line before it sets $token.
     # shellcheck disable=SC2154
     said=$(curl -sS --fail-with-body --unix-socket /var/run/docker.sock -H 'Content-Type: application/json' \
