@@ -81,11 +81,11 @@ try_root() { # SUITE ARCHITECTURE
     emulator=
     [ "$2" = "$here" ] || emulator=/usr/bin/qemu-$2-static
     tar -xzf "$out/matou-$version-$2-linux.tar.gz" -C "$root/root" --strip-components=1
-    cp stacks/ghost.yml "$root/root/stack.yml"
+    rm -rf "$root/root/stacks" && cp -R stacks "$root/root/"
     printf '[[nodes]]\nname = "n1"\naddress = "127.0.0.1"\nport = 9\nrole = "manager"\n' >"$root/root/fleet.toml"
     try start 0 "matou $version" "$root" $emulator /root/matou --version
     start=$answer
-    try lint 0 "" "$root" $emulator /root/matou lint /root/stack.yml
+    try lint 0 "" "$root" $emulator /root/matou lint /root/stacks/ghost.yml
     lint=$answer
     # There is no fleet: that it says so is what is tried (exit code 4).
     try check 4 "refuses the connection" "$root" $emulator /root/matou --config /root/fleet.toml check
