@@ -92,7 +92,10 @@ iptables)
     esac ;;
 ip) asked; cat route ;;
 # The next line of its states; the last stays.
-docker) asked; head -n 1 swarm; sed '1{$!d;}' swarm >swarm.next; mv swarm.next swarm ;;
+docker)
+    case $all in *' swarm leave '*) changes; exit ;; esac
+    asked; head -n 1 swarm; sed '1{$!d;}' swarm >swarm.next; mv swarm.next swarm
+    ;;
 curl) cat >given; printf '%s\n' "$all" >>changes; [ ! -e refused ] || { cat refused; exit 22; } ;;
 sleep) ;;
 # What is on the disk is of no matter here.
