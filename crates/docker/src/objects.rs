@@ -7,6 +7,15 @@ use bollard::query_parameters::{ListConfigsOptions, ListNetworksOptions, ListSec
 use super::{Docker, DockerError};
 use matou_stack::Labels;
 
+/// Services and what they are attached to, in the engine's own JSON.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RawServices {
+    /// As `GET /services` says them.
+    pub services: Vec<serde_json::Value>,
+    /// As `GET /networks` says them.
+    pub networks: Vec<serde_json::Value>,
+}
+
 impl Docker {
     /// Names of all networks.
     ///
@@ -66,6 +75,19 @@ impl Docker {
         Ok(specs
             .filter_map(|s| Some((s.name?, s.labels.unwrap_or_default().into_iter().collect())))
             .collect())
+    }
+
+    /// All services and networks as the engine says them, in its own JSON; it must be a manager.
+    ///
+    /// # Errors
+    /// When the engine can't be asked, or refuses.
+    pub async fn list_raw_services(&self) -> Result<RawServices, DockerError> {
+        let services = self.read_raw("/services").await?;
+        let networks = self.read_raw("/networks").await?;
+        Ok(RawServices {
+            services: self.parse_answer(serde_json::from_slice(&services))?,
+            networks: self.parse_answer(serde_json::from_slice(&networks))?,
+        })
     }
 
     /// Whether this engine holds an image already.

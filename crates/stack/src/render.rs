@@ -688,8 +688,8 @@ fn render_services(
         let mut labels = match keeps_routes(stack) {
             true => old,
             false => {
-                let migrated = traefik1::migrate_labels(&old, router)
-                    .map_err(|e| at(&path, e.to_string()))?;
+                let migrated =
+                    traefik1::migrate_labels(&old, router).map_err(|e| at(&path, e.to_string()))?;
                 if old.keys().any(|l| traefik1::is_traefik1_label(l)) {
                     out.notes.push(format!(
                         "the labels of {name} are of Traefik 1, and are deployed as those of Traefik 3"

@@ -50,7 +50,10 @@ pub(super) fn describe_app(
         let mut dump = Written::default();
         dump.set("service", Some(name.as_str()));
         dump.set("engine", Some(engine));
-        dump.set("file", Some(format!("{}/{file}", folder.trim_end_matches('/'))));
+        dump.set(
+            "file",
+            Some(format!("{}/{file}", folder.trim_end_matches('/'))),
+        );
         notes.push(format!(
             "{name} is {engine}, by its image: each backup dumps all its databases first, with the password of its own environment"
         ));

@@ -64,10 +64,12 @@ impl SharedObjects {
     fn contradicts_volume(&self, app: &str, name: &str, entry: &Mapping) -> bool {
         let known = self.sections.get("volumes").into_iter().flatten();
         known
-            .filter(|(key, volume)| match volume.get("name").and_then(Value::as_str) {
-                Some(named) => named == name,
-                None => format!("{app}_{key}") == name,
-            })
+            .filter(
+                |(key, volume)| match volume.get("name").and_then(Value::as_str) {
+                    Some(named) => named == name,
+                    None => format!("{app}_{key}") == name,
+                },
+            )
             .any(|(_, volume)| volume != entry)
     }
 
@@ -109,8 +111,9 @@ impl Conversion<'_> {
             let mut attachment = Fields::new("TaskTemplate.Networks", attachment);
             let target = attachment.text("Target").unwrap_or_default();
             let Some(network) = self.shared.networks.get(&target).cloned() else {
-                self.faults
-                    .push(format!("TaskTemplate.Networks: no network has the id {target}"));
+                self.faults.push(format!(
+                    "TaskTemplate.Networks: no network has the id {target}"
+                ));
                 continue;
             };
             let network = Fields::new("Network", &network);
@@ -141,7 +144,9 @@ impl Conversion<'_> {
     fn declare_network(&mut self, mut network: Fields) -> (String, String) {
         let name = network.text("Name").unwrap_or_default();
         let mut labels = network.map("Labels");
-        let is_own = labels.iter().any(|(k, v)| k == STACK_LABEL && v == self.app);
+        let is_own = labels
+            .iter()
+            .any(|(k, v)| k == STACK_LABEL && v == self.app);
         if !is_own || self.is_single {
             // `default` is the key of the stack's own.
             let key = match name.as_str() {
@@ -271,7 +276,9 @@ impl Conversion<'_> {
     fn convert_volume(&mut self, name: &str, mount: &mut Fields, out: &mut Written) {
         let mut options = mount.object("VolumeOptions").unwrap_or_default();
         let mut labels = options.map("Labels");
-        let is_own = labels.iter().any(|(k, v)| k == STACK_LABEL && v == self.app);
+        let is_own = labels
+            .iter()
+            .any(|(k, v)| k == STACK_LABEL && v == self.app);
         labels.retain(|(k, _)| k != STACK_LABEL);
         let mut driver = options.object("DriverConfig");
         // A single service's mount makes its volume too, with a driver and labels.
@@ -285,7 +292,10 @@ impl Conversion<'_> {
             if let Some(mut driver) = driver.take() {
                 volume.set("driver", driver.text("Name"));
                 let options = driver.map("Options");
-                volume.set("driver_opts", (!options.is_empty()).then(|| text_map(options)));
+                volume.set(
+                    "driver_opts",
+                    (!options.is_empty()).then(|| text_map(options)),
+                );
                 driver.finish(&mut self.faults);
             }
             volume.set_map("labels", labels);
@@ -300,8 +310,9 @@ impl Conversion<'_> {
                 driver.finish(&mut self.faults);
             }
             for (label, _) in labels {
-                self.faults
-                    .push(format!("VolumeOptions.Labels: {label} of a volume outside the stack"));
+                self.faults.push(format!(
+                    "VolumeOptions.Labels: {label} of a volume outside the stack"
+                ));
             }
             key = self.shared.declare("volumes", name, name, external(name));
         }

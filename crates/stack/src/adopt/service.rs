@@ -268,7 +268,8 @@ impl Conversion<'_> {
         // The engine's client keeps it when it deploys.
         task.ignore("ForceUpdate");
         if let Some(runtime) = task.text("Runtime").filter(|r| r != "container") {
-            self.faults.push(format!("TaskTemplate.Runtime = {runtime}"));
+            self.faults
+                .push(format!("TaskTemplate.Runtime = {runtime}"));
         }
         if let Some(mut driver) = task.object("LogDriver") {
             let mut logging = Written::default();
@@ -302,7 +303,10 @@ impl Conversion<'_> {
                 preference.finish(&mut self.faults);
                 preferences.push(Value::from(one.0));
             }
-            place.set("preferences", (!preferences.is_empty()).then_some(preferences));
+            place.set(
+                "preferences",
+                (!preferences.is_empty()).then_some(preferences),
+            );
             let most = placement.whole("MaxReplicas").filter(|n| *n != 0);
             place.set("max_replicas_per_node", most);
             // Of the image, as its registry told the engine.
@@ -329,7 +333,10 @@ impl Conversion<'_> {
                 written.set("pids", amounts.whole("Pids").filter(|n| *n != 0));
             } else {
                 let generic = self.convert_generic(&mut amounts);
-                written.set("generic_resources", (!generic.is_empty()).then_some(generic));
+                written.set(
+                    "generic_resources",
+                    (!generic.is_empty()).then_some(generic),
+                );
             }
             amounts.finish(&mut self.faults);
             // An empty one is not the same as none, to the engine.
@@ -359,7 +366,10 @@ impl Conversion<'_> {
 
     fn convert_update(&mut self, mut config: Fields) -> Mapping {
         let mut out = Written::default();
-        out.set("parallelism", Some(config.whole("Parallelism").unwrap_or(0)));
+        out.set(
+            "parallelism",
+            Some(config.whole("Parallelism").unwrap_or(0)),
+        );
         let nanos = |n: Option<i64>| n.filter(|n| *n != 0).map(duration);
         out.set("delay", nanos(config.whole("Delay")));
         out.set("failure_action", config.text("FailureAction"));

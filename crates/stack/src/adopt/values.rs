@@ -49,7 +49,9 @@ pub(super) fn cpus(nano: i64) -> String {
     let (whole, rest) = (nano / 1_000_000_000, nano % 1_000_000_000);
     match rest {
         0 => whole.to_string(),
-        _ => format!("{whole}.{rest:09}").trim_end_matches('0').to_owned(),
+        _ => format!("{whole}.{rest:09}")
+            .trim_end_matches('0')
+            .to_owned(),
     }
 }
 
