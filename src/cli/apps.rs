@@ -15,11 +15,24 @@ use matou_base::text::InvalidInput;
 use matou_base::text::clean_line;
 use matou_ops::{FleetContext, Request, ServiceVersions};
 use matou_registry::VersionStep;
-use matou_stack::{AppFile, AppName, EdgeSettings, LintSeverity, RenderTarget, migrate_file};
+use matou_stack::{
+    AppFile, AppName, EdgeSettings, LintSeverity, RenderTarget, RouteLabels, migrate_file,
+};
 
 /// Below the help of `matou erase`.
 pub(super) const ERASE_HELP: &str = "Nothing of it can be brought back: `matou export APP` first, when its owner wants the data.
 Running it again goes on where it was interrupted. The record is erased/APP-DATE.txt beside config.toml.";
+
+/// Below the help of `matou adopt`.
+pub(super) const ADOPT_HELP: &str = "Deploying such a file unchanged changes nothing: `matou diff APP APP` says so. Secrets, configs, and networks and volumes from outside the stack stay where they are, and the file names them. What `docker stack deploy` can't say is told, and then nothing is written; docs/adopt.md lists it.";
+
+pub(super) fn parse_routes(text: &str) -> Result<RouteLabels, InvalidInput> {
+    match text {
+        "keep" => Ok(RouteLabels::Keep),
+        "migrate" => Ok(RouteLabels::Migrate),
+        _ => Err("expected keep or migrate".into()),
+    }
+}
 
 /// What can be switched for an application at the edge.
 #[derive(Debug, Args)]

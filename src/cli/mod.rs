@@ -185,6 +185,21 @@ enum CliCommand {
         #[arg(value_name = "NAME=VALUE", value_parser = variables::parse_variable)]
         variables: Vec<(String, String)>,
     },
+    /// Write the files of applications that run without one; what runs stays as it is
+    #[command(after_help = apps::ADOPT_HELP)]
+    Adopt {
+        /// Names of applications
+        #[arg(required_unless_present = "all", conflicts_with = "all")]
+        apps: Vec<AppName>,
+        /// All that have no file
+        #[arg(long)]
+        all: bool,
+        /// What becomes of labels of Traefik: kept as they are, or deployed as matou's edge takes them
+        #[arg(long, value_name = "keep|migrate", default_value = "keep", value_parser = apps::parse_routes)]
+        traefik: matou_stack::RouteLabels,
+        #[command(flatten)]
+        options: job::JobOptions,
+    },
     /// Rewrite the labels of Traefik 1 in a stack file for Traefik 3
     Migrate {
         file: PathBuf,

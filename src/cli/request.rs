@@ -62,6 +62,15 @@ impl CliCommand {
                 options,
                 ..
             } => (Request::SelfUpdate { app: app.clone() }, options),
+            Self::Adopt {
+                apps,
+                traefik,
+                options,
+                ..
+            } => {
+                let (apps, routes) = (apps.clone(), *traefik);
+                (Request::Adopt { apps, routes }, options)
+            }
             Self::Place { app, to, options } => {
                 let to = (to != "anywhere").then(|| to.clone());
                 let app = app.clone();

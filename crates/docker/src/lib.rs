@@ -34,6 +34,8 @@ pub use client::{Docker, OLDEST_API};
 pub use error::DockerError;
 pub use logs::ContainerLine;
 pub use nodes::{NodeHandle, Nodes};
+pub use objects::RawServices;
+
 pub use raw::RawSpec;
 pub use references::{ObjectReferences, SwarmObject, SwarmObjectKind};
 pub use room::{NetworkRoom, NodeRoom, SwarmRoom};

@@ -4,9 +4,9 @@ use matou_job::{Confirm, Job};
 
 use crate::job_on_node::build_job_on_node;
 use crate::{
-    FleetContext, OpsError, Request, availability, backup, deploy, edge_settings, erase, export,
-    holds, image_update, node, recover, relocate, remove, renew, restore, self_update, service,
-    unban,
+    FleetContext, OpsError, Request, adopt, availability, backup, deploy, edge_settings, erase,
+    export, holds, image_update, node, recover, relocate, remove, renew, restore, self_update,
+    service, unban,
 };
 
 /// Makes the job that carries out `request`. Reads what it must from the fleet and changes
@@ -76,6 +76,9 @@ async fn dispatch_request(request: &Request, fleet: &FleetContext) -> Result<Job
             Confirm::Ask,
             edge_settings::edge_settings_steps(app, switches, manager, fleet).await?,
         ),
+        Request::Adopt { apps, routes } => {
+            (Confirm::Ask, adopt::adoption_steps(apps, *routes, fleet)?)
+        }
         Request::RenewCertificate { domain } => (
             Confirm::TypeName(domain.clone()),
             renew::renewal_steps(domain, fleet)?,

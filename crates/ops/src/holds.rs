@@ -50,6 +50,8 @@ impl Request {
             Self::Rollback { service }
             | Self::Scale { service, .. }
             | Self::Restart { service } => TouchedApps::AppOfService(service.clone()),
+            // It only writes files that were not there.
+            Self::Adopt { .. } => TouchedApps::Nothing,
             Self::RenewCertificate { .. } => TouchedApps::Edge,
             // Each application while its turn is: the night must not keep all of them for hours.
             Self::Backup { .. } => TouchedApps::Nothing,

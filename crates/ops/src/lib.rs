@@ -13,6 +13,7 @@
     )
 )]
 
+mod adopt;
 mod availability;
 mod backup;
 mod context;

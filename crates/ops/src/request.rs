@@ -62,6 +62,14 @@ pub enum Request {
         /// What changes at the edge.
         switches: matou_stack::EdgeSettings,
     },
+    /// Writes files for applications that run without one, all when none is named.
+    Adopt {
+        /// Names of applications; empty: all.
+        apps: Vec<AppName>,
+        /// What becomes of their labels of Traefik.
+        #[serde(default)]
+        routes: matou_stack::RouteLabels,
+    },
     /// Takes a certificate out of Traefik's store; when a router asks for it, it is issued anew.
     RenewCertificate {
         /// Domain that the certificate is for.
@@ -301,6 +309,10 @@ impl Request {
                 None => format!("let {app} run anywhere"),
             },
             Self::Switch { app, .. } => format!("switch {app} at the edge"),
+            Self::Adopt { apps, .. } => match apps.as_slice() {
+                [] => "adopt what has no file".into(),
+                apps => format!("adopt {}", apps.join(", ")),
+            },
             Self::RenewCertificate { domain } => format!("renew the certificate of {domain}"),
             Self::Rollback { service } => format!("roll {service} back"),
             Self::Remove { app, .. } => format!("remove {app}"),

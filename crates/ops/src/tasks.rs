@@ -68,14 +68,23 @@ impl AwaitedServices {
     }
 
     pub(super) fn find_services<'a>(&self, swarm: &'a Swarm) -> Vec<&'a Service> {
-        swarm
-            .services
-            .iter()
-            .filter(|s| match self {
-                Self::Stack(stack) => s.stack.as_ref() == Some(stack),
-                Self::Service(name) | Self::RolledBack(name) => s.name == *name || s.id == *name,
-            })
-            .collect()
+        let matching = |is_awaited: &dyn Fn(&Service) -> bool| -> Vec<&'a Service> {
+            let services = swarm.services.iter();
+            services.filter(|s| is_awaited(s)).collect()
+        };
+        match self {
+            Self::Stack(stack) => {
+                let found = matching(&|s| s.stack.as_ref() == Some(stack));
+                match found.is_empty() {
+                    // One that was adopted as it was made, without a stack.
+                    true => matching(&|s| s.stack.is_none() && s.name == *stack),
+                    false => found,
+                }
+            }
+            Self::Service(name) | Self::RolledBack(name) => {
+                matching(&|s| s.name == *name || s.id == *name)
+            }
+        }
     }
 }
 

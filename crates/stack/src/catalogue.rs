@@ -8,8 +8,9 @@ use std::path::Path;
 use include_dir::{Dir, include_dir};
 
 use super::StackError;
+use super::adopt::{FoundApp, draft_stack};
 use super::compose_yaml::read_loose_compose;
-use super::extension::{Category, Extension, Variable};
+use super::extension::{Category, Extension, RouteLabels, Variable};
 use super::files::StackFolder;
 use super::image_facts::KnownImages;
 use super::line_index::LineIndex;
@@ -61,6 +62,21 @@ impl CatalogueEntry {
 pub struct Catalogue {
     stacks: BTreeMap<String, StackFile>,
     known_images: KnownImages,
+}
+
+/// The stack of an application that ran without a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Adoption {
+    /// The application's name.
+    pub app: String,
+    /// Name of its stack in the catalogue: the application's, or another where that is taken.
+    pub stack: String,
+    /// The stack file's text.
+    pub text: String,
+    /// Host names of its routers.
+    pub domains: Vec<String>,
+    /// What stands in the file by reference only, and what else is to be known; a sentence each.
+    pub notes: Vec<String>,
 }
 
 impl Catalogue {
@@ -308,6 +324,52 @@ impl Catalogue {
         let stack = stack.with_known_images(&self.known_images);
         self.stacks.insert(name.to_owned(), stack);
         Ok(self)
+    }
+
+    /// Writes the stack of an application that runs without a file. `networks` is what `GET /networks`
+    /// answers.
+    ///
+    /// # Errors
+    /// What a compose file can't say of it; why its file could not be deployed; the name is none that
+    /// matou takes.
+    pub fn adopt(
+        &self,
+        app: &FoundApp,
+        networks: &[serde_json::Value],
+        routes: RouteLabels,
+        target: &RenderTarget<'_>,
+    ) -> Result<Adoption, StackError> {
+        let draft = draft_stack(app, networks);
+        if !draft.faults.is_empty() {
+            return Err(StackError::Other(format!(
+                "a file for `docker stack deploy` can't say all of it: {}",
+                draft.faults.join("; ")
+            )));
+        }
+        // A stack of the catalogue stays what it is.
+        let stack = match self.stacks.contains_key(&app.name) {
+            true => format!("{}-adopted", app.name),
+            false => app.name.clone(),
+        };
+        let render = |hashes: &BTreeMap<String, String>| {
+            let text = draft.to_text(app, routes, hashes);
+            let with_it = self.clone().with_stack(&stack, &text)?;
+            let rendered = with_it.render_stack(&stack, &app.name, &BTreeMap::new(), target)?;
+            Ok::<_, StackError>((text, rendered))
+        };
+        let kept = draft.to_text(app, RouteLabels::Keep, &BTreeMap::new());
+        let with_it = self.clone().with_stack(&stack, &kept)?;
+        // With labels that are to be others, nothing is as it runs: the file is that of what runs.
+        let as_it_runs = with_it.render_stack(&stack, &app.name, &BTreeMap::new(), target)?;
+        let hashes = as_it_runs.services.into_iter().map(|s| (s.name, s.hash));
+        let (text, rendered) = render(&hashes.collect())?;
+        Ok(Adoption {
+            app: app.name.clone(),
+            stack,
+            text,
+            domains: rendered.domains,
+            notes: draft.notes,
+        })
     }
 
     fn find_stack(&self, stack: &str) -> Result<Cow<'_, StackFile>, StackError> {

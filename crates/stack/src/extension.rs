@@ -423,6 +423,45 @@ pub struct KnownTrouble {
     pub cure: String,
 }
 
+/// What an adopted stack's labels of Traefik are deployed as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, serde::Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "lowercase")]
+pub enum RouteLabels {
+    /// As they are: another Traefik than matou's edge routes to it.
+    #[default]
+    Keep,
+    /// As those that matou's edge takes, like those of any other stack.
+    Migrate,
+}
+
+impl RouteLabels {
+    /// Returns the word that stands in stack files.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Keep => "keep",
+            Self::Migrate => "migrate",
+        }
+    }
+}
+
+/// What `matou adopt` found running. Volumes of such a stack keep the drivers that they have.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct AdoptedStack {
+    /// What becomes of its labels of Traefik, and of its networks.
+    #[serde(default)]
+    pub routes: RouteLabels,
+    /// It is one service that was made without a stack, with the application's name.
+    #[serde(default)]
+    pub single: bool,
+    /// Hash of each service as it was written down. One that still has it is what runs, although
+    /// matou has not deployed it.
+    #[serde(default)]
+    pub services: BTreeMap<String, String>,
+}
+
 /// The whole of `x-matou`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
@@ -474,6 +513,9 @@ pub struct Extension {
     /// Files beside the stack file are written by matou from the fleet when it is deployed.
     #[serde(default)]
     pub generated: bool,
+    /// It ran before matou knew it: what `matou adopt` found.
+    #[serde(default)]
+    pub adopted: Option<AdoptedStack>,
 }
 
 impl Extension {

@@ -14,6 +14,7 @@
     )
 )]
 
+mod adopt;
 mod amounts;
 mod app;
 mod app_name;
@@ -64,14 +65,15 @@ mod traefik_rules;
 mod volumes;
 mod yaml_source;
 
+pub use adopt::FoundApp;
 pub use app::AppFile;
 pub use app_name::{AppName, is_app_name};
-pub use catalogue::{Catalogue, CatalogueEntry};
+pub use catalogue::{Adoption, Catalogue, CatalogueEntry};
 pub use edge_settings::{EdgeSettings, has_http_router};
 pub use error::StackError;
 pub use extension::{
-    Alphabet, BackupSpec, Category, Dump, DumpEngine, Extension, HttpCheck, KnownTrouble,
-    LoginRequest, SecretSpec, UpdateSpec, Variable, VariableKind,
+    AdoptedStack, Alphabet, BackupSpec, Category, Dump, DumpEngine, Extension, HttpCheck,
+    KnownTrouble, LoginRequest, RouteLabels, SecretSpec, UpdateSpec, Variable, VariableKind,
 };
 pub use files::{FileSecret, NeededConfig};
 pub use image_facts::{CodePlace, ImageFacts, KnownImages};

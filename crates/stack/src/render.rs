@@ -11,7 +11,7 @@ use super::compose_yaml::{ComposeDocument, read_loose_compose, write_compose};
 use super::edge_settings::EdgeSettings;
 use super::environment;
 use super::error::MissingVariable;
-use super::extension::{HttpCheck, LoginRequest, LoginSpec};
+use super::extension::{HttpCheck, LoginRequest, LoginSpec, RouteLabels};
 use super::file_variables::{FilledVariables, fill_variables};
 use super::files;
 use super::interpolate::{InterpolationError, escape_dollars, interpolate};
@@ -363,10 +363,16 @@ fn render_filled_file(
         Ok(named) => out.secrets = named,
         Err((name, message)) => faults.push(at(&["secrets", &name], message)),
     }
-    out.volumes = volumes::render_volumes(app, &mut file, target.storage);
+    out.adopted.clone_from(&stack.extension.adopted);
+    out.volumes = match &out.adopted {
+        Some(_) => volumes::list_volumes(app, &file),
+        None => volumes::render_volumes(app, &mut file, target.storage),
+    };
     out.notes.append(&mut out.volumes.notes);
-    out.notes
-        .extend(edge_labels::attach_edge_network(&mut file, target.edge));
+    if !keeps_routes(stack) {
+        out.notes
+            .extend(edge_labels::attach_edge_network(&mut file, target.edge));
+    }
     out.networks = list_external_networks(&file);
     out.own_networks = count_own_networks(&file);
     out.binds = list_bind_folders(&file);
@@ -619,6 +625,12 @@ fn locate_interpolation_error(stack: &StackFile, error: &InterpolationError) -> 
     StackError::at_first_occurrence(&stack.file, &stack.text, &needle, error.to_string())
 }
 
+/// Whether the labels are for another Traefik than matou's edge.
+fn keeps_routes(stack: &StackFile) -> bool {
+    let adopted = stack.extension.adopted.as_ref();
+    adopted.is_some_and(|a| a.routes == RouteLabels::Keep)
+}
+
 /// Gives each service its labels, and adds it to the rendered stack's list.
 fn render_services(
     stack: &StackFile,
@@ -668,23 +680,27 @@ fn render_services(
         let id = format!("{app}-{name}");
         let old = plain(labels::deploy_labels(service));
         let path = ["services", name.as_str(), "deploy", "labels"];
-        let migrated = traefik1::migrate_labels(
-            &old,
-            traefik1::RouterTarget {
-                id: &id,
-                resolver: &target.edge.resolver,
-                backends: &backends,
-            },
-        )
-        .map_err(|e| at(&path, e.to_string()))?;
-        if old.keys().any(|l| traefik1::is_traefik1_label(l)) {
-            out.notes.push(format!(
-                "the labels of {name} are of Traefik 1, and are deployed as those of Traefik 3"
-            ));
-        }
-        out.notes.extend(migrated.notes);
-        let mut labels = migrated.labels;
-        out.notes.extend(routes.fit_labels(&name, &mut labels));
+        let router = traefik1::RouterTarget {
+            id: &id,
+            resolver: &target.edge.resolver,
+            backends: &backends,
+        };
+        let mut labels = match keeps_routes(stack) {
+            true => old,
+            false => {
+                let migrated =
+                    traefik1::migrate_labels(&old, router).map_err(|e| at(&path, e.to_string()))?;
+                if old.keys().any(|l| traefik1::is_traefik1_label(l)) {
+                    out.notes.push(format!(
+                        "the labels of {name} are of Traefik 1, and are deployed as those of Traefik 3"
+                    ));
+                }
+                out.notes.extend(migrated.notes);
+                let mut labels = migrated.labels;
+                out.notes.extend(routes.fit_labels(&name, &mut labels));
+                labels
+            }
+        };
         target.edge_settings.apply_to_labels(app, &mut labels);
         out.domains
             .extend(matou_model::domains_from_labels(&labels));
@@ -711,9 +727,13 @@ fn render_services(
         }
         let digest = Sha256::digest(text);
         let hash: String = digest[..8].iter().map(|b| format!("{b:02x}")).collect();
-        let mut stamped = escaped.clone();
-        stamped.insert(HASH_LABEL.into(), hash.clone());
-        labels::set_deploy_labels(service, &stamped);
+        let known = out.adopted.as_ref().and_then(|a| a.services.get(&name));
+        let as_adopted = known == Some(&hash);
+        if !as_adopted {
+            let mut stamped = escaped.clone();
+            stamped.insert(HASH_LABEL.into(), hash.clone());
+            labels::set_deploy_labels(service, &stamped);
+        }
 
         let deploy = |key: &str| service.get("deploy").and_then(|d| d.get(key));
         let mode = deploy("mode").and_then(Value::as_str).unwrap_or_default();
@@ -734,6 +754,7 @@ fn render_services(
             job,
             requirements: requirements::service_requirements(service, &externals),
             hash,
+            as_adopted,
             labels,
             environment: plain(environment::set_variables(service)),
             name,
@@ -741,12 +762,14 @@ fn render_services(
     }
     out.domains.sort();
     out.domains.dedup();
-    out.findings.extend(traefik_check::check_routes(
-        &routes,
-        &out.services,
-        &label_places,
-        &stack.file,
-    ));
+    if !keeps_routes(stack) {
+        out.findings.extend(traefik_check::check_routes(
+            &routes,
+            &out.services,
+            &label_places,
+            &stack.file,
+        ));
+    }
     out.findings.sort_by_key(|f| (f.line, f.severity));
     Ok(())
 }

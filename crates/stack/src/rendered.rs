@@ -1,6 +1,6 @@
 //! What comes of a stack file that was rendered.
 
-use super::extension::{HttpCheck, KnownTrouble, LoginRequest, SecretSpec};
+use super::extension::{AdoptedStack, HttpCheck, KnownTrouble, LoginRequest, SecretSpec};
 use super::files::{FileSecret, NeededConfig};
 use super::lint::LintFinding;
 use super::requirements::ServiceRequirements;
@@ -42,6 +42,8 @@ pub struct RenderedStack {
     pub login: Option<AppLogin>,
     /// What is known to go wrong at a first start.
     pub troubles: Vec<KnownTrouble>,
+    /// It ran before matou knew it.
+    pub adopted: Option<AdoptedStack>,
 }
 
 /// How the operator logs in to an application.
@@ -123,6 +125,9 @@ pub struct RenderedService {
     pub requirements: ServiceRequirements,
     /// Hash of everything that the file says of the service.
     pub hash: String,
+    /// Whether the file says of it what ran when it was adopted. It carries no label with the hash
+    /// then, as it had none.
+    pub as_adopted: bool,
     /// Labels and environment, for comparing.
     pub labels: Labels,
     /// The variables of its containers.

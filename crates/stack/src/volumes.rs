@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use serde_yaml::{Mapping, Value};
 
 use super::labels::scalar_text;
+use super::lint::section_entries;
 use matou_config::{StorageConfig, StorageDriver};
 
 /// The volumes of a rendered stack.
@@ -83,6 +84,25 @@ pub(super) fn render_volumes(
         out.definitions
             .push(VolumeDefinition::from_volume(&name, volume));
         out.named.push((name, folder));
+    }
+    out
+}
+
+/// Lists the volumes of a file that keep the drivers that they have.
+pub(super) fn list_volumes(app: &str, compose: &Mapping) -> StackVolumes {
+    let mut out = StackVolumes::default();
+    for (key, value) in section_entries(compose, "volumes") {
+        let none = Mapping::new();
+        let volume = value.as_mapping().unwrap_or(&none);
+        let is_external = |e: &Value| *e != Value::Bool(false);
+        if volume.get("external").is_some_and(is_external) {
+            continue;
+        }
+        let named = volume.get("name").and_then(Value::as_str);
+        let name = named.map_or_else(|| format!("{app}_{key}"), str::to_owned);
+        out.definitions
+            .push(VolumeDefinition::from_volume(&name, volume));
+        out.named.push((name, None));
     }
     out
 }

@@ -204,6 +204,7 @@ mod tests {
                 replicas: Some(replicas),
                 job: false,
                 requirements: needs,
+                as_adopted: false,
                 hash: String::new(),
                 labels: Default::default(),
                 environment: Default::default(),

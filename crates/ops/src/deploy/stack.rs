@@ -11,7 +11,7 @@ use async_trait::async_trait;
 
 use matou_host::Command;
 use matou_job::{Change, Check, Step, StepContext, StepError};
-use matou_model::{Service, ServiceMode};
+use matou_model::{Service, ServiceMode, Swarm};
 use matou_stack::{HASH_LABEL, Labels, RenderedService, RenderedStack};
 
 /// How long deploying, and pulling images and starting tasks may take, each.
@@ -20,6 +20,16 @@ pub(super) const DEPLOY_TIMEOUT: Duration = Duration::from_secs(900);
 pub(super) struct DeployStack {
     pub app: String,
     pub rendered: Arc<RenderedStack>,
+}
+
+impl DeployStack {
+    /// The service of an application that was adopted as one without a stack, as long as it is there.
+    fn find_single<'a>(&self, swarm: &'a Swarm) -> Option<&'a Service> {
+        let adopted = self.rendered.adopted.as_ref();
+        adopted.filter(|a| a.single)?;
+        let mut services = swarm.services.iter();
+        services.find(|s| s.stack.is_none() && s.name == self.app)
+    }
 }
 
 #[async_trait]
@@ -34,16 +44,21 @@ impl Step for DeployStack {
 
     async fn check(&self, cx: &StepContext) -> Result<Check, StepError> {
         let swarm = cx.query_swarm().await?;
+        let single = self.find_single(&swarm);
         let running: Vec<&Service> = swarm
             .services
             .iter()
             .filter(|s| s.stack.as_deref() == Some(&self.app))
+            .chain(single)
             .collect();
         let notes = self.rendered.notes.iter().map(Change::same);
         let mut same: Vec<Change> = notes.collect();
         let (mut changes, mut jobs) = (Vec::new(), Vec::new());
         for wanted in &self.rendered.services {
-            let name = format!("{}_{}", self.app, wanted.name);
+            let name = match single {
+                Some(single) => single.name.clone(),
+                None => format!("{}_{}", self.app, wanted.name),
+            };
             match running.iter().find(|s| s.name == name) {
                 None => changes.push(Change::add(format!("service {name} ({})", wanted.image))),
                 Some(found) => {
@@ -66,7 +81,10 @@ impl Step for DeployStack {
             }
         }
         for found in &running {
-            let short = found.name.strip_prefix(&format!("{}_", self.app));
+            let short = match single {
+                Some(single) => Some(single.name.as_str()),
+                None => found.name.strip_prefix(&format!("{}_", self.app)),
+            };
             if !self
                 .rendered
                 .services
@@ -81,6 +99,13 @@ impl Step for DeployStack {
         }
         Ok(if changes.is_empty() {
             Check::Done(same)
+        } else if let Some(single) = single {
+            let lines: Vec<String> = changes.iter().map(Change::to_string).collect();
+            return Err(StepError::failed(format!(
+                "{0} was made without a stack, and the engine renames no service: remove it first (`docker service rm {0}`), its volumes stay; a deploy makes {0}_{0} then. What changes: {1}",
+                single.name,
+                lines.join("; ")
+            )));
         } else {
             same.extend(changes);
             // `docker stack deploy` updates every service, and an update runs a job again.
@@ -90,8 +115,15 @@ impl Step for DeployStack {
     }
 
     async fn apply(&self, cx: &StepContext) -> Result<(), StepError> {
+        // Of an adopted stack, images that the file names as before stay those that run: its tags
+        // may have moved on long ago.
+        let resolve = match self.rendered.adopted {
+            Some(_) => "changed",
+            None => "always",
+        };
         let command = Command::new("docker")
             .args(["stack", "deploy", "--prune", "--with-registry-auth"])
+            .args(["--resolve-image", resolve])
             .args(["--compose-file", "-", "--"])
             .arg(&self.app)
             .stdin(self.rendered.yaml.clone().into_bytes())
@@ -122,7 +154,10 @@ fn describe_mode_change(found: &Service, wanted: &RenderedService, name: &str) -
 /// What deploying would change on a running service.
 fn diff_service(found: &Service, wanted: &RenderedService, name: &str) -> Vec<Change> {
     let mut changes = Vec::new();
-    if found.image != wanted.image {
+    let is_latest = wanted.as_adopted && found.image == format!("{}:latest", wanted.image);
+    let is_pinned = wanted.as_adopted
+        && wanted.image.split_once('@').map(|(name, _)| name) == Some(&found.image);
+    if found.image != wanted.image && !is_latest && !is_pinned {
         changes.push(Change::modify(
             format!("image of {name}"),
             &found.image,
@@ -162,7 +197,8 @@ fn diff_service(found: &Service, wanted: &RenderedService, name: &str) -> Vec<Ch
         &wanted.environment,
         &mut changes,
     );
-    if changes.is_empty() && found.labels.get(HASH_LABEL) != Some(&wanted.hash) {
+    let stamped = (!wanted.as_adopted).then_some(&wanted.hash);
+    if changes.is_empty() && found.labels.get(HASH_LABEL) != stamped {
         changes.push(Change::modify(
             format!("configuration of {name}"),
             "another version",

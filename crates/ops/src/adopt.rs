@@ -1,0 +1,185 @@
+//! Files for applications that run without one: stacks deployed by hand, single services. Nothing of
+//! what runs is changed.
+
+use std::path::PathBuf;
+
+use async_trait::async_trait;
+
+use crate::{FleetContext, OpsError};
+use matou_base::files::{PRIVATE_MODE, write_atomically};
+use matou_job::{Change, Check, Step, StepContext, StepError};
+use matou_stack::{
+    Adoption, AppFile, AppName, FoundApp, HASH_LABEL, RenderTarget, RouteLabels, is_app_name,
+};
+
+/// Returns the steps that write the files of applications; of all that have none, where none is named.
+///
+/// # Errors
+/// Without config.toml there is no place for files.
+pub(super) fn adoption_steps(
+    apps: &[AppName],
+    routes: RouteLabels,
+    fleet: &FleetContext,
+) -> Result<Vec<Box<dyn Step>>, OpsError> {
+    let folder = fleet.config.folder();
+    let folder = folder.ok_or("without config.toml there is no fleet folder for the files")?;
+    Ok(vec![Box::new(AdoptApps {
+        apps: apps.to_vec(),
+        routes,
+        folder,
+        fleet: fleet.clone(),
+    })])
+}
+
+struct AdoptApps {
+    apps: Vec<AppName>,
+    routes: RouteLabels,
+    folder: PathBuf,
+    fleet: FleetContext,
+}
+
+/// What was found of the applications.
+#[derive(Default)]
+struct FoundApps {
+    adoptions: Vec<Adoption>,
+    /// Those for which nothing is done.
+    same: Vec<Change>,
+}
+
+impl AdoptApps {
+    async fn find_apps(&self, cx: &StepContext) -> Result<FoundApps, StepError> {
+        let raw = cx.docker.list_raw_services().await?;
+        let mut running = FoundApp::sort(&raw.services);
+        let named = |app: &FoundApp| self.apps.iter().any(|a| a.as_str() == app.name);
+        for app in &self.apps {
+            if !running.iter().any(|r| r.name == app.as_str()) {
+                return Err(StepError::failed(format!(
+                    "there is no application {app}; `matou status` lists them"
+                )));
+            }
+        }
+        running.retain(|app| self.apps.is_empty() || named(app));
+        let mut found = FoundApps::default();
+        for app in running {
+            match self.adopt_app(&app, &raw.networks) {
+                Ok(Some(adoption)) => found.adoptions.push(adoption),
+                Ok(None) => found
+                    .same
+                    .push(Change::same(format!("{} has a file", app.name))),
+                Err(why) if self.apps.is_empty() => found.same.push(
+                    Change::same(format!("{} stays without a file", app.name)).with_warning(why),
+                ),
+                Err(why) => {
+                    let message = format!("{} can't be adopted: {why}", app.name);
+                    return Err(StepError::failed(message));
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// Returns the files of an application; `None` for one that has a file.
+    fn adopt_app(
+        &self,
+        app: &FoundApp,
+        networks: &[serde_json::Value],
+    ) -> Result<Option<Adoption>, String> {
+        if !is_app_name(&app.name) {
+            return Err("its name is none that a file can have".into());
+        }
+        if AppFile::path(&self.folder, &app.name).exists() {
+            return Ok(None);
+        }
+        let is_ours = |s: &serde_json::Value| {
+            let labels = s.pointer("/Spec/Labels");
+            labels.is_some_and(|l| l.get(HASH_LABEL).is_some())
+        };
+        if app.services.iter().any(is_ours) {
+            return Err(format!(
+                "matou deployed it from a file that is not here: `matou files --take {}` brings it",
+                app.name
+            ));
+        }
+        let target = RenderTarget::for_fleet(&self.fleet.config);
+        let catalogue = &self.fleet.catalogue;
+        let adoption = catalogue
+            .adopt(app, networks, self.routes, &target)
+            .map_err(|e| e.to_string())?;
+        let path = self.stack_path(&adoption);
+        match path.exists() {
+            true => Err(format!(
+                "{} is there already, and is not overwritten: move it away",
+                path.display()
+            )),
+            false => Ok(Some(adoption)),
+        }
+    }
+
+    fn stack_path(&self, adoption: &Adoption) -> PathBuf {
+        let name = format!("{}.yml", adoption.stack);
+        self.folder.join("stacks").join(name)
+    }
+
+    fn write_files(&self, adoption: &Adoption) -> std::io::Result<()> {
+        let (stack, app) = (
+            self.stack_path(adoption),
+            AppFile::path(&self.folder, &adoption.app),
+        );
+        for path in [&stack, &app] {
+            if path.exists() {
+                let message = format!("{} is there already", path.display());
+                return Err(std::io::Error::other(message));
+            }
+        }
+        // Variables of services may be passwords.
+        write_atomically(&stack, adoption.text.as_bytes(), PRIVATE_MODE)?;
+        let file = AppFile {
+            stack: adoption.stack.clone(),
+            ..AppFile::default()
+        };
+        AppFile::write_whole(&app, file.to_toml().as_bytes())
+    }
+}
+
+#[async_trait]
+impl Step for AdoptApps {
+    fn name(&self) -> String {
+        "files".into()
+    }
+
+    async fn check(&self, cx: &StepContext) -> Result<Check, StepError> {
+        let found = self.find_apps(cx).await?;
+        let mut lines = found.same;
+        if found.adoptions.is_empty() {
+            return Ok(Check::Done(lines));
+        }
+        for adoption in &found.adoptions {
+            let stack = format!("stacks/{}.yml, as it runs", adoption.stack);
+            lines.push(Change::add(stack));
+            lines.push(Change::add(format!("apps/{}.toml", adoption.app)));
+            let notes = adoption.notes.iter();
+            lines.extend(notes.map(|n| Change::same(format!("{}: {n}", adoption.app))));
+            for domain in &adoption.domains {
+                let line = format!("{}: https://{domain} is checked", adoption.app);
+                lines.push(Change::same(line));
+            }
+        }
+        Ok(Check::Change(lines))
+    }
+
+    async fn apply(&self, cx: &StepContext) -> Result<(), StepError> {
+        let has_repository = self.fleet.config.backup.primary_repository().is_some();
+        for adoption in self.find_apps(cx).await?.adoptions {
+            self.write_files(&adoption)
+                .map_err(|e| StepError::failed(format!("the files of {}: {e}", adoption.app)))?;
+            if has_repository {
+                crate::push_app_files(&self.fleet, &adoption.app).await?;
+            }
+            let (app, stack) = (&adoption.app, &adoption.stack);
+            cx.out
+                .note(format!("{app} has a file: `matou diff {stack} {app}`"))
+                .await;
+        }
+        Ok(())
+    }
+}
