@@ -322,11 +322,7 @@ pub(super) async fn deploy_steps(
         app: app.clone(),
         earlier,
     }));
-    // Who answers for what runs as it was adopted is another edge's matter, and watched.
-    let untouched = rendered.adopted.is_some() && rendered.services.iter().all(|s| s.as_adopted);
-    if !untouched {
-        steps.extend(answer_step(&rendered, fleet)?);
-    }
+    steps.extend(answer_step(&rendered, fleet)?);
     steps.push(Box::new(RemoveLeftovers {
         app,
         scope: LeftoverScope::Replaced,

@@ -13,7 +13,7 @@ use crate::OpsError;
 use matou_docker::{NodeHandle, Nodes};
 use matou_host::Command;
 use matou_job::{Change, Report, StepContext, StepError};
-use matou_model::Swarm;
+use matou_model::{Service, Swarm};
 use matou_stack::{LintSeverity, RenderedStack};
 
 /// How long DNS and registries may take. Later answers are not waited for.
@@ -116,9 +116,15 @@ impl PreflightChecks {
 
     /// Fails when another application publishes one of the stack's ports.
     fn check_ports(&self, swarm: &Swarm) -> Result<(), StepError> {
+        let is_single = self.rendered.adopted.as_ref().is_some_and(|a| a.single);
+        // One that was adopted as it was made, without a stack, is the application.
+        let is_own = |s: &Service| match &s.stack {
+            Some(stack) => *stack == self.app,
+            None => is_single && s.name == self.app,
+        };
         for (port, protocol) in &self.rendered.ports {
             let taken = swarm.services.iter().find(|s| {
-                s.stack.as_deref() != Some(&self.app)
+                !is_own(s)
                     && s.ports.iter().any(|p| {
                         p.starts_with(&format!("{port}:")) && p.ends_with(&format!("/{protocol}"))
                     })
