@@ -94,6 +94,36 @@ fn the_terminal_is_given_back_however_the_console_ends() {
     }
 }
 
+/// What a shell had on its screen is there again, and nothing else, at sizes small and large.
+#[test]
+fn the_shells_screen_is_as_it_was_however_the_console_ends() {
+    const LINES: u16 = 10_000;
+    let _alone = alone();
+    let (_, config) = fleet();
+    let config = config.to_string_lossy();
+    let program = env!("CARGO_BIN_EXE_matou");
+    let line = "seq -f 'line %g of the shell' 1 \"$2\"; exec \"$0\" --config \"$1\"";
+    let args = ["-c", line, program, &config, "10000"];
+    for (columns, rows) in [(40, 12), (80, 24), (120, 40), (160, 48), (200, 60)] {
+        let last = (LINES + 2 - rows..=LINES).map(|n| format!("line {n} of the shell"));
+        let before = last.collect::<Vec<_>>().join("\n");
+        for signal in [None, Some(Signal::SIGTERM)] {
+            let mut pty = Pty::start("/bin/sh", &args, &[("RUST_BACKTRACE", "0")], columns, rows);
+            pty.wait(SOON, "the console", |screen| {
+                !screen.contains("shell") && screen.lines().count() > 5
+            });
+            match signal {
+                Some(signal) => pty.signal(signal),
+                None => pty.send("q"),
+            }
+            assert_eq!(pty.end(SOON), 0);
+            assert_eq!(pty.left_on(), [""; 0]);
+            let after = pty.screen();
+            assert_eq!(after.trim_end(), before, "{columns}x{rows} {signal:?}");
+        }
+    }
+}
+
 #[test]
 fn a_lost_node_is_marked_and_comes_back_while_the_console_runs() {
     let _alone = alone();

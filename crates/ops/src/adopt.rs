@@ -67,7 +67,8 @@ impl AdoptApps {
                     .same
                     .push(Change::same(format!("{} has a file", app.name))),
                 Err(why) if self.apps.is_empty() => found.same.push(
-                    Change::same(format!("{} stays without a file", app.name)).with_warning(why),
+                    Change::same(format!("{} stays without a file", app.name))
+                        .with_warning(why.to_string()),
                 ),
                 Err(why) => {
                     let message = format!("{} can't be adopted: {why}", app.name);
@@ -83,7 +84,7 @@ impl AdoptApps {
         &self,
         app: &FoundApp,
         networks: &[serde_json::Value],
-    ) -> Result<Option<Adoption>, String> {
+    ) -> Result<Option<Adoption>, OpsError> {
         if !is_app_name(&app.name) {
             return Err("its name is none that a file can have".into());
         }
@@ -95,22 +96,20 @@ impl AdoptApps {
             labels.is_some_and(|l| l.get(HASH_LABEL).is_some())
         };
         if app.services.iter().any(is_ours) {
-            return Err(format!(
+            return Err(OpsError::failed(format_args!(
                 "matou deployed it from a file that is not here: `matou files --take {}` brings it",
                 app.name
-            ));
+            )));
         }
         let target = RenderTarget::for_fleet(&self.fleet.config);
         let catalogue = &self.fleet.catalogue;
-        let adoption = catalogue
-            .adopt(app, networks, self.routes, &target)
-            .map_err(|e| e.to_string())?;
+        let adoption = catalogue.adopt(app, networks, self.routes, &target)?;
         let path = self.stack_path(&adoption);
         match path.exists() {
-            true => Err(format!(
+            true => Err(OpsError::failed(format_args!(
                 "{} is there already, and is not overwritten: move it away",
                 path.display()
-            )),
+            ))),
             false => Ok(Some(adoption)),
         }
     }

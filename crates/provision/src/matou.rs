@@ -12,7 +12,7 @@ use super::desired::{DesiredFile, compare_desired_file};
 use super::executor::NodeExecutor;
 use super::facts::{FactQuery, NodeFacts};
 use super::node_view::NodeView;
-use super::program::{choose_program, read_bounded};
+use super::program::{choose_program, read_bounded, sha256_of_bytes};
 use crate::ProvisionError;
 use matou_config::{Config, NodeConfig, NodeConnection, RepositoryConfig};
 use matou_host::shell_script;
@@ -224,13 +224,6 @@ fn manager_secret_files(config: &Config) -> Vec<(&Path, String)> {
         .filter_map(|(file, _, place)| Some((file?, place)))
         .chain(ping)
         .collect()
-}
-
-/// Returns the SHA-256 of some bytes, hexadecimal.
-pub(super) fn sha256_of_bytes(bytes: &[u8]) -> String {
-    use sha2::Digest;
-    let digest = sha2::Sha256::digest(bytes);
-    digest.iter().map(|b| format!("{b:02x}")).collect()
 }
 
 fn desired_manager_files(at: &NodeView<'_>) -> Result<Vec<DesiredFile>, ProvisionError> {

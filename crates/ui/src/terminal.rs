@@ -176,7 +176,8 @@ impl Screen {
     /// # Errors
     /// When what was drawn last can't be written.
     pub fn leave(&mut self) -> Result<()> {
-        self.terminal.flush()?;
+        // Not ratatui's own `flush`, which draws: that would come after the shell's screen is back.
+        Write::flush(self.terminal.backend_mut())?;
         release_terminal();
         Ok(())
     }

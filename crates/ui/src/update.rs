@@ -213,15 +213,18 @@ fn take_job_event(app: &mut App, id: JobId, event: JobEvent) -> Vec<Effect> {
             _ => (format!("{title}: {}", job.state_word()), false),
         }
     });
+    // What it changed is read again: snapshots, certificates, services.
+    let mut effects = ended.iter().map(|_| Effect::Refresh).collect::<Vec<_>>();
     if let Some((text, error)) = ended {
         app.show_notice(text, error);
     }
     match app.jobs.count_running() {
-        0 if is_time_to_leave(app) => vec![Effect::Quit],
+        0 if is_time_to_leave(app) => return vec![Effect::Quit],
         // After the last job the nodes are compared again.
-        0 => vec![Effect::Compare],
-        _ => Vec::new(),
+        0 => effects.push(Effect::Compare),
+        _ => {}
     }
+    effects
 }
 
 /// Takes requests of the access log that is followed; those of another are dropped.

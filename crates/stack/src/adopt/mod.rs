@@ -4,10 +4,12 @@
 //!
 //! Source: docker/cli, cli/compose/convert/service.go, volume.go and compose.go.
 
+mod conversion;
 mod facts;
 mod fields;
 mod objects;
 mod service;
+mod shared;
 mod values;
 
 use std::collections::BTreeMap;
@@ -15,8 +17,8 @@ use std::collections::BTreeMap;
 use serde_json::Value as Json;
 use serde_yaml::{Mapping, Value};
 
-use self::objects::SharedObjects;
-use self::service::{Conversion, STACK_LABEL};
+use self::conversion::{Conversion, STACK_LABEL};
+use self::shared::SharedObjects;
 use self::values::{Written, escape_all};
 use crate::compose_yaml::write_compose;
 use crate::extension::RouteLabels;

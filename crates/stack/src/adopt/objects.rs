@@ -1,12 +1,10 @@
-//! What services share: networks, volumes, configs and secrets, declared once in the file.
-
-use std::collections::BTreeMap;
+//! What services use of what they share: networks, volumes, configs and secrets.
 
 use serde_json::Value as Json;
 use serde_yaml::{Mapping, Value};
 
+use super::conversion::{Conversion, STACK_LABEL};
 use super::fields::Fields;
-use super::service::{Conversion, STACK_LABEL};
 use super::values::{Written, text_map};
 
 /// Networks of the engine that hold no aliases. Source: moby, `container.NetworkMode.IsUserDefined`.
@@ -14,78 +12,6 @@ const PREDEFINED: [&str; 4] = ["bridge", "host", "none", "default"];
 
 /// Options that the engine gives a network itself.
 const OWN_OPTION: &str = "com.docker.network.driver.overlay.vxlanid_list";
-
-/// The sections of a file beside its services, by section and key.
-#[derive(Debug, Default)]
-pub(super) struct SharedObjects {
-    /// The engine's networks, by id.
-    networks: BTreeMap<String, Json>,
-    sections: BTreeMap<&'static str, BTreeMap<String, Mapping>>,
-    /// What the file holds by reference only; a sentence each.
-    pub notes: Vec<String>,
-}
-
-impl SharedObjects {
-    /// `networks` is what `GET /networks` answers.
-    pub(super) fn new(networks: &[Json]) -> Self {
-        let by_id = |n: &Json| Some((n.get("Id")?.as_str()?.to_owned(), n.clone()));
-        Self {
-            networks: networks.iter().filter_map(by_id).collect(),
-            ..Self::default()
-        }
-    }
-
-    /// Declares something that the engine knows by `name`. Returns its key: another one, where the
-    /// first choice is something else's.
-    fn declare(&mut self, section: &'static str, key: &str, name: &str, entry: Mapping) -> String {
-        let known = self.sections.entry(section).or_default();
-        let mut nth = 1;
-        let mut entry = entry;
-        loop {
-            let free = match nth {
-                1 => key.to_owned(),
-                nth => {
-                    entry.insert("name".into(), name.into());
-                    format!("{key}-{nth}")
-                }
-            };
-            match known.get(&free) {
-                Some(other) if *other != entry => nth += 1,
-                Some(_) => return free,
-                None => {
-                    known.insert(free.clone(), entry);
-                    return free;
-                }
-            }
-        }
-    }
-
-    /// Whether the engine's volume is declared otherwise than so.
-    fn contradicts_volume(&self, app: &str, name: &str, entry: &Mapping) -> bool {
-        let known = self.sections.get("volumes").into_iter().flatten();
-        known
-            .filter(
-                |(key, volume)| match volume.get("name").and_then(Value::as_str) {
-                    Some(named) => named == name,
-                    None => format!("{app}_{key}") == name,
-                },
-            )
-            .any(|(_, volume)| volume != entry)
-    }
-
-    /// Returns a section for the file; `None` where nothing is in it.
-    pub(super) fn section(&self, name: &str) -> Option<Value> {
-        let entries = self.sections.get(name)?.iter();
-        let entries = entries.map(|(k, v)| (k.as_str().into(), v.clone().into()));
-        Some(Value::Mapping(entries.collect()))
-    }
-
-    fn note(&mut self, text: String) {
-        if !self.notes.contains(&text) {
-            self.notes.push(text);
-        }
-    }
-}
 
 fn external(name: &str) -> Mapping {
     let mut out = Written::default();
@@ -283,8 +209,7 @@ impl Conversion<'_> {
         let mut driver = options.object("DriverConfig");
         // A single service's mount makes its volume too, with a driver and labels.
         let is_made = driver.as_ref().is_some_and(|d| !d.is_empty()) || !labels.is_empty();
-        let key;
-        if is_own || (self.is_single && is_made) {
+        let key = if is_own || (self.is_single && is_made) {
             let (own, is_named_by_key) = self.own_key(name);
             let mut volume = Written::default();
             let is_named_by_key = is_named_by_key && !self.is_single;
@@ -304,7 +229,7 @@ impl Conversion<'_> {
                     "ContainerSpec.Mounts: the volume {name} is mounted with different options"
                 ));
             }
-            key = self.shared.declare("volumes", &own, name, volume.0);
+            self.shared.declare("volumes", &own, name, volume.0)
         } else {
             if let Some(driver) = driver.take() {
                 driver.finish(&mut self.faults);
@@ -314,8 +239,8 @@ impl Conversion<'_> {
                     "VolumeOptions.Labels: {label} of a volume outside the stack"
                 ));
             }
-            key = self.shared.declare("volumes", name, name, external(name));
-        }
+            self.shared.declare("volumes", name, name, external(name))
+        };
         out.set("source", Some(key));
         if options.flag("NoCopy") == Some(true) {
             let mut volume = Written::default();

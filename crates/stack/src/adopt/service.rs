@@ -4,30 +4,10 @@
 use serde_json::Value as Json;
 use serde_yaml::{Mapping, Value};
 
+use super::conversion::{Conversion, IMAGE_LABEL, STACK_LABEL};
 use super::fields::Fields;
-use super::objects::SharedObjects;
 use super::values::{Written, cpus, duration, memory};
 use crate::render::HASH_LABEL;
-
-/// Labels that `docker stack deploy` adds.
-pub(super) const STACK_LABEL: &str = "com.docker.stack.namespace";
-pub(super) const IMAGE_LABEL: &str = "com.docker.stack.image";
-
-/// A service on its way into a file.
-pub(super) struct Conversion<'a> {
-    /// Name of the stack; of a single service, its own.
-    pub app: &'a str,
-    /// The service's name in the file.
-    pub name: String,
-    /// Whether it is of no stack.
-    pub is_single: bool,
-    pub shared: &'a mut SharedObjects,
-    /// What a compose file can't say.
-    pub faults: Vec<String>,
-    /// What the engine's client writes in another form: the first change of the file replaces tasks
-    /// that it would not have to.
-    pub rewritten: Vec<String>,
-}
 
 impl Conversion<'_> {
     /// Converts the `Spec` of a service.

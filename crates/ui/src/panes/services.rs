@@ -104,9 +104,9 @@ fn shown_tasks<'a>(swarm: &'a Swarm, service_id: &str) -> Vec<(usize, &'a Task)>
                 last = Some(place);
                 past = 0;
             }
-            // The engine goes on wanting a job's task to be complete when it is.
-            let to_end = t.desired == TaskState::Complete && !t.has_ended();
-            if t.desired == TaskState::Running || t.state == TaskState::Running || to_end {
+            // One that waits to be tried again is wanted `ready`, and must not hide the one that failed. The
+            // engine goes on wanting a job's task to be complete when it is.
+            if t.desired == TaskState::Running || !t.has_ended() {
                 return true;
             }
             past += 1;
