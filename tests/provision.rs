@@ -159,7 +159,7 @@ fn programs(fleet: &Fleet, config: &PathBuf) {
     let is = || fleet.run("n1", "sha256sum /usr/local/bin/matou; ls /usr/local/bin");
     let before = is();
     let dir = tempfile::tempdir().expect("a folder");
-    let settings = format!("{SETTINGS}programs = {:?}\n", dir.path());
+    let settings = format!("{SETTINGS}programs = \"{}\"\n", dir.path().display());
     let other = fleet.config("programs.toml", &settings);
     let own = std::fs::read(env!("CARGO_BIN_EXE_matou")).expect("matou");
     let place = dir.path().join(format!("matou-{}", std::env::consts::ARCH));

@@ -25,6 +25,7 @@ const WITHOUT_FLEET: [&str; 11] = [
 const WITH_FLEET: &[&str] = &[
     "access blog",
     "activate n1",
+    "adopt --all --yes",
     "backup blog --yes",
     "backup --all --yes",
     "bans",

@@ -114,17 +114,21 @@ impl PreflightChecks {
         }
     }
 
+    /// Whether a service is the application's, or is the application: one that was adopted as it was
+    /// made, without a stack.
+    fn is_own(&self, service: &Service) -> bool {
+        let is_single = || self.rendered.adopted.as_ref().is_some_and(|a| a.single);
+        match &service.stack {
+            Some(stack) => *stack == self.app,
+            None => service.name == self.app && is_single(),
+        }
+    }
+
     /// Fails when another application publishes one of the stack's ports.
     fn check_ports(&self, swarm: &Swarm) -> Result<(), StepError> {
-        let is_single = self.rendered.adopted.as_ref().is_some_and(|a| a.single);
-        // One that was adopted as it was made, without a stack, is the application.
-        let is_own = |s: &Service| match &s.stack {
-            Some(stack) => *stack == self.app,
-            None => is_single && s.name == self.app,
-        };
         for (port, protocol) in &self.rendered.ports {
             let taken = swarm.services.iter().find(|s| {
-                !is_own(s)
+                !self.is_own(s)
                     && s.ports.iter().any(|p| {
                         p.starts_with(&format!("{port}:")) && p.ends_with(&format!("/{protocol}"))
                     })
@@ -155,7 +159,7 @@ impl PreflightChecks {
             .flat_map(|s| whole(&s.labels))
             .collect();
         for other in &swarm.services {
-            if other.stack.as_deref() == Some(&self.app) {
+            if self.is_own(other) {
                 continue;
             }
             if let Some(rule) = whole(&other.labels).intersection(&ours).next() {
