@@ -102,7 +102,7 @@ fn every_subcommand_has_a_page_of_the_manual() {
         }
     }
     let linted = std::process::Command::new("mandoc")
-        .args(["-Tlint", "-Wwarning"])
+        .args(["-T", "lint", "-W", "warning"])
         .args(names.iter().map(|name| folder.path().join(name)))
         .output();
     if let Ok(linted) = linted {

@@ -1,7 +1,7 @@
 //! `matou bundle`: what whoever helps asks for, in one archive, without secrets.
 //!
 //! Everything that goes in is picked: keys of config.toml (`config_copy`), fields of states (`states`), kinds of
-//! records. All of it goes through the [`Scrubber`] then, for what stands in free text.
+//! records. All of it goes through the [`scrub::Scrubber`] then, for what stands in free text.
 
 mod config_copy;
 mod contents;
