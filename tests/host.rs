@@ -612,6 +612,14 @@ async fn what_can_not_be_reached_is_explained() {
     );
     assert!(text.contains(&sshd.user), "{text}");
 
+    let text = sshd
+        .refusal(&sshd.host_with(|s| s.identity = Some(sshd.path("nokey"))))
+        .await;
+    assert!(
+        text.contains("nokey can't be read (No such file or directory") && !text.contains("refuses"),
+        "{text}"
+    );
+
     let closed = TcpListener::bind("127.0.0.1:0")
         .unwrap()
         .local_addr()

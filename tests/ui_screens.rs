@@ -124,6 +124,14 @@ fn changes() -> Vec<(&'static str, Result<Check, String>)> {
     ]
 }
 
+/// More than any screen of the tests shows.
+fn many_changes() -> Vec<(&'static str, Result<Check, String>)> {
+    let mut lines: Vec<Change> = (1..=70).map(|n| Change::add(format!("package {n}"))).collect();
+    lines[2] = Change::modify("engine", "27.5", "28.5").with_warning("the engine restarts");
+    lines[60] = Change::remove("rule of the firewall").with_warning("port 8080 is closed");
+    vec![("packages", Ok(Check::Change(lines)))]
+}
+
 fn job(app: &mut App, outcome: Option<JobOutcome>) {
     let id = JobId(1);
     let request = Request::Restart {
@@ -666,6 +674,12 @@ const SCENES: &[Scene] = &[
     ("plan_changes", |t| {
         let mut app = on(t, "");
         a_plan(&mut app, Ok(plan(Confirm::Ask, changes())));
+        app
+    }),
+    ("plan_long", |t| {
+        let mut app = on(t, "");
+        a_plan(&mut app, Ok(plan(Confirm::Ask, many_changes())));
+        press(&mut app, "j");
         app
     }),
     ("plan_by_name", |t| {

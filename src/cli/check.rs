@@ -12,7 +12,7 @@ use super::Exit;
 use matou_base::errln;
 use matou_base::outln;
 use matou_base::text::SafeText;
-use matou_base::text::{clean_line, format_age};
+use matou_base::text::{clean_line, format_age, format_plural};
 use matou_collect::{Collectors, NameCache, read_certificates, read_external_alerts, read_probes};
 use matou_config::state_path;
 use matou_model::{Datum, Fleet, Node, NodeLink, Update};
@@ -109,11 +109,14 @@ pub(crate) async fn run_check_command(cx: &FleetContext, form: CheckFormat) -> R
 
 fn print_alerts(fleet: &Fleet, alerts: &[Alert], now: Timestamp) -> std::io::Result<()> {
     if alerts.is_empty() {
-        let answers = fleet.probes.value().map_or(0, Vec::len);
+        let answer = match fleet.probes.value().map_or(0, Vec::len) {
+            1 => "1 domain answers".to_owned(),
+            n => format!("{n} domains answer"),
+        };
         return outln!(
-            "{}: all is as it should be ({} nodes, {answers} domains answer)",
+            "{}: all is as it should be ({}; {answer}; whether servers differ from config.toml was not looked at: `matou provision --dry-run`)",
             clean_line(&fleet.name),
-            fleet.nodes.len(),
+            format_plural(fleet.nodes.len(), "node"),
         );
     }
     for alert in alerts {

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Exit;
 use matou_base::errln;
+use matou_base::out::OutputClosed;
 use matou_base::outln;
 use matou_collect::CollectError;
 use matou_job::{Check, Confirm, Job, JobEvent, JobOutcome, OutputStream, Plan, RunError};
@@ -117,6 +118,24 @@ pub(crate) async fn run_request_at_once(
 
 /// Plans, confirms and runs the job that `build` makes of the request. Tells `watch` what happens.
 pub(super) async fn run_watched_job(
+    fleet: &FleetContext,
+    request: Request,
+    build: impl AsyncFn(&Request) -> Result<Job, OpsError>,
+    options: &JobOptions,
+    watch: &mut dyn FnMut(JobNotice<'_>),
+) -> Result<ExitCode> {
+    let title = request.title();
+    let done = watch_job(fleet, request, build, options, watch).await;
+    done.map_err(|report| match report.chain().any(OutputClosed::is_in) {
+        // What only prints may end there; a job has not come to its end.
+        true if !options.dry_run => eyre!(
+            "{title}: nobody reads what it prints any more; `matou status` tells how far it came, the same command goes on"
+        ),
+        _ => report,
+    })
+}
+
+async fn watch_job(
     fleet: &FleetContext,
     mut request: Request,
     build: impl AsyncFn(&Request) -> Result<Job, OpsError>,
@@ -392,6 +411,12 @@ fn show_plan(plan: &Plan, options: &JobOptions) -> Result<()> {
     }
     if plan.is_done() {
         outln!("nothing to do")?;
+    } else if plan.is_long() {
+        // What scrolled away matters for the answer.
+        outln!("{}", plan.summary())?;
+        for (node, warning) in plan.warnings() {
+            matou_base::out::print_hanging(format_args!("  {node}: {warning}"))?;
+        }
     }
     Ok(())
 }

@@ -672,8 +672,15 @@ impl Cli {
 
     fn print_config(&self) -> Result<ExitCode> {
         let config = Config::load(self.config.as_deref())?;
+        // The console would refuse to start with them.
+        matou_ui::KeyMap::with_overrides(&config.keys)
+            .map_err(|(action, why)| config.key_error(&action, &why))?;
         match &config.path {
-            Some(path) => outln!("{}: {} nodes", path.display(), config.nodes.len())?,
+            Some(path) => outln!(
+                "{}: {}",
+                path.display(),
+                matou_base::text::format_plural(config.nodes.len(), "node")
+            )?,
             None => outln!("no config.toml: this machine alone is the fleet")?,
         }
         for warning in &config.warnings {

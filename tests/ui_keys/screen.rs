@@ -4,7 +4,7 @@ use crossterm::event::{
     Event as TerminalEvent, KeyCode, KeyEvent, KeyModifiers, MouseButton, MouseEvent,
     MouseEventKind,
 };
-use matou::job::{Confirm, JobEvent, JobId, JobOutcome};
+use matou::job::{Change, Check, Confirm, JobEvent, JobId, JobOutcome};
 use matou::model::{Datum, Update};
 use matou::ops::{Request, ShellTarget};
 use matou::ui::fixture::{self, NOW};
@@ -43,6 +43,56 @@ fn a_filter_is_live_and_esc_ends_it() {
     c.shows("1 of 2");
     c.press("\u{1b}");
     c.shows("1/1 blog");
+}
+
+/// The example's swarm, changed.
+fn swarm_with(change: impl FnOnce(&mut matou::model::Swarm)) -> Msg {
+    let fleet = fixture::example_fleet();
+    let mut swarm = fleet.swarm.value().expect("read").clone();
+    change(&mut swarm);
+    let datum = Datum::Swarm(Ok(swarm));
+    Msg::Fleet(Update { at: NOW, datum })
+}
+
+#[test]
+fn what_contains_the_word_comes_before_what_has_its_letters() {
+    let mut c = Console::new();
+    c.take(swarm_with(|swarm| {
+        let mut other = swarm.services[0].clone();
+        other.id = "s-other".into();
+        other.name = "super-hotel-open-plage_web".into();
+        other.stack = Some("super-hotel-open-plage".into());
+        swarm.services.insert(0, other);
+    }));
+    c.press("2/shop\n");
+    c.shows("1 of 3");
+    assert_eq!(asked(&c.press("x")).1, Request::remove(app_name("shop")));
+    let mut c = Console::new();
+    c.press(":secre");
+    let first = c.screen().lines().position(|l| l.contains("secrets"));
+    let other = c.screen().lines().position(|l| l.contains("search"));
+    assert!(first.is_some() && other.is_none(), "{}", c.screen());
+}
+
+#[test]
+fn a_task_that_waits_to_be_tried_again_does_not_hide_the_one_that_failed() {
+    use matou::model::TaskState;
+    let mut c = Console::new();
+    c.take(swarm_with(|swarm| {
+        let of = swarm.services[0].id.clone();
+        let at = swarm.tasks.iter().position(|t| t.service_id == of);
+        let at = at.expect("a task of it");
+        let failed = &mut swarm.tasks[at];
+        (failed.state, failed.desired) = (TaskState::Failed, TaskState::Shutdown);
+        failed.error = "task: non-zero exit (3)".into();
+        let mut next = failed.clone();
+        next.id = "t-next".into();
+        (next.state, next.desired) = (TaskState::Ready, TaskState::Ready);
+        next.error = String::new();
+        swarm.tasks.insert(at, next);
+    }));
+    c.press("2");
+    c.shows("non-zero exit (3)");
 }
 
 #[test]
@@ -223,6 +273,36 @@ proptest! {
             c.screen_of(width, height);
         }
     }
+}
+
+/// How much of it is to be seen, how much it does, and its warnings stand beside the question.
+#[test]
+fn a_long_plan_hides_nothing_behind_its_question() {
+    let mut c = Console::new();
+    let (ticket, _) = asked(&c.press("1p"));
+    let mut long = plan(Confirm::Ask, "package 0");
+    let mut lines: Vec<Change> = (0..60).map(|n| Change::add(format!("package {n}"))).collect();
+    lines[50] = Change::modify("engine", "27", "28").with_warning("the engine restarts");
+    long.stages[0].nodes[0].steps[0].check = Ok(Check::Change(lines));
+    c.take(Msg::Planned {
+        ticket,
+        plan: Ok(long),
+    });
+    let first = c.screen_of(80, 24);
+    for text in [
+        "Go on? y / n",
+        "1 node: 59 to add, 1 to change",
+        "master: the engine restarts",
+        "1-19 of 62, j k",
+        "package 17",
+    ] {
+        assert!(first.contains(text), "{text:?} is not on\n{first}");
+    }
+    assert!(!first.contains("package 18"), "{first}");
+    c.press("G");
+    let last = c.screen_of(80, 24);
+    assert!(last.contains("44-62 of 62") && last.contains("package 59"), "{last}");
+    assert!(last.contains("Go on? y / n"), "{last}");
 }
 
 #[test]

@@ -28,13 +28,35 @@ macro_rules! errln {
     };
 }
 
+/// Whoever read standard output has gone, as `head` does when it has its lines: no failure of matou's. It is
+/// inside the [`io::Error`] of every function that prints there.
+#[derive(Debug, thiserror::Error)]
+#[error("nobody reads what is printed any more")]
+pub struct OutputClosed;
+
+impl OutputClosed {
+    /// Whether an error is that.
+    pub fn is_in(error: &(dyn std::error::Error + 'static)) -> bool {
+        let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        inner.is_some_and(|e| e.is::<Self>())
+    }
+}
+
+/// Writes to standard output.
+fn print_with(write: impl FnOnce(&mut io::StdoutLock<'_>) -> io::Result<()>) -> io::Result<()> {
+    write(&mut io::stdout().lock()).map_err(|e| match e.kind() {
+        io::ErrorKind::BrokenPipe => io::Error::new(e.kind(), OutputClosed),
+        _ => e,
+    })
+}
+
 /// One line on standard output; a newline or a carriage return inside is shown as such.
 ///
 /// # Errors
 /// When it can't be written.
 pub fn print_line(text: fmt::Arguments<'_>) -> io::Result<()> {
     let text = text.to_string();
-    write_whole_line(&mut io::stdout().lock(), &escape_line(&text))
+    print_with(|out| write_whole_line(out, &escape_line(&text)))
 }
 
 /// One line on standard error.
@@ -59,9 +81,10 @@ pub fn print_prompt(text: fmt::Arguments<'_>) -> io::Result<()> {
 /// # Errors
 /// When it can't be written.
 pub fn print_block(text: &str) -> io::Result<()> {
-    let mut out = io::stdout().lock();
-    out.write_all(escape_lines(text).as_bytes())?;
-    out.flush()
+    print_with(|out| {
+        out.write_all(escape_lines(text).as_bytes())?;
+        out.flush()
+    })
 }
 
 /// A file on standard output: byte for byte where it goes to a file or another program, else as
@@ -70,12 +93,13 @@ pub fn print_block(text: &str) -> io::Result<()> {
 /// # Errors
 /// When it can't be written.
 pub fn print_file(text: &str) -> io::Result<()> {
-    let mut out = io::stdout().lock();
-    match out.is_terminal() {
-        true => out.write_all(escape_lines(text).as_bytes())?,
-        false => out.write_all(text.as_bytes())?,
-    }
-    out.flush()
+    print_with(|out| {
+        match out.is_terminal() {
+            true => out.write_all(escape_lines(text).as_bytes())?,
+            false => out.write_all(text.as_bytes())?,
+        }
+        out.flush()
+    })
 }
 
 /// Prints several lines, laid out by matou, on standard error, with a newline at the end.
@@ -90,10 +114,7 @@ pub fn note_block(text: &str) {
 /// # Errors
 /// When it can't be written.
 pub fn print_hanging(text: fmt::Arguments<'_>) -> io::Result<()> {
-    write_whole_line(
-        &mut io::stdout().lock(),
-        &indent_following_lines(&text.to_string()),
-    )
+    print_with(|out| write_whole_line(out, &indent_following_lines(&text.to_string())))
 }
 
 /// Prints a text from outside on standard error, as [`print_hanging`] does on standard output.
@@ -110,10 +131,7 @@ pub fn note_hanging(text: fmt::Arguments<'_>) {
 /// # Errors
 /// When it can't be written.
 pub fn print_coloured(from: &str, text: &ColouredLine) -> io::Result<()> {
-    write_whole_line(
-        &mut io::stdout().lock(),
-        &format!("{}{text}", escape_line(from)),
-    )
+    print_with(|out| write_whole_line(out, &format!("{}{text}", escape_line(from))))
 }
 
 /// Prints a value unchanged, with a newline, for the program behind a pipe; at a terminal it is
@@ -123,8 +141,8 @@ pub fn print_coloured(from: &str, text: &ColouredLine) -> io::Result<()> {
 /// When it can't be written.
 pub fn print_value(text: &str) -> io::Result<()> {
     match is_stdout_terminal() {
-        true => write_whole_line(&mut io::stdout().lock(), &escape_lines(text)),
-        false => write_whole_line(&mut io::stdout().lock(), text),
+        true => print_with(|out| write_whole_line(out, &escape_lines(text))),
+        false => print_with(|out| write_whole_line(out, text)),
     }
 }
 
@@ -134,7 +152,7 @@ pub fn print_value(text: &str) -> io::Result<()> {
 /// When it can't be written.
 pub fn print_json_line(value: &(impl Serialize + ?Sized)) -> io::Result<()> {
     let text = serde_json::to_string(value)?;
-    write_whole_line(&mut io::stdout().lock(), &escape_json(&text))
+    print_with(|out| write_whole_line(out, &escape_json(&text)))
 }
 
 /// Prints JSON over several lines, for people.
@@ -143,7 +161,7 @@ pub fn print_json_line(value: &(impl Serialize + ?Sized)) -> io::Result<()> {
 /// When it can't be written.
 pub fn print_json_pretty(value: &(impl Serialize + ?Sized)) -> io::Result<()> {
     let text = serde_json::to_string_pretty(value)?;
-    write_whole_line(&mut io::stdout().lock(), &escape_json(&text))
+    print_with(|out| write_whole_line(out, &escape_json(&text)))
 }
 
 /// Whether somebody looks at standard output.

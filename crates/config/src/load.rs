@@ -409,6 +409,7 @@ impl ConfigChecker<'_> {
                 )
             })
             .chain(self.find_exposed_credentials())
+            .chain(find_missing_identities(config))
             .collect()
     }
 
@@ -466,4 +467,23 @@ fn is_host_name(name: &str) -> bool {
 fn is_address(address: &str) -> bool {
     address.parse::<std::net::IpAddr>().is_ok()
         || (!address.is_empty() && address.len() <= 253 && address.split('.').all(is_host_name))
+}
+
+/// Warns of keys that are not where config.toml says.
+fn find_missing_identities(config: &Config) -> Vec<String> {
+    let identity = |node: &NodeConfig| match &node.reach {
+        NodeConnection::Ssh(ssh) => ssh.identity.clone(),
+        NodeConnection::Local => None,
+    };
+    let mut missing: Vec<PathBuf> = config.nodes.iter().filter_map(identity).collect();
+    missing.retain(|file| !file.exists());
+    missing.sort();
+    missing.dedup();
+    let told = missing.iter().map(|file| {
+        format!(
+            "the identity {} of [ssh] or a node is not there: no node can be logged in to with it",
+            file.display()
+        )
+    });
+    told.collect()
 }

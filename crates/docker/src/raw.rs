@@ -89,7 +89,7 @@ pub(super) struct RawObject {
     #[serde(rename = "Version", default)]
     version: RawObjectVersion,
     #[serde(rename = "Spec", default)]
-    spec: Value,
+    pub spec: Value,
     #[serde(rename = "PreviousSpec")]
     pub previous: Option<Value>,
 }

@@ -144,17 +144,17 @@ impl Docker {
         .await
     }
 
-    /// The image that a service had before its last update; `None` when it was never updated.
+    /// The descriptions of a service as it is and as it was before its last update, as the engine gives
+    /// them; `None` when it was never updated.
     ///
     /// # Errors
     /// What the engine refuses, in its words; that it gives no answer.
-    pub async fn query_previous_image(&self, service: &str) -> Result<Option<String>, DockerError> {
+    pub async fn query_previous_spec(
+        &self,
+        service: &str,
+    ) -> Result<Option<(Value, Value)>, DockerError> {
         let found = self.read_object(RawObjectKind::Service, service).await?;
-        let image = found.previous.as_ref().map(|spec| {
-            let image = &spec["TaskTemplate"]["ContainerSpec"]["Image"];
-            image.as_str().unwrap_or_default().to_owned()
-        });
-        Ok(image)
+        Ok(found.previous.map(|previous| (found.spec, previous)))
     }
 
     /// Takes a service back to its previous description. Not tried again: a second rollback would

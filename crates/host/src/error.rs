@@ -74,21 +74,24 @@ pub(super) fn is_unknown_host_key(said: &str) -> bool {
 
 /// Says why the key of config.toml can't be used. ssh goes on without it, and is refused then.
 fn explain_unusable_identity(said: &str, options: &SshOptions) -> Option<String> {
-    let unusable = [
-        "no such identity",
-        "not accessible",
-        "are too open",
-        "error in libcrypto",
-        "invalid format",
-    ];
+    let unusable = ["are too open", "error in libcrypto", "invalid format"];
     let identity = options.identity.as_ref()?;
+    // Of a file that it can't read, ssh says a word only where nobody hears it.
+    if said.contains("Permission denied")
+        && let Err(why) = std::fs::File::open(identity)
+    {
+        return Some(format!(
+            "the identity {} can't be read ({why}): correct identity under [ssh], or put the key there",
+            identity.display()
+        ));
+    }
     let why = said
         .lines()
         .find(|l| unusable.iter().any(|u| l.contains(u)))?;
     Some(format!(
         "the identity {} can't be used: {}: correct identity under [ssh], or the file (mode 600)",
         identity.display(),
-        text::clean_line(why.trim())
+        text::clean_line(why.trim().trim_end_matches('.'))
     ))
 }
 

@@ -37,7 +37,7 @@ pub use lock::{
     DEFAULT_LOCK_WAIT as LOCK_PATIENCE, JobLock, LockError, LockName, LockRequest, operator_name,
 };
 pub use matou_host::OutputStream;
-pub use plan::{Confirm, NodePlan, Plan, StagePhase, StagePlan, StepPlan};
+pub use plan::{Confirm, NodePlan, Plan, PlanSummary, StagePhase, StagePlan, StepPlan};
 pub use redactor::Redactor;
 pub use runner::{Job, RunError, Runner, Stage, Track};
 pub use step::{Report, Step};

@@ -1,10 +1,15 @@
 //! A plan: what every step found, and a hash that tells whether the facts are still the same.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::check::{Change, ChangeKind, Check};
-use matou_base::text::SafeText;
+use matou_base::text::{SafeText, format_plural};
+
+/// More lines than this, and a plan is long: it ends with its sums and its warnings.
+const LONG_PLAN_LINES: usize = 24;
 
 /// What the operator must do before a plan is applied.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -112,7 +117,88 @@ pub struct Plan {
     pub keep_going: bool,
 }
 
+/// How much a plan does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct PlanSummary {
+    /// Nodes on which something is to be done, or is not clear.
+    pub nodes: usize,
+    /// Lines with `+`.
+    pub adds: usize,
+    /// Lines with `~`.
+    pub changes: usize,
+    /// Lines with `-`.
+    pub removes: usize,
+    /// Lines with `!`.
+    pub decisions: usize,
+    /// Steps that could not be looked at, or not yet.
+    pub unclear: usize,
+}
+
+impl fmt::Display for PlanSummary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let counted = [
+            (self.adds, "to add"),
+            (self.changes, "to change"),
+            (self.removes, "to remove"),
+            (self.decisions, "to decide"),
+            (self.unclear, "not known yet"),
+        ];
+        let parts = counted.into_iter().filter(|(n, _)| *n > 0);
+        let parts: Vec<String> = parts.map(|(n, what)| format!("{n} {what}")).collect();
+        let nodes = format_plural(self.nodes, "node");
+        write!(f, "{nodes}: {}", parts.join(", "))
+    }
+}
+
 impl Plan {
+    /// Whether the plan has so many lines that its sums and warnings are worth being said at its end.
+    pub fn is_long(&self) -> bool {
+        self.changes().count() > LONG_PLAN_LINES
+    }
+
+    /// Returns how much the plan does.
+    pub fn summary(&self) -> PlanSummary {
+        let mut sum = PlanSummary::default();
+        for (_, steps) in self.steps_by_node() {
+            let before = sum;
+            for step in steps {
+                match &step.check {
+                    Ok(Check::Done(lines) | Check::Change(lines)) => {
+                        for line in lines {
+                            match line.kind {
+                                ChangeKind::Same => {}
+                                ChangeKind::Add => sum.adds += 1,
+                                ChangeKind::Modify => sum.changes += 1,
+                                ChangeKind::Remove => sum.removes += 1,
+                                ChangeKind::Decide => sum.decisions += 1,
+                            }
+                        }
+                    }
+                    Ok(Check::Unknown(_)) | Err(_) => sum.unclear += 1,
+                }
+            }
+            sum.nodes += usize::from(sum != before);
+        }
+        sum
+    }
+
+    /// Returns the warnings of all lines, each once, with the first node that has it.
+    pub fn warnings(&self) -> Vec<(&str, &SafeText)> {
+        let mut found: Vec<(&str, &SafeText)> = Vec::new();
+        for (node, steps) in self.steps_by_node() {
+            let lines = steps.into_iter().flat_map(|s| match &s.check {
+                Ok(Check::Done(lines) | Check::Change(lines)) => lines.as_slice(),
+                _ => &[],
+            });
+            for warning in lines.filter_map(|line| line.warning.as_ref()) {
+                if !found.iter().any(|(_, known)| *known == warning) {
+                    found.push((node, warning));
+                }
+            }
+        }
+        found
+    }
+
     /// Every step's result.
     pub fn steps(&self) -> impl Iterator<Item = &StepPlan> {
         self.stages

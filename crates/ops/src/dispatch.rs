@@ -5,8 +5,8 @@ use matou_job::{Confirm, Job};
 use crate::job_on_node::build_job_on_node;
 use crate::{
     FleetContext, OpsError, Request, adopt, availability, backup, deploy, edge_settings, erase,
-    export, holds, image_update, node, recover, relocate, remove, renew, restore, self_update,
-    service, unban,
+    export, holds, image_update, node, recover, relocate, remove, renew, restore, rollback,
+    self_update, service, unban,
 };
 
 /// Makes the job that carries out `request`. Reads what it must from the fleet and changes
@@ -83,7 +83,7 @@ async fn dispatch_request(request: &Request, fleet: &FleetContext) -> Result<Job
             Confirm::TypeName(domain.clone()),
             renew::renewal_steps(domain, fleet)?,
         ),
-        Request::Rollback { service } => (Confirm::Ask, service::rollback_steps(service)),
+        Request::Rollback { service } => (Confirm::Ask, rollback::rollback_steps(service)),
         Request::Scale { service, replicas } => {
             (Confirm::Ask, service::scale_steps(service, *replicas))
         }

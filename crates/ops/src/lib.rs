@@ -42,6 +42,7 @@ mod repo_work;
 mod request;
 pub(crate) mod restore;
 mod running_container;
+mod rollback;
 mod self_update;
 mod service;
 mod shell;

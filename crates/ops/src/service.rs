@@ -9,7 +9,7 @@ use matou_job::{Change, Check, Step, StepContext, StepError};
 use matou_model::{Service, ServiceMode, Swarm};
 
 /// How long the tasks may take to run.
-const PATIENCE: Duration = Duration::from_secs(600);
+pub(super) const PATIENCE: Duration = Duration::from_secs(600);
 
 /// The steps that set a service's number of tasks and wait for them.
 pub(super) fn scale_steps(service: &str, replicas: u64) -> Vec<Box<dyn Step>> {
@@ -21,21 +21,6 @@ pub(super) fn scale_steps(service: &str, replicas: u64) -> Vec<Box<dyn Step>> {
         }),
         Box::new(WaitForTasks {
             awaited: AwaitedServices::Service(service),
-            patience: PATIENCE,
-        }),
-    ]
-}
-
-/// Returns the steps that take a service back to what it was before its last update, and wait for
-/// the tasks.
-pub(super) fn rollback_steps(service: &str) -> Vec<Box<dyn Step>> {
-    let service = service.to_owned();
-    vec![
-        Box::new(RollBackService {
-            service: service.clone(),
-        }),
-        Box::new(WaitForTasks {
-            awaited: AwaitedServices::RolledBack(service),
             patience: PATIENCE,
         }),
     ]
@@ -55,7 +40,7 @@ pub(super) fn restart_steps(service: &str) -> Vec<Box<dyn Step>> {
     ]
 }
 
-fn find_named_service<'a>(swarm: &'a Swarm, name: &str) -> Result<&'a Service, StepError> {
+pub(super) fn find_named_service<'a>(swarm: &'a Swarm, name: &str) -> Result<&'a Service, StepError> {
     swarm
         .services
         .iter()
@@ -146,53 +131,6 @@ impl Step for ScaleService {
             .scale_service(&self.service, self.replicas)
             .await
             .map_err(StepError::from)
-    }
-}
-
-struct RollBackService {
-    service: String,
-}
-
-#[async_trait]
-impl Step for RollBackService {
-    fn name(&self) -> String {
-        "rollback".into()
-    }
-
-    async fn check(&self, cx: &StepContext) -> Result<Check, StepError> {
-        let swarm = cx.query_swarm().await?;
-        let service = find_named_service(&swarm, &self.service)?;
-        let previous = cx.docker.query_previous_image(&service.id).await;
-        let previous = previous?.unwrap_or_default();
-        let previous = previous.split('@').next().unwrap_or_default();
-        if previous.is_empty() {
-            return Err(StepError::failed(format!(
-                "{} was never updated: there is nothing to go back to",
-                service.name
-            )));
-        }
-        let change = Change::modify(
-            format!("{}, as it was before its last update, image", service.name),
-            &service.image,
-            previous,
-        );
-        Ok(Check::Change(vec![match service.mode.is_job() {
-            true => change.with_warning("the job runs again from its beginning"),
-            false => change,
-        }]))
-    }
-
-    async fn apply(&self, cx: &StepContext) -> Result<(), StepError> {
-        cx.docker
-            .roll_back_service(&self.service)
-            .await
-            .map_err(StepError::from)
-    }
-
-    /// Has nothing to check: a service that was rolled back has a previous state again, so that
-    /// `check` would want one more rollback. The next step waits for the tasks.
-    async fn verify(&self, _: &StepContext) -> Result<(), StepError> {
-        Ok(())
     }
 }
 

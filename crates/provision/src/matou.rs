@@ -12,7 +12,7 @@ use super::desired::{DesiredFile, compare_desired_file};
 use super::executor::NodeExecutor;
 use super::facts::{FactQuery, NodeFacts};
 use super::node_view::NodeView;
-use super::program::{choose_program, read_bounded, sha256_of_bytes};
+use super::program::{choose_program, read_bounded};
 use crate::ProvisionError;
 use matou_config::{Config, NodeConfig, NodeConnection, RepositoryConfig};
 use matou_host::shell_script;
@@ -293,7 +293,7 @@ async fn install_program(at: &NodeView<'_>, run: &NodeExecutor<'_>) -> Result<()
     let program = choose_program(&at.config().provision, at.facts)?;
     // What is sent is what was hashed: the file may have changed since.
     let bytes = read_bounded(&program.path)?;
-    let hash = sha256_of_bytes(&bytes);
+    let hash = matou_base::text::sha256_hex(&bytes);
     let command = matou_host::Command::sh(INSTALL)
         .args([PROGRAM, &hash, HASH, VERSION])
         .stdin(bytes)
@@ -363,7 +363,7 @@ impl Concern for MatouConcern {
         for (file, path) in manager_secret_files(at.config()) {
             let bytes = std::fs::read(file)
                 .map_err(|e| format!("{} of [backup] can't be read: {e}", file.display()))?;
-            let same = format!("{}  {path}", sha256_of_bytes(&bytes));
+            let same = format!("{}  {path}", matou_base::text::sha256_hex(&bytes));
             lines.push(
                 match at.facts.output("matou-secrets").lines().any(|l| l == same) {
                     true => Change::same(path),

@@ -58,7 +58,7 @@ impl ManagerProgram {
             read_headers(&bytes).map_err(|e| format!("{}: {e}", path.display()))?;
         Ok(Self {
             path: path.to_path_buf(),
-            sha256: sha256_of_bytes(&bytes),
+            sha256: matou_base::text::sha256_hex(&bytes),
             architecture,
             linkage,
         })
@@ -175,13 +175,6 @@ pub(super) fn read_bounded(path: &Path) -> Result<Vec<u8>, ProvisionError> {
         true => Err(refused(&"it is larger than 1 GiB")),
         false => Ok(bytes),
     }
-}
-
-/// Returns the SHA-256 of some bytes, hexadecimal.
-pub(super) fn sha256_of_bytes(bytes: &[u8]) -> String {
-    use sha2::Digest;
-    let digest = sha2::Sha256::digest(bytes);
-    digest.iter().map(|b| format!("{b:02x}")).collect()
 }
 
 /// Parses `2.36`, also of a symbol's version `GLIBC_2.2.5`, of which the first two numbers count.
@@ -354,7 +347,7 @@ mod tests {
 
     /// Runs the script that installs, in the real shell.
     fn install(program: &Path, to: &Path, version: &str) -> (bool, String) {
-        let hash = super::sha256_of_bytes(&std::fs::read(program).unwrap());
+        let hash = matou_base::text::sha256_hex(std::fs::read(program).unwrap());
         let out = std::process::Command::new("sh")
             .args(["-c", super::super::matou::INSTALL, "sh"])
             .arg(to)

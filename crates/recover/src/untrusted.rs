@@ -352,6 +352,8 @@ remove = "j"
             "nodes.docker_socket",
             "provision.docker_key",
             "provision.docker_repository",
+            // Programs of this machine, that managers would be given.
+            "provision.programs",
             "provision.restic_sha256",
             "provision.restic_url",
             // Whoever reads the applications' mail sets their passwords anew.

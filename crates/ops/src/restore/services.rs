@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::tasks::{AwaitedServices, WaitForTasks};
 use crate::{FleetContext, deploy};
 use matou_job::{Check, Step, StepContext, StepError};
-use matou_model::{Service, ServiceMode, Swarm, Task, TaskState};
+use matou_model::{NodeState, Service, ServiceMode, Swarm, Task, TaskState};
 use matou_stack::AppFile;
 
 /// What happens to the application's services during a swap.
@@ -211,11 +211,17 @@ pub(super) async fn stop_named_services(
     wait_for_tasks_to_stop(cx, is_named).await
 }
 
-/// Returns whether a task may have a container that writes: from when it is given to a node, which tells of
-/// its container a moment after that runs. Of one whose node is lost nobody knows.
-fn may_write(task: &Task) -> bool {
-    let is_given = !task.node_id.is_empty();
-    is_given && (!task.has_ended() || task.state == TaskState::Orphaned)
+/// Returns whether a task may have a container that writes: it has one, which counts also when its node is
+/// lost, of which nobody knows; or a node that answers was given it, which tells of the container a moment
+/// after that runs.
+fn may_write(task: &Task, swarm: &Swarm) -> bool {
+    let has_container = task.container_id.is_some() || task.state == TaskState::Running;
+    let node = swarm.nodes.iter().find(|n| n.id == task.node_id);
+    let is_coming = node.is_some_and(|n| n.state == NodeState::Ready);
+    match task.state {
+        TaskState::Orphaned => has_container,
+        _ => !task.has_ended() && (has_container || is_coming),
+    }
 }
 
 /// Waits until no task of these services runs.
@@ -231,7 +237,7 @@ async fn wait_for_tasks_to_stop(
         let mut left = swarm
             .tasks
             .iter()
-            .filter(|t| ids.contains(&t.service_id.as_str()) && may_write(t));
+            .filter(|t| ids.contains(&t.service_id.as_str()) && may_write(t, &swarm));
         let Some(task) = left.next() else {
             return Ok(());
         };
@@ -385,36 +391,35 @@ impl AppAnswer {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::swarm_fixture::{node, swarm, task};
+    use matou_model::Role;
 
     #[test]
     fn a_task_whose_container_is_not_told_yet_is_waited_for() {
-        for (node, state, may) in [
-            ("n1", TaskState::Running, true),
-            ("n1", TaskState::Starting, true),
-            ("n1", TaskState::Preparing, true),
-            ("n1", TaskState::Assigned, true),
-            ("n1", TaskState::Orphaned, true),
-            ("n1", TaskState::Shutdown, false),
-            ("n1", TaskState::Failed, false),
-            ("", TaskState::Pending, false),
+        let mut lost = node("lost", Role::Worker);
+        lost.state = NodeState::Down;
+        let swarm = swarm([node("n1", Role::Manager), lost], []);
+        for (node, container, state, may) in [
+            ("n1", false, TaskState::Running, true),
+            ("n1", false, TaskState::Starting, true),
+            ("n1", false, TaskState::Preparing, true),
+            ("n1", false, TaskState::Assigned, true),
+            ("n1", true, TaskState::Shutdown, false),
+            ("n1", true, TaskState::Failed, false),
+            ("", false, TaskState::Pending, false),
+            ("lost", true, TaskState::Running, true),
+            ("lost", true, TaskState::Orphaned, true),
+            ("lost", false, TaskState::Preparing, false),
+            // The swarm knows its node no more.
+            ("gone", true, TaskState::Orphaned, true),
+            ("gone", false, TaskState::Orphaned, false),
+            ("gone", false, TaskState::Assigned, false),
         ] {
-            let task = Task {
-                id: "t".into(),
-                service_id: "s".into(),
-                slot: Some(1),
-                node_id: node.into(),
-                state,
-                desired: TaskState::Remove,
-                message: String::new(),
-                error: String::new(),
-                container_id: None,
-                exit_code: None,
-                iteration: None,
-                image: "db:1".into(),
-                outdated: false,
-                since: None,
-            };
-            assert_eq!(may_write(&task), may, "{task:?}");
+            let mut task = task("shop_db", 1, node, state);
+            if !container {
+                task.container_id = None;
+            }
+            assert_eq!(may_write(&task, &swarm), may, "{task:?}");
         }
     }
 }

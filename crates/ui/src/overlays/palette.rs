@@ -22,20 +22,33 @@ pub(crate) struct PaletteOverlay {
 }
 
 impl PaletteOverlay {
+    /// The actions, the best first: whose name begins with what was typed, whose name contains it, whose
+    /// help does; only when there is none, those that have its letters in their order.
     fn find_bindings(&self) -> Vec<&'static KeyBinding> {
-        let mut filter = RowFilter::new(self.input.value());
-        let mut found: Vec<(u32, &KeyBinding)> = KEY_TABLE
-            .iter()
-            .filter_map(|b| {
-                let text = format!("{} {}", b.name, b.help);
-                // A hit in the name is worth more than one in what it does.
-                let bonus = filter.score(b.name).map_or(0, |s| s + 1000);
-                filter.score(&text).map(|s| (s + bonus, b))
-            })
-            .collect();
-        found.sort_by_key(|(score, _)| std::cmp::Reverse(*score));
-        found.into_iter().map(|(_, b)| b).collect()
+        let typed = self.input.value();
+        let mut words = RowFilter::by_words(typed);
+        let mut rank = |b: &KeyBinding| {
+            let named = words.score(b.name);
+            let found = named.or_else(|| words.score(&format!("{} {}", b.name, b.help)))?;
+            Some((b.name.starts_with(typed), named.is_some(), found))
+        };
+        let found = sort_bindings(&mut rank);
+        if !found.is_empty() {
+            return found;
+        }
+        let mut letters = RowFilter::by_letters(typed);
+        sort_bindings(&mut |b| letters.score(&format!("{} {}", b.name, b.help)))
     }
+}
+
+/// Returns the actions that have a rank, the highest first.
+fn sort_bindings<R: Ord>(
+    rank: &mut dyn FnMut(&KeyBinding) -> Option<R>,
+) -> Vec<&'static KeyBinding> {
+    let ranked = KEY_TABLE.iter().filter_map(|b| Some((rank(b)?, b)));
+    let mut found: Vec<(R, &KeyBinding)> = ranked.collect();
+    found.sort_by(|(a, _), (b, _)| b.cmp(a));
+    found.into_iter().map(|(_, b)| b).collect()
 }
 
 impl Overlay for PaletteOverlay {

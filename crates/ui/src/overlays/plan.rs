@@ -15,13 +15,12 @@ use crate::msg::{Effect, Ticket};
 use crate::overlay::{Overlay, OverlayAnswer, OverlayReply};
 use crate::panes::wrap_text;
 use crate::state::App;
-use matou_base::text::SafeText;
-use matou_base::text::clean_line;
+use matou_base::text::{SafeText, clean_line, format_plural, truncate_to_width};
 use matou_job::{Change, ChangeKind, Check, Confirm, Plan, StepPlan};
 use matou_ops::Request;
 
-/// A plan with at most so many lines is shown whole; of a longer one only what differs.
-const SHORT_PLAN_LINES: usize = 24;
+/// Of so many lines of the screen one may be a warning that is said once more above the question.
+const SCREEN_LINES_PER_WARNING: usize = 5;
 
 pub(crate) struct PlanOverlay {
     pub ticket: Ticket,
@@ -95,11 +94,10 @@ impl PlanOverlay {
 
     fn push_changes(&self, app: &App, plan: &Plan, columns: usize, lines: &mut Vec<Line<'static>>) {
         let theme = app.theme;
-        let all = plan.changes().count();
         for (node, steps) in plan.steps_by_node() {
             let mut title = vec![Span::styled(clean_line(node).into_owned(), theme.title())];
             // Of a long plan only what differs is of interest.
-            let short = all > SHORT_PLAN_LINES;
+            let short = plan.is_long();
             if short {
                 let same = steps.iter().flat_map(|s| step_changes(s));
                 let same = same.filter(|c| c.kind == ChangeKind::Same).count();
@@ -130,6 +128,39 @@ impl PlanOverlay {
                     _ => {}
                 }
             }
+        }
+    }
+
+    /// Adds what a plan that does not fit would hide: how much it does, and its warnings, as far as there
+    /// is room for them.
+    fn push_sums(
+        &self,
+        app: &App,
+        plan: &Plan,
+        size: (usize, usize),
+        lines: &mut Vec<Line<'static>>,
+    ) {
+        if self.sent || plan.is_done() {
+            return;
+        }
+        let (columns, height) = size;
+        let theme = app.theme;
+        let text = plan.summary().to_string();
+        push_wrapped_text(lines, &text, "", columns, theme.title(), app);
+        let warnings = plan.warnings();
+        let room = (height / SCREEN_LINES_PER_WARNING).max(1);
+        let shown = match warnings.len() > room {
+            true => room.saturating_sub(1),
+            false => warnings.len(),
+        };
+        for (node, warning) in &warnings[..shown] {
+            let text = theme.drawable_text(&clean_line(&format!("{node}: {warning}")));
+            let text = truncate_to_width(&text, columns, theme.ellipsis()).into_owned();
+            lines.push(Line::styled(text, theme.changed()));
+        }
+        if shown < warnings.len() {
+            let text = format!("{} in all, see above", format_plural(warnings.len(), "warning"));
+            lines.push(Line::styled(text, theme.changed()));
         }
     }
 
@@ -236,7 +267,9 @@ impl Overlay for PlanOverlay {
     fn draw(&self, app: &App, frame: &mut Frame, screen: Rect) -> ScrollLayout {
         let theme = app.theme;
         let columns = usize::from(screen.width).saturating_sub(8).min(90);
+        let height = usize::from(screen.height);
         let mut lines: Vec<Line> = Vec::new();
+        let mut question = Vec::new();
         let mut hint = "Esc back";
         match &self.plan {
             None => {
@@ -257,28 +290,38 @@ impl Overlay for PlanOverlay {
                     lines.push(Line::default());
                 }
                 self.push_changes(app, plan, columns, &mut lines);
-                lines.push(Line::default());
-                hint = self.push_question(app, plan, columns, &mut lines);
+                hint = self.push_question(app, plan, columns, &mut question);
+                let fits = lines.len() + 1 + question.len() + 2 <= height;
+                if fits || question.len() + 4 > height {
+                    lines.push(Line::default());
+                    lines.append(&mut question);
+                } else {
+                    let mut sums = Vec::new();
+                    self.push_sums(app, plan, (columns, height), &mut sums);
+                    question.splice(0..0, sums);
+                }
             }
         }
-        let size = (columns as u16, lines.len() as u16);
-        let area = draw_window(app, frame, screen, &self.request.title(), hint, size);
-        // The question at the end is what matters when not everything fits.
-        let drawn = draw_scrolled(frame, area, &lines, self.drawn.top);
-        if drawn.lines > drawn.height
-            && let Some(last) = lines.last()
-        {
-            let y = area.bottom() - 1;
-            frame.buffer_mut().set_stringn(
-                area.x,
-                y,
-                " ".repeat(area.width.into()),
-                area.width.into(),
-                Style::new(),
-            );
-            frame.buffer_mut().set_line(area.x, y, last, area.width);
+        let below = question.len().min(height.saturating_sub(3));
+        let page = height.saturating_sub(2 + below).max(1);
+        let mut hint = hint.to_owned();
+        if lines.len() > page {
+            let first = self.drawn.top.min(lines.len() - page) + 1;
+            let keys = if self.takes_text() { "Up Down" } else { "j k" };
+            let last = first + page - 1;
+            hint = format!("{first}-{last} of {}, {keys} · {hint}", lines.len());
         }
-        drawn
+        let size = (columns as u16, (lines.len() + below) as u16);
+        let area = draw_window(app, frame, screen, &self.request.title(), &hint, size);
+        // The question stays in sight when not everything fits.
+        let body = Rect {
+            height: area.height.saturating_sub(below as u16),
+            ..area
+        };
+        for (line, y) in question.iter().zip(body.bottom()..area.bottom()) {
+            frame.buffer_mut().set_line(area.x, y, line, area.width);
+        }
+        draw_scrolled(frame, body, &lines, self.drawn.top)
     }
 
     fn take_layout(&mut self, drawn: ScrollLayout) {

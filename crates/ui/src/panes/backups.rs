@@ -163,7 +163,7 @@ pub(super) fn snapshot_line(app: &App, at: usize, columns: usize) -> Line<'stati
         (Some(now), Some(then)) => format_size_change(now, then),
         _ => String::new(),
     };
-    let name = s.at.strftime("%Y-%m-%d %H:%M").to_string();
+    let name = format_minute(app, s.at);
     let stale = app.fleet.snapshots.is_stale();
     let (health, rest) = match s.ahead {
         true => (Health::Partly, "in the future".to_owned()),
@@ -294,7 +294,7 @@ fn add_backup_schedule(app: &App, backups: &Backups, page: DetailPage) -> Detail
     let Some(schedule) = &backups.schedule else {
         return page.text("nothing is scheduled: `matou provision` installs the timer");
     };
-    let when = |t| format!("{} ({})", format_minute(t), format_ago(app.now, t));
+    let when = |t| format!("{} ({})", format_minute(app, t), format_ago(app.now, t));
     let page = match (schedule.last, &schedule.failed) {
         (None, _) => page.field("last run", "none yet"),
         (Some(at), None) => page.field("last run", &when(at)),
@@ -308,7 +308,7 @@ fn add_backup_schedule(app: &App, backups: &Backups, page: DetailPage) -> Detail
             let left = (next - app.now).as_secs();
             page.field(
                 "next run",
-                &format!("{} (in {})", format_minute(next), format_seconds(left)),
+                &format!("{} (in {})", format_minute(app, next), format_seconds(left)),
             )
         }
         None => page.field("next run", "none"),
@@ -319,8 +319,10 @@ fn add_backup_schedule(app: &App, backups: &Backups, page: DetailPage) -> Detail
     }
 }
 
-fn format_minute(at: jiff::Timestamp) -> String {
-    at.strftime("%Y-%m-%d %H:%M").to_string()
+/// Formats a moment as the clock of the operator's machine shows it.
+fn format_minute(app: &App, at: jiff::Timestamp) -> String {
+    let there = at.to_zoned(app.zone.clone());
+    there.strftime("%Y-%m-%d %H:%M").to_string()
 }
 
 /// Plots sizes as bars between the smallest and the largest of them.
@@ -425,7 +427,7 @@ pub(super) fn snapshot_group_detail(
             "newest",
             &format!(
                 "{} ({})",
-                format_minute(newest.at),
+                format_minute(app, newest.at),
                 format_ago(app.now, newest.at)
             ),
         )
@@ -435,7 +437,7 @@ pub(super) fn snapshot_group_detail(
                 .iter()
                 .map(|s| s.at)
                 .min()
-                .map_or_else(String::new, format_minute),
+                .map_or_else(String::new, |at| format_minute(app, at)),
         )
         .field("size", &newest.size.map_or_else(String::new, human_bytes));
     let mut sizes: Vec<u64> = of_app
@@ -497,7 +499,7 @@ pub(super) fn snapshot_detail(app: &App, at: usize, tab: Tab, columns: usize) ->
         .field("snapshot", s.short_id())
         .field(
             "made",
-            &format!("{} ({})", format_minute(s.at), format_ago(app.now, s.at)),
+            &format!("{} ({})", format_minute(app, s.at), format_ago(app.now, s.at)),
         )
         .field("host", &s.host)
         .field("size", &s.size.map_or_else(String::new, human_bytes))
@@ -509,7 +511,7 @@ pub(super) fn snapshot_detail(app: &App, at: usize, tab: Tab, columns: usize) ->
     let page = match before {
         Some(before) => page.field(
             "before",
-            &format!("{} of {}", before.short_id(), format_minute(before.at)),
+            &format!("{} of {}", before.short_id(), format_minute(app, before.at)),
         ),
         None => page.field("before", "none: it is the oldest"),
     };
@@ -528,7 +530,7 @@ fn snapshot_changes_detail(app: &App, at: usize, columns: usize) -> DetailPage {
         .text(&format!(
             "against {} of {}",
             before.short_id(),
-            format_minute(before.at)
+            format_minute(app, before.at)
         ))
         .blank_line();
     let changes = match browser::cached_changes(app) {

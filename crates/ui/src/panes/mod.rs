@@ -23,20 +23,25 @@ use super::pane::{Pane, Tab};
 use super::state::App;
 use matou_model::Fleet;
 
-/// Returns the rows of a pane that match the filter, and how many things there are without it.
+/// Returns the rows of a pane that match the filter, and how many things there are without it. What only has
+/// the filter's letters counts when nothing contains its words.
 pub(super) fn pane_rows(
     pane: Pane,
     fleet: &Fleet,
     opened: &[String],
     filter: &str,
 ) -> (Vec<PaneRow>, usize) {
-    let mut filter = RowFilter::new(filter);
-    match pane {
+    let rows = |mut filter: RowFilter| match pane {
         Pane::Nodes => nodes::node_rows(fleet, &mut filter),
         Pane::Services => services::app_rows(fleet, opened, &mut filter),
         Pane::Volumes => volumes::volume_rows(fleet, &mut filter),
         Pane::Certificates => certificates::certificate_rows(fleet, &mut filter),
         Pane::Backups => backups::backup_rows(fleet, opened, &mut filter),
+    };
+    let found = rows(RowFilter::by_words(filter));
+    match found.0.is_empty() && !filter.is_empty() {
+        true => rows(RowFilter::by_letters(filter)),
+        false => found,
     }
 }
 

@@ -1,6 +1,6 @@
 //! A row of a list, and the filter of a list.
 
-use nucleo_matcher::pattern::{CaseMatching, Normalization, Pattern};
+use nucleo_matcher::pattern::{AtomKind, CaseMatching, Normalization, Pattern};
 use nucleo_matcher::{Config, Matcher, Utf32Str};
 
 /// What a row stands for, as indices into the lists of the fleet.
@@ -42,7 +42,7 @@ pub(crate) struct PaneRow {
     pub open: Option<bool>,
 }
 
-/// The filter of a list, by fuzzy matching.
+/// The filter of a list.
 pub(crate) struct RowFilter {
     pattern: Option<Pattern>,
     matcher: Matcher,
@@ -50,10 +50,22 @@ pub(crate) struct RowFilter {
 }
 
 impl RowFilter {
-    pub(crate) fn new(text: &str) -> Self {
+    /// What contains each word as it was typed.
+    pub(crate) fn by_words(text: &str) -> Self {
+        let (case, accents) = (CaseMatching::Smart, Normalization::Smart);
+        Self::of(text, |t| Pattern::new(t, case, accents, AtomKind::Substring))
+    }
+
+    /// What has the letters of each word in their order: where [`RowFilter::by_words`] finds nothing.
+    pub(crate) fn by_letters(text: &str) -> Self {
+        Self::of(text, |t| {
+            Pattern::parse(t, CaseMatching::Smart, Normalization::Smart)
+        })
+    }
+
+    fn of(text: &str, pattern: impl FnOnce(&str) -> Pattern) -> Self {
         Self {
-            pattern: (!text.is_empty())
-                .then(|| Pattern::parse(text, CaseMatching::Smart, Normalization::Smart)),
+            pattern: (!text.is_empty()).then(|| pattern(text)),
             matcher: Matcher::new(Config::DEFAULT),
             buffer: Vec::new(),
         }
