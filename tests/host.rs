@@ -616,7 +616,8 @@ async fn what_can_not_be_reached_is_explained() {
         .refusal(&sshd.host_with(|s| s.identity = Some(sshd.path("nokey"))))
         .await;
     assert!(
-        text.contains("nokey can't be read (No such file or directory") && !text.contains("refuses"),
+        text.contains("nokey can't be read (No such file or directory")
+            && !text.contains("refuses"),
         "{text}"
     );
 

@@ -126,7 +126,9 @@ fn changes() -> Vec<(&'static str, Result<Check, String>)> {
 
 /// More than any screen of the tests shows.
 fn many_changes() -> Vec<(&'static str, Result<Check, String>)> {
-    let mut lines: Vec<Change> = (1..=70).map(|n| Change::add(format!("package {n}"))).collect();
+    let mut lines: Vec<Change> = (1..=70)
+        .map(|n| Change::add(format!("package {n}")))
+        .collect();
     lines[2] = Change::modify("engine", "27.5", "28.5").with_warning("the engine restarts");
     lines[60] = Change::remove("rule of the firewall").with_warning("port 8080 is closed");
     vec![("packages", Ok(Check::Change(lines)))]

@@ -674,7 +674,7 @@ impl Cli {
         let config = Config::load(self.config.as_deref())?;
         // The console would refuse to start with them.
         matou_ui::KeyMap::with_overrides(&config.keys)
-            .map_err(|(action, why)| config.key_error(&action, &why))?;
+            .map_err(|(action, why)| config.key_error(&action, why))?;
         match &config.path {
             Some(path) => outln!(
                 "{}: {}",

@@ -37,7 +37,9 @@ pub struct OutputClosed;
 impl OutputClosed {
     /// Whether an error is that.
     pub fn is_in(error: &(dyn std::error::Error + 'static)) -> bool {
-        let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        let inner = error
+            .downcast_ref::<io::Error>()
+            .and_then(io::Error::get_ref);
         inner.is_some_and(|e| e.is::<Self>())
     }
 }

@@ -40,7 +40,10 @@ pub(super) fn restart_steps(service: &str) -> Vec<Box<dyn Step>> {
     ]
 }
 
-pub(super) fn find_named_service<'a>(swarm: &'a Swarm, name: &str) -> Result<&'a Service, StepError> {
+pub(super) fn find_named_service<'a>(
+    swarm: &'a Swarm,
+    name: &str,
+) -> Result<&'a Service, StepError> {
     swarm
         .services
         .iter()

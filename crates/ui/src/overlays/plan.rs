@@ -159,7 +159,10 @@ impl PlanOverlay {
             lines.push(Line::styled(text, theme.changed()));
         }
         if shown < warnings.len() {
-            let text = format!("{} in all, see above", format_plural(warnings.len(), "warning"));
+            let text = format!(
+                "{} in all, see above",
+                format_plural(warnings.len(), "warning")
+            );
             lines.push(Line::styled(text, theme.changed()));
         }
     }

@@ -321,7 +321,7 @@ fn add_backup_schedule(app: &App, backups: &Backups, page: DetailPage) -> Detail
 
 /// Formats a moment as the clock of the operator's machine shows it.
 fn format_minute(app: &App, at: jiff::Timestamp) -> String {
-    let there = at.to_zoned(app.zone.clone());
+    let there = at.to_zoned_datetime(app.zone.clone());
     there.strftime("%Y-%m-%d %H:%M").to_string()
 }
 
@@ -499,7 +499,11 @@ pub(super) fn snapshot_detail(app: &App, at: usize, tab: Tab, columns: usize) ->
         .field("snapshot", s.short_id())
         .field(
             "made",
-            &format!("{} ({})", format_minute(app, s.at), format_ago(app.now, s.at)),
+            &format!(
+                "{} ({})",
+                format_minute(app, s.at),
+                format_ago(app.now, s.at)
+            ),
         )
         .field("host", &s.host)
         .field("size", &s.size.map_or_else(String::new, human_bytes))

@@ -53,7 +53,9 @@ impl RowFilter {
     /// What contains each word as it was typed.
     pub(crate) fn by_words(text: &str) -> Self {
         let (case, accents) = (CaseMatching::Smart, Normalization::Smart);
-        Self::of(text, |t| Pattern::new(t, case, accents, AtomKind::Substring))
+        Self::of(text, |t| {
+            Pattern::new(t, case, accents, AtomKind::Substring)
+        })
     }
 
     /// What has the letters of each word in their order: where [`RowFilter::by_words`] finds nothing.
