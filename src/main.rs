@@ -33,7 +33,8 @@ fn main() -> ExitCode {
     config::remove_runtime_dir();
     match started {
         Ok(code) => code,
-        Err(report) if report.chain().any(out::OutputClosed::is_in) => Exit::Done.into(),
+        // Nobody is left to be told.
+        Err(report) if report.chain().any(out::OutputClosed::is_in) => Exit::OutputClosed.into(),
         Err(report) => {
             match report.downcast_ref::<config::ConfigError>() {
                 // It points into a line of the file.

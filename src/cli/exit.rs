@@ -37,17 +37,20 @@ pub enum Exit {
     Unreachable = 4,
     /// 128 + SIGINT, as a shell reports it.
     Cancelled = 130,
+    /// 128 + SIGPIPE, as a shell reports it of other programs: `head` has its lines.
+    OutputClosed = 141,
 }
 
 impl Exit {
     /// All of them, in their order.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Done,
         Self::Failed,
         Self::Usage,
         Self::NotConfirmed,
         Self::Unreachable,
         Self::Cancelled,
+        Self::OutputClosed,
     ];
 
     /// Says what it means.
@@ -59,6 +62,7 @@ impl Exit {
             Self::NotConfirmed => "not confirmed (a script passes --yes)",
             Self::Unreachable => "the fleet can't be reached",
             Self::Cancelled => "cancelled",
+            Self::OutputClosed => "what reads the output has ended, as `head` does",
         }
     }
 

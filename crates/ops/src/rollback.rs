@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use super::deploy::stack::append_entry_changes;
 use super::service::{PATIENCE, find_named_service};
 use super::tasks::{AwaitedServices, WaitForTasks};
+use matou_base::text::{format_plural, sha256_hex};
 use matou_job::{Change, Check, Step, StepContext, StepError};
 use matou_stack::{HASH_LABEL, Labels};
 
@@ -127,6 +128,22 @@ fn add_fields(path: &str, value: &Value, fields: &mut Labels) {
             };
             fields.insert(what.into(), count.to_string());
         }
+        // Options of drivers, and words of a command, may hold a password.
+        ("TaskTemplate.ContainerSpec.Mounts", Value::Array(mounts)) => {
+            let targets = mounts.iter().filter_map(|m| m.get("Target")?.as_str());
+            let targets: Vec<&str> = targets.collect();
+            let shown = format!("{} {}", targets.join(", "), fingerprint(value));
+            fields.insert("mounts".into(), shown);
+        }
+        (
+            "TaskTemplate.ContainerSpec.Args"
+            | "TaskTemplate.ContainerSpec.Command"
+            | "TaskTemplate.ContainerSpec.Healthcheck.Test",
+            Value::Array(words),
+        ) => {
+            let count = format_plural(words.len(), "word");
+            fields.insert(path.to_owned(), format!("{count} {}", fingerprint(value)));
+        }
         (_, Value::Object(map)) => {
             for (key, value) in map {
                 let below = match path {
@@ -156,6 +173,12 @@ fn add_fields(path: &str, value: &Value, fields: &mut Labels) {
     }
 }
 
+/// What tells two values apart without showing them.
+fn fingerprint(value: &Value) -> String {
+    let hash = sha256_hex(value.to_string());
+    format!("(#{})", hash.get(..8).unwrap_or(&hash))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -182,21 +205,34 @@ mod tests {
         let now = spec(
             3,
             r#","Env":["A=1","DB_PASSWORD=x"],"Secrets":[{"SecretID":"1","SecretName":"site_key_v2"}],
-            "Healthcheck":{"Interval":1000,"Test":["CMD","true"]},"Mounts":[{"Target":"/data"}]"#,
+            "Healthcheck":{"Interval":1000,"Test":["CMD","true"]},
+            "Mounts":[{"Target":"/data","VolumeOptions":{"DriverConfig":{"Options":{"o":"password=hunter2"}}}}],
+            "Args":["serve","--password=hunter2"]"#,
         );
         let before = spec(
             3,
             r#","Env":["A=2","DB_PASSWORD=y"],"Secrets":[{"SecretID":"2","SecretName":"site_key_v1"}],
             "Healthcheck":{"Interval":2000,"Test":["CMD","true"]}"#,
         );
+        let mut told = lines(&now, &before);
+        assert!(
+            !told.iter().any(|line| line.contains("hunter2")),
+            "{told:?}"
+        );
+        // What stands behind `#` tells two of them apart.
+        told.iter_mut().for_each(|line| {
+            let end = line.find(" (#").unwrap_or(line.len());
+            line.truncate(end);
+        });
         assert_eq!(
-            lines(&now, &before),
+            told,
             [
                 "~ TaskTemplate.ContainerSpec.Healthcheck.Interval: 1000 → 2000",
                 "~ environment A: 1 → 2",
                 "~ environment DB_PASSWORD: (hidden) → (hidden)",
                 "~ files in /run: site_key_v2 → site_key_v1",
-                "- TaskTemplate.ContainerSpec.Mounts={\"Target\":\"/data\"}",
+                "- TaskTemplate.ContainerSpec.Args=2 words",
+                "- mounts=/data",
             ]
         );
     }
