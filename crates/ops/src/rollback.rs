@@ -220,10 +220,10 @@ mod tests {
             "{told:?}"
         );
         // What stands behind `#` tells two of them apart.
-        told.iter_mut().for_each(|line| {
+        for line in &mut told {
             let end = line.find(" (#").unwrap_or(line.len());
             line.truncate(end);
-        });
+        }
         assert_eq!(
             told,
             [
