@@ -14,6 +14,7 @@
 )]
 
 pub mod files;
+pub mod operator;
 pub mod out;
 #[doc(hidden)]
 pub mod payloads;

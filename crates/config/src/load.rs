@@ -168,6 +168,7 @@ impl ConfigChecker<'_> {
             fleet: FleetConfig {
                 name,
                 domain: raw.fleet.domain,
+                git: raw.fleet.git,
             },
             storage: self.check_storage(raw.storage, &nodes, first_manager)?,
             provision: self.check_provision(raw.provision)?,

@@ -52,6 +52,7 @@ impl OneOrMany {
 pub(super) struct RawFleetConfig {
     pub name: Option<String>,
     pub domain: Option<String>,
+    pub git: bool,
 }
 
 #[derive(Debug, Default, Clone, Copy, Deserialize)]

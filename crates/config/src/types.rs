@@ -79,6 +79,8 @@ pub struct FleetConfig {
     pub name: String,
     /// Domain under which applications are offered by default.
     pub domain: Option<String>,
+    /// Whether changes of the fleet folder are commits of git.
+    pub git: bool,
 }
 
 /// How host keys are checked.

@@ -97,6 +97,10 @@ pub(super) fn render_manager_config(
             table.remove(key);
         }
     }
+    // The history is in the operator's folder.
+    if let Some(table) = doc.get_mut("fleet").and_then(|f| f.as_table_like_mut()) {
+        table.remove("git");
+    }
     // Programs for managers lie on the operator's machine.
     if let Some(table) = doc.get_mut("provision").and_then(|p| p.as_table_like_mut()) {
         table.remove("programs");

@@ -11,6 +11,7 @@ pub(super) const LEFT_OUT: &str = "(left out)";
 const SHOWN_KEYS: &[&str] = &[
     "fleet.name",
     "fleet.domain",
+    "fleet.git",
     "ssh.user",
     "ssh.port",
     "ssh.identity",

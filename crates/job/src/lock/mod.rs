@@ -362,19 +362,11 @@ fn random_lock_token() -> String {
     format!("{number:016x}")
 }
 
-/// Who this is, for others to read: `ana@laptop`.
-pub fn operator_name() -> String {
-    let user = nix::unistd::User::from_uid(nix::unistd::getuid());
-    let user = user.ok().flatten();
-    let user = user.map_or_else(|| "somebody".into(), |u| u.name);
-    let here = nix::unistd::gethostname().unwrap_or_default();
-    format!("{user}@{}", here.to_string_lossy())
-}
-
 fn lock_file_content(title: &str) -> String {
     let since = jiff::Timestamp::now().strftime("%F %T UTC");
     let title = matou_base::text::clean_bytes(title.as_bytes()).replace(['\t', '\n'], " ");
-    format!("{}\n{title}\n{since}", operator_name())
+    let who = matou_base::operator::operator_name();
+    format!("{who}\n{title}\n{since}")
 }
 
 fn format_lock_holder(holder: &LockHolder) -> String {

@@ -13,7 +13,7 @@ use crate::OpsError;
 use matou_backup::{FLEET, matou_folder};
 use matou_config::Config;
 use matou_host::{Command, Host, shell_script};
-use matou_job::operator_name;
+use matou_base::operator::operator_name;
 use matou_stack::AppFile;
 
 /// Merges the archive on standard input into the folder `$1`. Files below replace/ replace existing

@@ -1,0 +1,17 @@
+//! The fleet folder: config.toml, `apps/` and `stacks/`, written whole or not at all and, where config.toml
+//! says `[fleet] git = true`, kept in git.
+//!
+//! Each change through matou is a commit of the files that it changed, and of nothing else. What the
+//! operator has edited meanwhile is never part of it: an edit of a file that is about to be written gets a
+//! commit of its own before, and other files, and what is staged, stay as they are.
+
+mod error;
+mod folder;
+mod git;
+mod open_secrets;
+mod revisions;
+
+pub use error::HistoryError;
+pub use folder::{FileChange, FleetFolder, Reason};
+pub use open_secrets::find_open_secrets;
+pub use revisions::{FolderFile, Revision};

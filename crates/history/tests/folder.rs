@@ -1,0 +1,443 @@
+//! The fleet folder, with git itself: what is committed, and what never is.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use matou_config::Config;
+use matou_history::{FileChange, FleetFolder, Reason};
+
+/// Runs git in a folder as the operator does.
+fn git(folder: &Path, arguments: &[&str]) -> String {
+    let out = Command::new("git")
+        .args(["-c", "user.name=ana", "-c", "user.email=ana@example.org"])
+        .args(["-C", folder.to_str().unwrap()])
+        .args(arguments)
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&out.stderr);
+    assert!(out.status.success(), "git {arguments:?}: {said}");
+    String::from_utf8_lossy(&out.stdout).into_owned()
+}
+
+/// A fleet folder with an application, below `root`.
+fn make_folder(root: &Path, config: &str) -> FleetFolder {
+    for folder in ["apps", "stacks"] {
+        fs::create_dir_all(root.join(folder)).unwrap();
+    }
+    let path = root.join("config.toml");
+    fs::write(&path, config).unwrap();
+    fs::write(root.join("apps/shop.toml"), "stack = \"ghost\"\n").unwrap();
+    fs::write(root.join("restic-password"), "hunter2\n").unwrap();
+    FleetFolder::of_config(&Config::load(Some(&path)).unwrap()).unwrap()
+}
+
+const CONFIG: &str =
+    "[fleet]\ngit = true\n[[nodes]]\nname = \"n1\"\nrole = \"manager\"\naddress = \"192.0.2.1\"\n";
+
+fn write(name: &str, content: &str) -> FileChange {
+    FileChange::Write {
+        name: name.to_owned(),
+        content: content.as_bytes().to_vec(),
+        mode: 0o644,
+    }
+}
+
+fn reason(title: &str) -> Reason {
+    Reason {
+        title: title.to_owned(),
+        lines: vec!["a line".to_owned()],
+    }
+}
+
+async fn change(folder: &FleetFolder, changes: &[FileChange], title: &str) -> Vec<String> {
+    folder.change(changes, &reason(title)).await.unwrap()
+}
+
+fn titles(folder: &Path) -> Vec<String> {
+    let log = git(folder, &["log", "--format=%s"]);
+    log.lines().map(str::to_owned).collect()
+}
+
+/// All that git has of a text in any of its objects.
+fn is_anywhere(folder: &Path, text: &str) -> bool {
+    let objects = git(
+        folder,
+        &[
+            "cat-file",
+            "--batch-all-objects",
+            "--batch-check=%(objectname) %(objecttype)",
+        ],
+    );
+    objects.lines().any(|line| {
+        let (id, kind) = line.split_once(' ').unwrap();
+        git(folder, &["cat-file", kind, id]).contains(text)
+    })
+}
+
+#[tokio::test]
+async fn a_change_is_a_commit_of_its_own_files_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = make_folder(dir.path(), CONFIG);
+    let said = change(
+        &folder,
+        &[write(
+            "apps/shop.toml",
+            "stack = \"ghost\"\nplace = \"n1\"\n",
+        )],
+        "place shop on n1",
+    )
+    .await;
+    assert!(said.is_empty());
+    assert_eq!(
+        titles(dir.path()),
+        ["place shop on n1", "The fleet's files as they are"]
+    );
+    assert_eq!(
+        git(dir.path(), &["show", "--format=", "--name-only", "HEAD"]),
+        "apps/shop.toml\n"
+    );
+    assert_eq!(
+        git(dir.path(), &["log", "-1", "--format=%b"]).trim(),
+        "a line"
+    );
+    assert!(!is_anywhere(dir.path(), "hunter2"));
+    assert_eq!(git(dir.path(), &["status", "--porcelain"]), "");
+
+    // What the operator has staged, and what he has edited, stays as it is.
+    fs::write(dir.path().join("apps/blog.toml"), "stack = \"ghost\"\n").unwrap();
+    git(dir.path(), &["add", "apps/blog.toml"]);
+    fs::write(dir.path().join("config.toml"), format!("{CONFIG}# mine\n")).unwrap();
+    change(
+        &folder,
+        &[FileChange::Remove {
+            name: "apps/shop.toml".into(),
+        }],
+        "erase shop",
+    )
+    .await;
+    assert_eq!(
+        git(dir.path(), &["show", "--format=", "--name-status", "HEAD"]),
+        "D\tapps/shop.toml\n"
+    );
+    assert_eq!(
+        git(dir.path(), &["status", "--porcelain"]),
+        "A  apps/blog.toml\n M config.toml\n"
+    );
+
+    // Nothing changes: no commit.
+    let before = git(dir.path(), &["rev-parse", "HEAD"]);
+    change(
+        &folder,
+        &[FileChange::Remove {
+            name: "apps/shop.toml".into(),
+        }],
+        "again",
+    )
+    .await;
+    assert_eq!(git(dir.path(), &["rev-parse", "HEAD"]), before);
+}
+
+#[tokio::test]
+async fn an_edit_by_hand_gets_a_commit_of_its_own_before_it_is_written_over() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = make_folder(dir.path(), CONFIG);
+    change(
+        &folder,
+        &[write("apps/shop.toml", "stack = \"ghost\"\n# 1\n")],
+        "first",
+    )
+    .await;
+    fs::write(
+        dir.path().join("apps/shop.toml"),
+        "stack = \"ghost\"\n# the operator's\n",
+    )
+    .unwrap();
+    change(
+        &folder,
+        &[write("apps/shop.toml", "stack = \"ghost\"\n# 2\n")],
+        "second",
+    )
+    .await;
+    let told = titles(dir.path());
+    assert_eq!(
+        told[..3],
+        ["second", "apps/shop.toml as edited by hand", "first"]
+    );
+    assert!(git(dir.path(), &["show", "HEAD~1:apps/shop.toml"]).contains("the operator's"));
+
+    // What can't be committed is kept beside, where it is written over.
+    fs::write(
+        dir.path().join("apps/shop.toml"),
+        "stack = \"ghost\"\n[variables]\nAPI_TOKEN = \"planted\"\n",
+    )
+    .unwrap();
+    let replaced = FileChange::Replace {
+        name: "apps/shop.toml".into(),
+        content: b"stack = \"ghost\"\n".to_vec(),
+        mode: 0o644,
+    };
+    let said = change(&folder, &[replaced], "back").await;
+    assert_eq!(
+        said,
+        ["what apps/shop.toml held is kept as apps/shop.toml.before"]
+    );
+    assert!(
+        fs::read_to_string(dir.path().join("apps/shop.toml.before"))
+            .unwrap()
+            .contains("planted")
+    );
+    assert!(!is_anywhere(dir.path(), "planted"));
+    assert_eq!(git(dir.path(), &["status", "--porcelain"]), "");
+}
+
+#[tokio::test]
+async fn secrets_and_ignored_files_stay_out_and_it_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = make_folder(dir.path(), CONFIG);
+    let stack = "services:\n  web:\n    image: x\n    environment: {DB_PASSWORD: planted}\n";
+    let said = change(
+        &folder,
+        &[
+            write("stacks/shop.yml", stack),
+            write("apps/shop.toml", "stack = \"shop\"\n"),
+        ],
+        "adopt shop",
+    )
+    .await;
+    assert_eq!(
+        said,
+        [
+            "stacks/shop.yml is not put into the history: it holds in the open what looks like a secret (DB_PASSWORD)"
+        ]
+    );
+    assert!(!is_anywhere(dir.path(), "planted"));
+    assert_eq!(titles(dir.path())[0], "adopt shop");
+    fs::write(dir.path().join(".gitignore"), "/apps/\n").unwrap();
+    let said = change(&folder, &[write("apps/new.toml", "stack = \"x\"\n")], "new").await;
+    assert_eq!(said, ["git ignores apps/new.toml: it has no history"]);
+    // A link out of the folder is not followed.
+    std::os::unix::fs::symlink("../restic-password", dir.path().join("stacks/link.yml")).unwrap();
+    let edited = folder.list_edited(&["stacks/link.yml"]).await.unwrap();
+    assert_eq!(edited, ["stacks/link.yml"]);
+}
+
+#[tokio::test]
+async fn it_may_be_a_part_of_a_larger_repository() {
+    let dir = tempfile::tempdir().unwrap();
+    git(dir.path(), &["init", "--quiet"]);
+    fs::write(dir.path().join("notes.md"), "mine\n").unwrap();
+    let root = dir.path().join("fleet one");
+    fs::create_dir(&root).unwrap();
+    let folder = make_folder(&root, CONFIG);
+    change(
+        &folder,
+        &[write("apps/shop.toml", "stack = \"ghost\"\n# 1\n")],
+        "first",
+    )
+    .await;
+    // What was there and in no commit is one of its own.
+    assert_eq!(
+        titles(dir.path()),
+        ["first", "apps/shop.toml as edited by hand"]
+    );
+    change(
+        &folder,
+        &[write("apps/shop.toml", "stack = \"ghost\"\n# 2\n")],
+        "second",
+    )
+    .await;
+    assert_eq!(titles(dir.path())[0], "second");
+    let found = folder
+        .list_revisions(&["apps/shop.toml"], 10)
+        .await
+        .unwrap();
+    assert_eq!(
+        found.iter().map(|r| r.title.as_str()).collect::<Vec<_>>(),
+        ["second", "first", "apps/shop.toml as edited by hand"]
+    );
+    let files = folder.list_files_at(&found[1].id).await.unwrap();
+    assert_eq!(
+        files,
+        [(
+            "apps/shop.toml".to_owned(),
+            b"stack = \"ghost\"\n# 1\n".to_vec()
+        )]
+    );
+    assert!(git(dir.path(), &["status", "--porcelain"]).contains("?? notes.md"));
+}
+
+#[tokio::test]
+async fn what_was_cut_off_between_file_and_commit_is_committed_the_next_time() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = make_folder(dir.path(), CONFIG);
+    change(
+        &folder,
+        &[write("apps/shop.toml", "stack = \"ghost\"\n# 1\n")],
+        "first",
+    )
+    .await;
+    // A commit that fails leaves what a kill leaves: the file, and the note of what is to be committed.
+    let lock = dir.path().join(".git/index.lock");
+    fs::write(&lock, "").unwrap();
+    let said = change(
+        &folder,
+        &[write("apps/shop.toml", "stack = \"ghost\"\n# 2\n")],
+        "second",
+    )
+    .await;
+    assert!(
+        said.len() == 1 && said[0].starts_with("what changed is not in the history yet: `git add"),
+        "{said:?}"
+    );
+    assert!(
+        fs::read_to_string(dir.path().join("apps/shop.toml"))
+            .unwrap()
+            .contains("# 2")
+    );
+    assert!(folder.is_interrupted("apps/shop.toml").await.unwrap());
+    fs::remove_file(&lock).unwrap();
+    assert!(folder.finish_interrupted().await.unwrap());
+    assert_eq!(titles(dir.path())[..2], ["second", "first"]);
+    assert!(!folder.finish_interrupted().await.unwrap());
+
+    // Edited since: it is the operator's.
+    fs::write(&lock, "").unwrap();
+    change(
+        &folder,
+        &[write("apps/shop.toml", "stack = \"ghost\"\n# 3\n")],
+        "third",
+    )
+    .await;
+    fs::remove_file(&lock).unwrap();
+    fs::write(
+        dir.path().join("apps/shop.toml"),
+        "stack = \"ghost\"\n# mine\n",
+    )
+    .unwrap();
+    assert!(!folder.finish_interrupted().await.unwrap());
+    assert_eq!(titles(dir.path())[0], "second");
+    assert_eq!(
+        folder.list_edited(&["apps/shop.toml"]).await.unwrap(),
+        ["apps/shop.toml"]
+    );
+}
+
+#[tokio::test]
+async fn two_that_write_at_once_both_get_their_commit() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = make_folder(dir.path(), CONFIG);
+    change(
+        &folder,
+        &[write("apps/shop.toml", "stack = \"ghost\"\n# 0\n")],
+        "first",
+    )
+    .await;
+    let write_one = async |n: usize| {
+        let new = write(&format!("apps/a{n}.toml"), "stack = \"ghost\"\n");
+        change(&folder, &[new], &format!("deploy a{n}")).await
+    };
+    let said = tokio::join!(write_one(1), write_one(2), write_one(3));
+    assert_eq!(said, (vec![], vec![], vec![]));
+    assert_eq!(titles(dir.path()).len(), 5);
+    assert_eq!(git(dir.path(), &["status", "--porcelain"]), "");
+}
+
+#[tokio::test]
+async fn a_year_is_read_in_less_than_a_second() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = make_folder(dir.path(), CONFIG);
+    change(
+        &folder,
+        &[write("apps/shop.toml", "stack = \"ghost\"\n# 0\n")],
+        "first",
+    )
+    .await;
+    // Ten changes a day, a tenth of them of this application.
+    let mut stream = String::new();
+    let begun = git(dir.path(), &["rev-parse", "HEAD"]);
+    for n in 1..=3650_u32 {
+        let app = if n % 10 == 0 {
+            "shop".to_owned()
+        } else {
+            format!("a{}", n % 40)
+        };
+        let content = format!("stack = \"ghost\"\n# {n}\n");
+        let from = if n == 1 {
+            format!("from {begun}")
+        } else {
+            String::new()
+        };
+        let at = 1_700_000_000 + n * 8640;
+        stream.push_str(&format!("commit refs/heads/main\ncommitter ana <ana@example.org> {at} +0000\ndata <<E\nupdate {app} {n}\nE\n{from}M 100644 inline apps/{app}.toml\ndata {}\n{content}\n", content.len()));
+    }
+    let script = dir.path().join(".git/stream");
+    fs::write(&script, stream).unwrap();
+    let fed = Command::new("git")
+        .args(["-C", dir.path().to_str().unwrap(), "fast-import", "--quiet"])
+        .stdin(fs::File::open(&script).unwrap())
+        .status()
+        .unwrap();
+    assert!(fed.success());
+    git(dir.path(), &["reset", "--hard", "--quiet"]);
+    let begun = std::time::Instant::now();
+    let found = folder
+        .list_revisions(&["apps/shop.toml"], 1000)
+        .await
+        .unwrap();
+    let took = begun.elapsed();
+    assert_eq!(found.len(), 365 + 2);
+    assert_eq!(found[0].title.as_str(), "update shop 3650");
+    assert!(took.as_millis() < 1000, "{took:?}");
+    let files = folder.list_files_at(&found[10].id).await.unwrap();
+    assert!(
+        files
+            .iter()
+            .any(|(n, c)| n == "apps/shop.toml" && c.ends_with(b"# 3550\n"))
+    );
+}
+
+#[tokio::test]
+async fn revisions_are_no_options_and_a_wrong_one_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = make_folder(dir.path(), CONFIG);
+    assert!(folder.list_revisions(&[], 10).await.unwrap().is_empty());
+    change(
+        &folder,
+        &[write("apps/shop.toml", "stack = \"ghost\"\n# 0\n")],
+        "first",
+    )
+    .await;
+    let head = git(dir.path(), &["rev-parse", "HEAD"]).trim().to_owned();
+    for revision in ["HEAD", "main", &head[..7], "HEAD^0"] {
+        assert_eq!(
+            folder.resolve_revision(revision).await.unwrap(),
+            head,
+            "{revision}"
+        );
+    }
+    for revision in ["HEAD~9", "nope", "--all", "", "HEAD:apps/shop.toml", "-"] {
+        let said = folder
+            .resolve_revision(revision)
+            .await
+            .unwrap_err()
+            .to_string();
+        assert!(said.contains("is no revision of"), "{revision}: {said}");
+    }
+}
+
+#[tokio::test]
+async fn without_the_switch_there_is_no_git() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = CONFIG.replace("git = true", "git = false");
+    let folder = make_folder(dir.path(), &config);
+    change(
+        &folder,
+        &[write("apps/shop.toml", "stack = \"x\"\n")],
+        "first",
+    )
+    .await;
+    assert!(!PathBuf::from(dir.path()).join(".git").exists());
+    let said = folder.list_revisions(&[], 1).await.unwrap_err().to_string();
+    assert!(said.starts_with("no history is kept"), "{said}");
+}
