@@ -20,6 +20,7 @@ need ip iproute2
 need iptables iptables
 need mke2fs e2fsprogs
 need tar tar
+need git git
 need openssl openssl
 need pebble pebble
 need docker-registry docker-registry

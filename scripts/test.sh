@@ -6,7 +6,7 @@ set -eu
 matou() { "${CARGO_TARGET_DIR:-target}/debug/matou" "$@"; }
 fleets_down() {
     down=0
-    for fleet in test prov backup res reslocal bak mon reco moved drill sur spec own lock cop era kil esc link try press job eng adopt; do
+    for fleet in hist test prov backup res reslocal bak mon reco moved drill sur spec own lock cop era kil esc link try press job eng adopt; do
         matou lab down --name "$fleet" || down=1
     done
     return $down
@@ -65,7 +65,7 @@ for file in tests/*.rs tests/*/main.rs; do
 done
 {
     cargo test --locked --workspace --all-features --no-fail-fast --lib --bins || touch "$logs/failed"
-    cargo test --locked -p matou-stack --all-features --no-fail-fast --test '*' || touch "$logs/failed"
+    cargo test --locked -p matou-stack -p matou-history --all-features --no-fail-fast --test '*' || touch "$logs/failed"
     # shellcheck disable=SC2086
     run $others || touch "$logs/failed"
 } 2>&1 | tee "$logs/others"

@@ -15,7 +15,7 @@
 
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser};
+use clap::CommandFactory;
 use color_eyre::eyre::Result;
 use matou::cli::{Cli, Exit};
 use matou::{config, out, own_log, runtime, text, ui};
@@ -25,7 +25,7 @@ fn main() -> ExitCode {
     matou::files::tighten_umask();
     matou::files::disable_core_files();
     matou::cli::answer_shell(Cli::command);
-    let cli = match Cli::try_parse() {
+    let cli = match Cli::parse_arguments() {
         Ok(cli) => cli,
         Err(usage) => return report_usage(&usage),
     };

@@ -178,7 +178,7 @@ pub(super) fn run_lint_command(
     })
 }
 
-pub(super) fn run_migrate_command(
+pub(super) async fn run_migrate_command(
     fleet: &FleetContext,
     file: &Path,
     write: bool,
@@ -196,13 +196,45 @@ pub(super) fn run_migrate_command(
         (true, false) => {
             use std::os::unix::fs::PermissionsExt;
             let mode = file.metadata()?.permissions().mode() & 0o777;
-            matou_base::files::write_atomically(file, new.as_bytes(), mode)
+            write_migrated(fleet, file, new, mode)
+                .await
                 .wrap_err_with(|| format!("{shown} can't be written"))?;
             errln!("{shown}: labels of Traefik 1 rewritten for Traefik 3");
         }
         (false, _) => matou_base::out::print_file(&new)?,
     }
     Ok(Exit::Done.into())
+}
+
+/// Writes a file again; one of the fleet folder with a commit, where its history is kept.
+async fn write_migrated(fleet: &FleetContext, file: &Path, text: String, mode: u32) -> Result<()> {
+    let whole = file.canonicalize()?;
+    let folder = fleet.folder();
+    let inside = folder.and_then(|folder| {
+        let root = folder.path().canonicalize().ok()?;
+        let name = whole.strip_prefix(root).ok()?;
+        Some((name.to_str()?.to_owned(), folder))
+    });
+    let Some((name, folder)) = inside else {
+        return Ok(matou_base::files::write_atomically(
+            file,
+            text.as_bytes(),
+            mode,
+        )?);
+    };
+    let reason = matou_history::Reason {
+        title: format!("labels of Traefik 1 in {name} rewritten for Traefik 3"),
+        lines: Vec::new(),
+    };
+    let change = matou_history::FileChange::Write {
+        name,
+        content: text.into_bytes(),
+        mode,
+    };
+    for note in folder.change(&[change], &reason).await? {
+        matou_base::out::note_hanging(format_args!("{note}"));
+    }
+    Ok(())
 }
 
 /// Shown under `matou update --help`.

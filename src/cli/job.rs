@@ -86,7 +86,9 @@ pub(crate) async fn run_request(
 ) -> Result<ExitCode> {
     let build = async |request: &Request| ops::build_job(request, fleet).await;
     let deployed = match &request {
-        Request::Deploy { app, .. } | Request::Redeploy { app, .. } => Some(app.clone()),
+        Request::Deploy { app, .. }
+        | Request::Redeploy { app, .. }
+        | Request::Revert { app, .. } => Some(app.clone()),
         _ => None,
     };
     let code = run_watched_job(fleet, request, build, options, &mut |_| {}).await?;

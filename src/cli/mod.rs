@@ -9,8 +9,10 @@ mod catalogue;
 mod certificates;
 mod check;
 mod complete;
+mod deploy_target;
 mod exit;
 mod files;
+mod history;
 mod info;
 mod intrusions;
 mod job;
@@ -29,19 +31,20 @@ mod variables;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use color_eyre::eyre::Result;
 
 use matou_base::outln;
 use matou_config::Config;
 use matou_lab::LabCommand;
-use matou_ops::{FleetContext, Request};
+use matou_ops::FleetContext;
 use matou_stack::AppName;
 
 pub use complete::answer_shell;
 pub use exit::Exit;
 
 use complete::{Names, complete};
+use deploy_target::DeployTarget;
 
 /// The operator console for independent web hosts.
 ///
@@ -76,12 +79,12 @@ enum CliCommand {
     },
     /// Deploy a stack as an application, or update it
     Deploy {
-        /// A stack of the catalogue, or the path of a compose file
-        #[arg(add = complete(Names::Stacks))]
-        stack: String,
+        /// A stack of the catalogue, or the path of a compose file; or an application as it was (`matou history`)
+        #[arg(value_name = "STACK|APP@REVISION", add = complete(Names::Stacks))]
+        target: DeployTarget,
         /// Name of the application
         #[arg(add = complete(Names::Apps))]
-        app: AppName,
+        app: Option<AppName>,
         /// Variables of the stack
         #[arg(value_name = "NAME=VALUE", value_parser = variables::parse_variable)]
         variables: Vec<(String, String)>,
@@ -178,12 +181,29 @@ enum CliCommand {
     },
     /// Show what deploying a stack would change on what runs
     Diff {
-        #[arg(add = complete(Names::Stacks))]
-        stack: String,
+        /// A stack of the catalogue, or the path of a compose file; or an application, as its file says or
+        /// as it was (`matou history`)
+        #[arg(value_name = "STACK|APP[@REVISION]", add = complete(Names::Stacks))]
+        target: DeployTarget,
+        /// Name of the application, behind a stack
         #[arg(add = complete(Names::Apps))]
-        app: AppName,
+        app: Option<AppName>,
+        /// Variables of the stack
         #[arg(value_name = "NAME=VALUE", value_parser = variables::parse_variable)]
         variables: Vec<(String, String)>,
+    },
+    /// List who changed an application's files, when and why; those of all without a name
+    #[command(after_help = history::HISTORY_HELP)]
+    History {
+        /// Name of an application
+        #[arg(add = complete(Names::Apps))]
+        app: Option<AppName>,
+        /// Revisions that are listed at most
+        #[arg(short = 'n', long, value_name = "NUMBER", default_value_t = 50)]
+        lines: usize,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
     },
     /// Write the files of applications that run without one; what runs stays as it is
     #[command(after_help = apps::ADOPT_HELP)]
@@ -517,6 +537,18 @@ impl CliCommand {
 }
 
 impl Cli {
+    /// Reads the arguments of this process.
+    ///
+    /// # Errors
+    /// Wrong usage, or the help that was asked for.
+    pub fn parse_arguments() -> Result<Self, clap::Error> {
+        let cli = Self::try_parse()?;
+        if let Some(given) = &cli.command {
+            given.check_arguments(&mut <Self as CommandFactory>::command())?;
+        }
+        Ok(cli)
+    }
+
     /// Whether the console is to be opened.
     pub fn is_console(&self) -> bool {
         self.command.is_none()
@@ -644,11 +676,19 @@ impl Cli {
             }
             CliCommand::Lint { stacks, json } => apps::run_lint_command(fleet, stacks, *json),
             CliCommand::Diff {
-                stack,
+                target,
                 app,
                 variables,
-            } => show_deploy_plan(fleet, stack, app, variables).await,
-            CliCommand::Migrate { file, write } => apps::run_migrate_command(fleet, file, *write),
+            } => {
+                let request = target.to_request(app.as_ref(), variables);
+                job::run_request(fleet, request, &job::JobOptions::dry_run()).await
+            }
+            CliCommand::History { app, lines, json } => {
+                history::run_history_command(fleet, app.as_ref(), *lines, *json).await
+            }
+            CliCommand::Migrate { file, write } => {
+                apps::run_migrate_command(fleet, file, *write).await
+            }
             CliCommand::Restore(args) => restore::run_restore_command(fleet, args).await,
             CliCommand::Backup {
                 apps,
@@ -728,19 +768,4 @@ fn print_rendered_stack(
         .render_stack(stack, app, &variables, &target)?;
     matou_base::out::print_file(&rendered.yaml)?;
     Ok(ExitCode::SUCCESS)
-}
-
-/// Shows what a deploy would change.
-async fn show_deploy_plan(
-    fleet: &FleetContext,
-    stack: &str,
-    app: &AppName,
-    variables: &[(String, String)],
-) -> Result<ExitCode> {
-    let request = Request::Deploy {
-        stack: stack.to_owned(),
-        app: app.clone(),
-        variables: variables.iter().cloned().collect(),
-    };
-    job::run_request(fleet, request, &job::JobOptions::dry_run()).await
 }

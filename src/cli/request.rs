@@ -1,6 +1,6 @@
-//! The subcommands that are a request and nothing more.
+//! The subcommands that are a request and nothing more, and what else of their arguments is checked.
 
-use std::collections::BTreeMap;
+use clap::{Command, Error};
 
 use super::CliCommand;
 use super::job::JobOptions;
@@ -9,6 +9,35 @@ use matou_ops::Request;
 use matou_provision::ProvisionOptions;
 
 impl CliCommand {
+    /// Checks what the definitions of the arguments can't say.
+    ///
+    /// # Errors
+    /// As of clap's own checks.
+    pub(super) fn check_arguments(&self, cli: &mut Command) -> Result<(), Error> {
+        let (name, fault) = match self {
+            Self::Deploy {
+                target,
+                app,
+                variables,
+                ..
+            } => ("deploy", target.find_fault(app.as_ref(), variables, false)),
+            Self::Diff {
+                target,
+                app,
+                variables,
+            } => ("diff", target.find_fault(app.as_ref(), variables, true)),
+            _ => return Ok(()),
+        };
+        let Some((kind, message)) = fault else {
+            return Ok(());
+        };
+        cli.build();
+        Err(match cli.find_subcommand_mut(name) {
+            Some(subcommand) => subcommand.error(kind, message),
+            None => cli.error(kind, message),
+        })
+    }
+
     /// Returns the request that the subcommand makes, with its options; `None` where it does
     /// something else, or something before.
     pub(super) fn to_request(&self) -> Option<(Request, &JobOptions)> {
@@ -22,18 +51,11 @@ impl CliCommand {
     fn to_app_request(&self) -> Option<(Request, &JobOptions)> {
         Some(match self {
             Self::Deploy {
-                stack,
+                target,
                 app,
                 variables,
                 options,
-            } => {
-                let request = Request::Deploy {
-                    stack: stack.clone(),
-                    app: app.clone(),
-                    variables: variables.iter().cloned().collect::<BTreeMap<_, _>>(),
-                };
-                (request, options)
-            }
+            } => (target.to_request(app.as_ref(), variables), options),
             Self::Redeploy {
                 app,
                 variables,

@@ -66,10 +66,19 @@ impl FileChange {
         }
     }
 
-    fn content(&self) -> Option<&[u8]> {
+    /// Returns what it is to hold; `None` when it is to be gone.
+    pub fn content(&self) -> Option<&[u8]> {
         match self {
             Self::Write { content, .. } | Self::Replace { content, .. } => Some(content),
             Self::Remove { .. } => None,
+        }
+    }
+
+    /// Returns its permissions; those of an application's file when it is to be gone.
+    pub fn mode(&self) -> u32 {
+        match self {
+            Self::Write { mode, .. } | Self::Replace { mode, .. } => *mode,
+            Self::Remove { .. } => files::READABLE_MODE,
         }
     }
 }
@@ -424,7 +433,10 @@ impl FleetFolder {
             };
             if let Some(found) = standings.get_mut(name) {
                 *found = standing;
-            } else if standing == Standing::Ignored {
+            } else if standing == Standing::Edited {
+                // In a folder that was named.
+                standings.insert(name.to_owned(), standing);
+            } else {
                 // A folder that is ignored as a whole.
                 for (known, found) in &mut standings {
                     if known.starts_with(name) && name.ends_with('/') {

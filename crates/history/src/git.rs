@@ -105,7 +105,7 @@ impl Git {
             }
         };
         let ended = tokio::time::timeout(TIMEOUT, async {
-            let (_, output) = tokio::join!(feed, child.wait_with_output());
+            let ((), output) = tokio::join!(feed, child.wait_with_output());
             output
         });
         let shown = shown.join(" ");

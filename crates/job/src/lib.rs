@@ -33,9 +33,7 @@ pub use context::{LastLines, StepContext};
 pub use event::{EventSink, JobEvent, JobId, JobOutcome};
 pub use held_locks::HeldLocks;
 pub use journal::Journal;
-pub use lock::{
-    DEFAULT_LOCK_WAIT as LOCK_PATIENCE, JobLock, LockError, LockName, LockRequest,
-};
+pub use lock::{DEFAULT_LOCK_WAIT as LOCK_PATIENCE, JobLock, LockError, LockName, LockRequest};
 pub use matou_host::OutputStream;
 pub use plan::{Confirm, NodePlan, Plan, PlanSummary, StagePhase, StagePlan, StepPlan};
 pub use redactor::Redactor;

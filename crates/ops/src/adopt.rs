@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use async_trait::async_trait;
 
 use crate::{FleetContext, OpsError};
-use matou_base::files::{PRIVATE_MODE, write_atomically};
+use matou_base::files::{PRIVATE_MODE, READABLE_MODE};
+use matou_history::{FileChange, FleetFolder, Reason};
 use matou_job::{Change, Check, Step, StepContext, StepError};
 use matou_stack::{
     Adoption, AppFile, AppName, FoundApp, HASH_LABEL, RenderTarget, RouteLabels, is_app_name,
@@ -21,7 +22,7 @@ pub(super) fn adoption_steps(
     routes: RouteLabels,
     fleet: &FleetContext,
 ) -> Result<Vec<Box<dyn Step>>, OpsError> {
-    let folder = fleet.config.folder();
+    let folder = fleet.folder();
     let folder = folder.ok_or("without config.toml there is no fleet folder for the files")?;
     Ok(vec![Box::new(AdoptApps {
         apps: apps.to_vec(),
@@ -34,7 +35,7 @@ pub(super) fn adoption_steps(
 struct AdoptApps {
     apps: Vec<AppName>,
     routes: RouteLabels,
-    folder: PathBuf,
+    folder: FleetFolder,
     fleet: FleetContext,
 }
 
@@ -88,7 +89,7 @@ impl AdoptApps {
         if !is_app_name(&app.name) {
             return Err("its name is none that a file can have".into());
         }
-        if AppFile::path(&self.folder, &app.name).exists() {
+        if AppFile::path(self.folder.path(), &app.name).exists() {
             return Ok(None);
         }
         let is_ours = |s: &serde_json::Value| {
@@ -115,29 +116,45 @@ impl AdoptApps {
     }
 
     fn stack_path(&self, adoption: &Adoption) -> PathBuf {
-        let name = format!("{}.yml", adoption.stack);
-        self.folder.join("stacks").join(name)
+        self.folder.path().join(stack_name(adoption))
     }
 
-    fn write_files(&self, adoption: &Adoption) -> std::io::Result<()> {
-        let (stack, app) = (
-            self.stack_path(adoption),
-            AppFile::path(&self.folder, &adoption.app),
-        );
-        for path in [&stack, &app] {
-            if path.exists() {
-                let message = format!("{} is there already", path.display());
-                return Err(std::io::Error::other(message));
+    /// Writes the files of an application. Returns what is to be told.
+    async fn write_files(&self, adoption: &Adoption) -> Result<Vec<String>, OpsError> {
+        let (stack, app) = (stack_name(adoption), AppFile::name(&adoption.app));
+        for name in [&stack, &app] {
+            if self.folder.path().join(name).exists() {
+                return Err(OpsError::failed(format_args!("{name} is there already")));
             }
         }
-        // Variables of services may be passwords.
-        write_atomically(&stack, adoption.text.as_bytes(), PRIVATE_MODE)?;
         let file = AppFile {
             stack: adoption.stack.clone(),
             ..AppFile::default()
         };
-        AppFile::write_whole(&app, file.to_toml().as_bytes())
+        let changes = [
+            FileChange::Write {
+                name: stack,
+                content: adoption.text.clone().into_bytes(),
+                // Variables of services may be passwords.
+                mode: PRIVATE_MODE,
+            },
+            FileChange::Write {
+                name: app,
+                content: file.to_toml().into_bytes(),
+                mode: READABLE_MODE,
+            },
+        ];
+        let reason = Reason {
+            title: format!("adopt {}", adoption.app),
+            lines: Vec::new(),
+        };
+        Ok(self.folder.change(&changes, &reason).await?)
     }
+}
+
+/// Returns the name of the stack's file, relative to the fleet folder.
+fn stack_name(adoption: &Adoption) -> String {
+    format!("stacks/{}.yml", adoption.stack)
 }
 
 #[async_trait]
@@ -169,8 +186,12 @@ impl Step for AdoptApps {
     async fn apply(&self, cx: &StepContext) -> Result<(), StepError> {
         let has_repository = self.fleet.config.backup.primary_repository().is_some();
         for adoption in self.find_apps(cx).await?.adoptions {
-            self.write_files(&adoption)
+            let notes = self.write_files(&adoption).await;
+            let notes = notes
                 .map_err(|e| StepError::failed(format!("the files of {}: {e}", adoption.app)))?;
+            for note in notes {
+                cx.out.note(note).await;
+            }
             if has_repository {
                 crate::push_app_files(&self.fleet, &adoption.app).await?;
             }

@@ -9,6 +9,7 @@ use matou_collect::{AnswerChecks, NameCache, ProbeSettings};
 use matou_config::{Config, ensure_runtime_dir, ensure_state_dir, state_path};
 use matou_docker::{NodeHandle, Nodes};
 use matou_edge::EdgeEndpoints;
+use matou_history::FleetFolder;
 use matou_host::HostOptions;
 use matou_job::{Journal, Runner};
 use matou_model::Swarm;
@@ -58,6 +59,19 @@ impl FleetContext {
             runner: Runner::new(journal.clone()),
             journal,
         })
+    }
+
+    /// Returns the same fleet with other stacks.
+    pub(crate) fn with_catalogue(&self, catalogue: Arc<Catalogue>) -> Self {
+        Self {
+            catalogue,
+            ..self.clone()
+        }
+    }
+
+    /// Returns the folder of config.toml, apps/ and stacks/; `None` without config.toml.
+    pub fn folder(&self) -> Option<FleetFolder> {
+        FleetFolder::of_config(&self.config)
     }
 
     /// Lists the stacks that are offered, by name: those for practice on practice fleets alone.

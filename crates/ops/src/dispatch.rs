@@ -48,7 +48,10 @@ async fn dispatch_request(request: &Request, fleet: &FleetContext) -> Result<Job
         | Request::Verify { .. } => return restore::build_restore_job(request, fleet).await,
         Request::Export { .. } => return export::build_export_job(request, fleet).await,
         Request::Erase { app } => return erase::build_erase_job(app, fleet).await,
-        Request::Deploy { .. } | Request::Redeploy { .. } | Request::Place { .. } => {
+        Request::Deploy { .. }
+        | Request::Redeploy { .. }
+        | Request::Revert { .. }
+        | Request::Place { .. } => {
             return deploy::build_deploy_job(request, fleet).await;
         }
         Request::Update { app, images } => {

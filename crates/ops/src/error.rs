@@ -5,6 +5,7 @@ use matou_base::text::InvalidInput;
 use matou_collect::CollectError;
 use matou_docker::DockerError;
 use matou_edge::EdgeError;
+use matou_history::HistoryError;
 use matou_host::HostError;
 use matou_job::{LockError, StepError};
 use matou_provision::ProvisionError;
@@ -33,6 +34,9 @@ pub enum OpsError {
     Stack(#[from] StackError),
     #[error(transparent)]
     Registry(#[from] RegistryError),
+    /// A file of the fleet folder, or its history.
+    #[error(transparent)]
+    History(#[from] HistoryError),
     #[error(transparent)]
     Input(#[from] InvalidInput),
     /// A lock could not be taken.
@@ -72,6 +76,7 @@ impl OpsError {
             Self::Provision(e) => e.is_unreachable(),
             Self::Backup(e) => e.is_unreachable(),
             Self::Stack(_)
+            | Self::History(_)
             | Self::Registry(_)
             | Self::Input(_)
             | Self::Lock(_)

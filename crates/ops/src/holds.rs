@@ -29,6 +29,7 @@ impl Request {
         match self {
             Self::Deploy { app, .. }
             | Self::Redeploy { app, .. }
+            | Self::Revert { app, .. }
             | Self::Update { app, .. }
             | Self::SelfUpdate { app }
             | Self::Place { app, .. }

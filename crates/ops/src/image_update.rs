@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::data_before_update::{DataBeforeUpdate, GO_BACK_LIMIT};
-use crate::deploy::{self, EarlierFile};
+use crate::deploy::{self, EarlierFiles};
 use crate::job_on_node::build_job_on_node;
 use crate::{FleetContext, OpsError, Request};
 use matou_docker::NodeHandle;
@@ -156,7 +156,7 @@ impl ImageUpdate {
     /// tasks, where one of them was given a new image.
     async fn deploy_earlier(
         &self,
-        earlier: &EarlierFile,
+        earlier: &EarlierFiles,
         cx: &StepContext,
     ) -> Result<(), StepError> {
         // The file here is written before it is pushed to the storage node.
@@ -203,7 +203,7 @@ impl ImageUpdate {
     async fn go_back(
         &self,
         id: &str,
-        earlier: Option<&EarlierFile>,
+        earlier: Option<&EarlierFiles>,
         before: &HashSet<String>,
         why: StepError,
         cx: &StepContext,
@@ -279,7 +279,7 @@ impl Step for ImageUpdate {
 
     async fn apply(&self, cx: &StepContext) -> Result<(), StepError> {
         let before = self.list_tasks_of_new_images(&cx.query_swarm().await?);
-        let earlier = EarlierFile::load(&self.data.app, &self.data.fleet);
+        let earlier = EarlierFiles::load(&self.data.app, &self.data.fleet);
         let id = self.data.back_up(cx).await?;
         let request = self.request();
         let steps = deploy::deploy_request_steps(&request, &self.manager, &self.data.fleet).await?;

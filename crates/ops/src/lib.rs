@@ -14,6 +14,7 @@
 )]
 
 mod adopt;
+mod app_history;
 mod availability;
 mod backup;
 mod context;
@@ -53,6 +54,7 @@ mod trial;
 mod unban;
 mod versions;
 
+pub use app_history::{AppHistory, load_history};
 pub use backup::format_restic_progress;
 pub use backup::{
     APP_UNIT_PREFIX as BACKUP_UNIT, AppFilesState, ListedSnapshot, LockFile, RepositoryState,

@@ -35,6 +35,13 @@ pub enum Request {
         #[serde(default)]
         rotate: Vec<String>,
     },
+    /// Deploys an application as its files were at a revision of the fleet folder.
+    Revert {
+        /// The application's name.
+        app: AppName,
+        /// Of git, as the id of a commit.
+        revision: String,
+    },
     /// Deploys an application again with other images.
     Update {
         /// The application's name.
@@ -299,6 +306,7 @@ impl Request {
                 [] => format!("redeploy {app}"),
                 names => format!("rotate {} of {app}", names.join(", ")),
             },
+            Self::Revert { app, revision } => format!("deploy {app} as of {revision}"),
             Self::Update { app, images } => match images.values().next() {
                 Some(image) if images.len() == 1 => format!("update {app} to {image}"),
                 _ => format!("update {app}"),

@@ -36,9 +36,14 @@ fn is_default(switches: &EdgeSettings) -> bool {
 }
 
 impl AppFile {
+    /// Returns the name of an application's file, relative to the fleet folder.
+    pub fn name(app: &str) -> String {
+        format!("apps/{app}.toml")
+    }
+
     /// Returns the path of an application's file.
     pub fn path(folder: &Path, app: &str) -> PathBuf {
-        folder.join("apps").join(format!("{app}.toml"))
+        folder.join(Self::name(app))
     }
 
     /// Reads an application's file; `None` when there is none.

@@ -86,6 +86,24 @@ impl Catalogue {
     /// # Errors
     /// File and line of what is wrong in a stack file, or in the facts.
     pub fn load(fleet_folder: Option<&Path>) -> Result<Self, StackError> {
+        Self::load_shown(fleet_folder, &|path| path.display().to_string())
+    }
+
+    /// The same of a copy of the fleet folder, whose stack files are shown as those of a revision: `ID:stacks/NAME.yml`.
+    ///
+    /// # Errors
+    /// As those of [`Catalogue::load`].
+    pub fn load_revision(copy: &Path, revision: &str) -> Result<Self, StackError> {
+        Self::load_shown(Some(copy), &|path| {
+            let name = path.strip_prefix(copy).unwrap_or(path);
+            format!("{revision}:{}", name.display())
+        })
+    }
+
+    fn load_shown(
+        fleet_folder: Option<&Path>,
+        shown: &dyn Fn(&Path) -> String,
+    ) -> Result<Self, StackError> {
         let mut stacks = BTreeMap::new();
         for file in BUILT_IN_STACKS.files() {
             let path = file.path();
@@ -113,7 +131,7 @@ impl Catalogue {
             if path.extension().is_some_and(|e| e == "yml" || e == "yaml") {
                 let text = read_stack_file(&path)?;
                 let folder = StackFolder::Path(path.parent().unwrap_or(Path::new(".")).to_owned());
-                let file = path.display().to_string();
+                let file = shown(&path);
                 insert_stack_file(&mut stacks, &path, &file, folder, &text)?;
             }
         }

@@ -27,7 +27,7 @@ pub(super) const GATHER_FLEET_FILES: &str =
     shell_script(include_str!("../../scripts/gather_fleet_files.sh"));
 
 /// A relative path and what it holds.
-pub(super) type PackedFile = (String, Vec<u8>);
+pub(crate) type PackedFile = (String, Vec<u8>);
 
 /// How a manager's copy of config.toml begins, by which it is recognized.
 const PROVISIONED_MARK: &str = "# Made by `matou provision`";
@@ -80,7 +80,7 @@ pub(super) fn is_manager_copy(config: &Config) -> bool {
 ///
 /// # Errors
 /// A file that can't be read.
-pub(super) fn collect_fleet_files(config: &Config) -> Result<Vec<PackedFile>, OpsError> {
+pub(crate) fn collect_fleet_files(config: &Config) -> Result<Vec<PackedFile>, OpsError> {
     let mut files = Vec::new();
     let (Some(path), Some(folder)) = (&config.path, config.folder()) else {
         return Ok(files);

@@ -11,9 +11,11 @@ use secrecy::SecretBox;
 use super::files::{self, PackedFile};
 use crate::OpsError;
 use matou_backup::{FLEET, matou_folder};
-use matou_config::Config;
-use matou_host::{Command, Host, shell_script};
 use matou_base::operator::operator_name;
+use matou_config::Config;
+use matou_history::{FileChange, FleetFolder, Reason};
+use matou_host::{Command, Host, shell_script};
+
 use matou_stack::AppFile;
 
 /// Merges the archive on standard input into the folder `$1`. Files below replace/ replace existing
@@ -172,7 +174,7 @@ impl StoredFleetFiles {
     ///
     /// # Errors
     /// There is no such application, or a file can't be written.
-    pub fn take_app(&self, app: &str, folder: &Path) -> Result<Vec<String>, OpsError> {
+    pub async fn take_app(&self, app: &str, folder: &FleetFolder) -> Result<Vec<String>, OpsError> {
         let files = self.app_files(app);
         if files.is_empty() {
             return Err(OpsError::failed(format_args!(
@@ -189,8 +191,9 @@ impl StoredFleetFiles {
                 "apps/{app}.toml on the storage node names a file of another machine, or can't be read: nothing was taken"
             )));
         }
+        let mut changes = Vec::new();
         for (name, content) in files {
-            let path = folder.join(&name);
+            let path = folder.path().join(&name);
             let plain = Path::new(&name)
                 .components()
                 .all(|c| matches!(c, std::path::Component::Normal(_)));
@@ -202,6 +205,8 @@ impl StoredFleetFiles {
             let failed = |e: std::io::Error| format!("{} can't be written: {e}", path.display());
             match std::fs::read(&path) {
                 Ok(old) if old == content => continue,
+                // What was there is in the history.
+                Ok(_) if folder.keeps_history() => {}
                 Ok(_) => {
                     let before = PathBuf::from(format!("{}.before", path.display()));
                     std::fs::rename(&path, &before).map_err(failed)?;
@@ -209,9 +214,18 @@ impl StoredFleetFiles {
                 }
                 Err(_) => {}
             }
-            AppFile::write_whole(&path, &content).map_err(failed)?;
             said.push(format!("{name} is written"));
+            changes.push(FileChange::Replace {
+                name,
+                content,
+                mode: matou_base::files::READABLE_MODE,
+            });
         }
+        let reason = Reason {
+            title: format!("take {app} from the storage node"),
+            lines: Vec::new(),
+        };
+        said.extend(folder.change(&changes, &reason).await?);
         Ok(said)
     }
 }
@@ -244,7 +258,7 @@ impl LocalFleetFiles {
 }
 
 /// The files of an application, of all files: its own, its stack, and what its stack names.
-fn select_app_files(all: &[PackedFile], app: &str) -> Vec<PackedFile> {
+pub(crate) fn select_app_files(all: &[PackedFile], app: &str) -> Vec<PackedFile> {
     let own = format!("apps/{app}.toml");
     let Some((_, text)) = all.iter().find(|(n, _)| *n == own) else {
         return Vec::new();
@@ -482,13 +496,17 @@ mod tests {
         );
     }
 
-    #[test]
-    fn an_application_is_taken_and_what_differs_here_is_kept() {
+    #[tokio::test]
+    async fn an_application_is_taken_and_what_differs_here_is_kept() {
         let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("config.toml");
+        std::fs::write(&path, "").unwrap();
+        let config = Config::load(Some(&path)).unwrap();
+        let folder = FleetFolder::of_config(&config).unwrap();
         let there = there(&[("apps/new.toml", "stack = \"n\"\n"), ("stacks/n.yml", "n")]);
         std::fs::create_dir(dir.path().join("stacks")).unwrap();
         std::fs::write(dir.path().join("stacks/n.yml"), "mine").unwrap();
-        let said = there.take_app("new", dir.path()).unwrap();
+        let said = there.take_app("new", &folder).await.unwrap();
         assert_eq!(said.len(), 3, "{said:?}");
         let read = |n: &str| std::fs::read_to_string(dir.path().join(n)).unwrap();
         assert_eq!(read("apps/new.toml"), "stack = \"n\"\n");
@@ -499,8 +517,8 @@ mod tests {
             ),
             ("n", "mine")
         );
-        assert!(there.take_app("new", dir.path()).unwrap().is_empty());
-        assert!(there.take_app("none", dir.path()).is_err());
+        assert!(there.take_app("new", &folder).await.unwrap().is_empty());
+        assert!(there.take_app("none", &folder).await.is_err());
     }
 
     fn sh(script: &str, args: &[&str], input: &[u8]) -> std::process::Output {

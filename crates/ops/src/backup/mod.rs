@@ -39,6 +39,8 @@ pub(super) use app_jobs::{
 };
 use context::BackupContext;
 pub(super) use dump::make_dump as dump;
+pub(super) use files::collect_fleet_files;
+pub(super) use merge::select_app_files;
 use repositories::choose_repositories;
 pub(super) use repositories::open_all_repositories;
 pub(super) use restic_unit::{run_restic_exclusively, run_restic_unit as run_unit};

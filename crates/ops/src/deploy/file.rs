@@ -1,12 +1,14 @@
 //! The application's file in the fleet folder.
 
-use std::path::{Path, PathBuf};
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use async_trait::async_trait;
 
+use super::stack::mask_secret_entry;
 use crate::FleetContext;
 use crate::tasks::{WaitFailure, WaitForTasks, wait_for_tasks};
+use matou_history::{FileChange, FleetFolder, HistoryError, Reason};
 use matou_host::Command;
 use matou_job::{Change, Check, Step, StepContext, StepError};
 use matou_stack::{AppFile, KnownTrouble};
@@ -14,79 +16,205 @@ use matou_stack::{AppFile, KnownTrouble};
 /// How often files are pushed again when somebody changed them meanwhile.
 const MAX_PUSHES: u32 = 5;
 
-/// Writes `apps/NAME.toml`.
-pub(super) struct WriteAppFile {
-    pub path: PathBuf,
-    pub text: String,
+/// Writes `apps/NAME.toml`, and with a revision the files of its stack.
+pub(super) struct WriteAppFiles {
+    pub folder: FleetFolder,
+    pub changes: Vec<FileChange>,
+    /// For the plan.
+    pub notes: Vec<Change>,
+    /// For the history.
+    pub why: String,
+}
+
+/// Reads a file of the fleet folder; nothing where there is none that can be read.
+fn read_folder_file(folder: &FleetFolder, name: &str) -> Option<Vec<u8>> {
+    let limit = matou_base::files::MAX_CONFIG_BYTES;
+    let text = matou_base::files::read_text(&folder.path().join(name), limit).ok()?;
+    Some(text.into_bytes())
+}
+
+impl WriteAppFiles {
+    fn names(&self) -> Vec<&str> {
+        self.changes.iter().map(FileChange::name).collect()
+    }
+
+    /// Says of each file whether it changes; whether one does.
+    fn compare(&self) -> (Vec<Change>, bool) {
+        let mut differs = false;
+        let lines = self.changes.iter().map(|change| {
+            let name = change.name();
+            let path = self.folder.path().join(name).display().to_string();
+            let held = read_folder_file(&self.folder, name);
+            let line = match (held.as_deref(), change.content()) {
+                (held, wanted) if held == wanted => return Change::same(path),
+                (None, _) => Change::add(path),
+                (Some(_), None) => Change::remove(path),
+                (Some(_), Some(_)) => Change::modify(path, "as it was", "as asked for now"),
+            };
+            differs = true;
+            line
+        });
+        (lines.collect(), differs)
+    }
+
+    /// What the history adds to the plan, and whether something of it is left to do.
+    async fn plan_history(&self) -> Result<(Vec<Change>, bool), HistoryError> {
+        let (mut lines, mut is_left) = (Vec::new(), false);
+        for name in self.names() {
+            if self.folder.is_interrupted(name).await? {
+                is_left = true;
+                lines.push(Change::add(format!("{name} into the history")));
+            } else if !self.folder.list_edited(&[name]).await?.is_empty() {
+                let edits = format!("edits of {name} that are in no commit get one of their own");
+                lines.push(Change::same(edits));
+            }
+        }
+        Ok((lines, is_left))
+    }
+
+    fn reason(&self) -> Reason {
+        let lines = self.changes.iter().flat_map(|change| {
+            let held = read_folder_file(&self.folder, change.name()).unwrap_or_default();
+            describe_toml_changes(&held, change.content().unwrap_or_default())
+        });
+        Reason {
+            title: self.why.clone(),
+            lines: lines.collect(),
+        }
+    }
+}
+
+/// Returns a line for each value that differs in two files of TOML, without secrets; nothing for what is none.
+fn describe_toml_changes(old: &[u8], new: &[u8]) -> Vec<String> {
+    let read = |bytes: &[u8]| {
+        let table = toml::from_str::<toml::Table>(&String::from_utf8_lossy(bytes));
+        let mut found = BTreeMap::new();
+        flatten_toml(
+            "",
+            &toml::Value::Table(table.unwrap_or_default()),
+            &mut found,
+        );
+        found
+    };
+    let (old, new) = (read(old), read(new));
+    let keys: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
+    let differing = keys
+        .into_iter()
+        .filter(|key| old.get(*key) != new.get(*key));
+    let lines = differing.map(|key| {
+        let shown = |value: &String| mask_secret_entry(key, value);
+        match (old.get(key), new.get(key)) {
+            (Some(old), Some(new)) => format!("~ {key}: {} -> {}", shown(old), shown(new)),
+            (None, Some(new)) => format!("+ {key}: {}", shown(new)),
+            (old, _) => format!("- {key}: {}", old.map(shown).unwrap_or_default()),
+        }
+    });
+    lines.collect()
+}
+
+fn flatten_toml(key: &str, value: &toml::Value, into: &mut BTreeMap<String, String>) {
+    let Some(table) = value.as_table() else {
+        into.insert(key.to_owned(), value.to_string());
+        return;
+    };
+    for (name, value) in table {
+        let key = match key {
+            "" => name.clone(),
+            key => format!("{key}.{name}"),
+        };
+        flatten_toml(&key, value, into);
+    }
 }
 
 #[async_trait]
-impl Step for WriteAppFile {
+impl Step for WriteAppFiles {
     fn name(&self) -> String {
         "application file".into()
     }
 
     async fn check(&self, _: &StepContext) -> Result<Check, StepError> {
-        let name = self.path.display();
-        Ok(match tokio::fs::read_to_string(&self.path).await {
-            Ok(text) if text == self.text => Check::Done(vec![Change::same(format!("{name}"))]),
-            Ok(_) => Check::Change(vec![Change::modify(
-                format!("{name}"),
-                "as it was",
-                "as asked for now",
-            )]),
-            Err(_) => Check::Change(vec![Change::add(format!("{name}"))]),
+        let (mut lines, mut differs) = self.compare();
+        match self.plan_history().await {
+            Ok((more, is_left)) => {
+                differs |= is_left;
+                lines.extend(more);
+            }
+            Err(why) => lines.push(
+                Change::same("the history of the fleet folder").with_warning(why.to_string()),
+            ),
+        }
+        lines.extend(self.notes.clone());
+        Ok(match differs {
+            true => Check::Change(lines),
+            false => Check::Done(lines),
         })
     }
 
-    async fn apply(&self, _: &StepContext) -> Result<(), StepError> {
-        let failed = |e: std::io::Error| {
-            StepError::failed(format!("{} can't be written: {e}", self.path.display()))
-        };
-        let (path, text) = (self.path.clone(), self.text.clone());
-        let write = move || AppFile::write_whole(&path, text.as_bytes());
-        let written = tokio::task::spawn_blocking(write).await;
-        written
-            .map_err(|e| StepError::failed(e.to_string()))?
-            .map_err(failed)
+    async fn apply(&self, cx: &StepContext) -> Result<(), StepError> {
+        let notes = self.folder.change(&self.changes, &self.reason()).await;
+        for note in notes.map_err(|e| StepError::failed(e.to_string()))? {
+            cx.out.note(note).await;
+        }
+        Ok(())
+    }
+
+    /// That git does not do its part is told, and fails nothing.
+    async fn verify(&self, _: &StepContext) -> Result<(), StepError> {
+        match self.compare() {
+            (_, false) => Ok(()),
+            (_, true) => Err(StepError::failed(
+                "somebody writes the application's files, too",
+            )),
+        }
     }
 }
 
-/// The application's file as it was before the deploy.
-pub(crate) struct EarlierFile {
-    path: PathBuf,
-    text: String,
+/// The application's files as they were before the deploy.
+pub(crate) struct EarlierFiles {
+    changes: Vec<FileChange>,
     app: String,
     fleet: FleetContext,
 }
 
-impl EarlierFile {
-    /// Reads it; `None` when there is none that can be read.
-    pub(super) fn read(path: &Path, app: &str, fleet: &FleetContext) -> Option<Self> {
-        let limit = matou_base::files::MAX_CONFIG_BYTES;
+impl EarlierFiles {
+    /// Reads those that will change; `None` when the application has no file that can be read.
+    pub(super) fn read(app: &str, changes: &[FileChange], fleet: &FleetContext) -> Option<Self> {
+        let folder = fleet.folder()?;
+        read_folder_file(&folder, &AppFile::name(app))?;
+        let changes = changes.iter().map(|change| {
+            let name = change.name().to_owned();
+            match read_folder_file(&folder, &name) {
+                Some(content) => FileChange::Write {
+                    mode: change.mode(),
+                    name,
+                    content,
+                },
+                None => FileChange::Remove { name },
+            }
+        });
         Some(Self {
-            path: path.to_owned(),
-            text: matou_base::files::read_text(path, limit).ok()?,
+            changes: changes.collect(),
             app: app.to_owned(),
             fleet: fleet.clone(),
         })
     }
 
-    /// Reads that of an application; `None` when there is none that can be read.
+    /// Reads the file of an application; `None` when there is none that can be read.
     pub(crate) fn load(app: &str, fleet: &FleetContext) -> Option<Self> {
-        let folder = fleet.config.folder()?;
-        Self::read(&AppFile::path(&folder, app), app, fleet)
+        let name = AppFile::name(app);
+        Self::read(app, &[FileChange::Remove { name }], fleet)
     }
 
-    /// Puts it back, here and on the storage node.
+    /// Puts them back, here and on the storage node.
     pub(crate) async fn put_back(&self) -> Result<(), StepError> {
-        let (path, text) = (self.path.clone(), self.text.clone());
-        let write = move || AppFile::write_whole(&path, text.as_bytes());
-        let written = tokio::task::spawn_blocking(write).await;
-        let failed = |e: &dyn std::fmt::Display| {
-            StepError::failed(format!("{} can't be written: {e}", self.path.display()))
+        let folder = self.fleet.folder();
+        let folder = folder.ok_or_else(|| StepError::failed("there is no fleet folder"))?;
+        let reason = Reason {
+            title: format!("{} as it was before: the deploy failed", self.app),
+            lines: Vec::new(),
         };
-        written.map_err(|e| failed(&e))?.map_err(|e| failed(&e))?;
+        let written = folder.change(&self.changes, &reason).await;
+        written.map_err(|e| StepError::failed(e.to_string()))?;
         if self.fleet.config.backup.primary_repository().is_some() {
             crate::push_app_files(&self.fleet, &self.app).await?;
         }
@@ -100,7 +228,7 @@ pub(super) struct WaitForStack {
     pub app: String,
     pub tasks: WaitForTasks,
     pub troubles: Vec<KnownTrouble>,
-    pub earlier: Option<EarlierFile>,
+    pub earlier: Option<EarlierFiles>,
 }
 
 /// Lines of a service's log that are looked through for a known trouble.
@@ -158,7 +286,7 @@ impl Step for WaitForStack {
                 _ => failure,
             });
         };
-        let name = earlier.path.display();
+        let name = AppFile::name(&earlier.app);
         Err(StepError::failed(match earlier.put_back().await {
             Ok(()) => format!("{why}; {name} is what it was before, too"),
             Err(e) => format!("{why}; {name} could not be made what it was before: {e}"),

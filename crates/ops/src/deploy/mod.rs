@@ -10,6 +10,7 @@ mod monitoring_files;
 mod network;
 mod placement;
 mod preflight;
+mod revision;
 mod room;
 pub(super) mod secrets;
 pub(super) mod stack;
@@ -26,13 +27,16 @@ use super::leftovers::{LeftoverScope, RemoveLeftovers};
 use super::request::Request;
 use super::tasks::{AwaitedServices, WaitForTasks};
 use crate::OpsError;
+use matou_base::files::READABLE_MODE;
 use matou_docker::NodeHandle;
+use matou_history::FileChange;
 use matou_job::{Confirm, Job, Step};
 use matou_stack::{AppFile, EdgeSettings, RenderTarget, RenderedStack};
 use secrecy::SecretString;
 
-pub(super) use file::EarlierFile;
+pub(super) use file::EarlierFiles;
 pub(super) use preflight::resolve_host_name;
+use revision::RevisionFiles;
 
 /// For [`DeployOptions::images`]: all images stay as they are.
 pub(super) static NO_NEW_IMAGES: BTreeMap<String, String> = BTreeMap::new();
@@ -49,6 +53,10 @@ pub(super) struct DeployOptions<'a> {
     pub images: &'a BTreeMap<String, String>,
     /// A new place; `Some(None)` takes away the one it has.
     pub place: Option<Option<String>>,
+    /// What it was, in place of what it is.
+    pub revision: Option<&'a RevisionFiles>,
+    /// For the history of the fleet folder.
+    pub why: String,
 }
 
 /// Makes the job of a request that deploys, redeploys, updates or places an application.
@@ -82,7 +90,12 @@ pub(super) async fn deploy_request_steps(
         rotate: &nothing,
         images: &NO_NEW_IMAGES,
         place: None,
+        revision: None,
+        why: request.title(),
     };
+    let earlier;
+    let mut fleet = fleet;
+    let as_it_was;
     match request {
         Request::Deploy {
             stack,
@@ -102,6 +115,13 @@ pub(super) async fn deploy_request_steps(
             (wanted.switches, wanted.rotate) = (switches.clone(), rotate);
         }
         Request::Update { app, images } => (wanted.app, wanted.images) = (app, images),
+        Request::Revert { app, revision } => {
+            wanted.app = app;
+            earlier = RevisionFiles::load(app, revision, fleet).await?;
+            as_it_was = fleet.with_catalogue(earlier.catalogue.clone());
+            fleet = &as_it_was;
+            wanted.revision = Some(&earlier);
+        }
         Request::Place { app, to } => {
             wanted.app = app;
             wanted.place = Some(match to {
@@ -136,9 +156,10 @@ pub(super) fn merge_app_file(
     fleet: &FleetContext,
 ) -> Result<AppFile, OpsError> {
     let folder = fleet.config.folder();
-    let old = match &folder {
-        Some(folder) => AppFile::load(folder, wanted.app)?,
-        None => None,
+    let old = match (wanted.revision, &folder) {
+        (Some(revision), _) => Some(revision.app_file.clone()),
+        (None, Some(folder)) => AppFile::load(folder, wanted.app)?,
+        (None, None) => None,
     };
     let mut file = match (old, wanted.stack) {
         (Some(old), None) => old,
@@ -298,21 +319,7 @@ pub(super) async fn deploy_steps(
         rendered: rendered.clone(),
     }));
     // Before its tasks: what comes up late is what the file says all the same.
-    let mut earlier = None;
-    if let Some(folder) = fleet.config.folder() {
-        let path = AppFile::path(&folder, &app);
-        earlier = file::EarlierFile::read(&path, &app, fleet);
-        steps.push(Box::new(file::WriteAppFile {
-            path,
-            text: file.to_toml(),
-        }));
-    }
-    if fleet.config.folder().is_some() && fleet.config.backup.primary_repository().is_some() {
-        steps.push(Box::new(file::PushFleetFiles {
-            app: app.clone(),
-            fleet: fleet.clone(),
-        }));
-    }
+    let earlier = push_file_steps(wanted, &file, fleet, &mut steps);
     steps.push(Box::new(file::WaitForStack {
         tasks: WaitForTasks {
             awaited: AwaitedServices::Stack(app.clone()),
@@ -328,6 +335,38 @@ pub(super) async fn deploy_steps(
         scope: LeftoverScope::Replaced,
     }));
     Ok(steps)
+}
+
+/// Adds the steps that write the application's files, here and on the storage node. Returns those that are there.
+fn push_file_steps(
+    wanted: &DeployOptions<'_>,
+    file: &AppFile,
+    fleet: &FleetContext,
+    steps: &mut Vec<Box<dyn Step>>,
+) -> Option<EarlierFiles> {
+    let folder = fleet.folder()?;
+    let changes = match wanted.revision {
+        Some(revision) => revision.changes.clone(),
+        None => vec![FileChange::Write {
+            name: AppFile::name(wanted.app),
+            content: file.to_toml().into_bytes(),
+            mode: READABLE_MODE,
+        }],
+    };
+    let earlier = EarlierFiles::read(wanted.app, &changes, fleet);
+    steps.push(Box::new(file::WriteAppFiles {
+        folder,
+        changes,
+        notes: wanted.revision.map(|r| r.notes.clone()).unwrap_or_default(),
+        why: wanted.why.clone(),
+    }));
+    if fleet.config.backup.primary_repository().is_some() {
+        steps.push(Box::new(file::PushFleetFiles {
+            app: wanted.app.to_owned(),
+            fleet: fleet.clone(),
+        }));
+    }
+    earlier
 }
 
 /// Returns the step that deploys the services of an application as its file says them. What they need is
@@ -348,6 +387,8 @@ pub(super) async fn build_stack_step(
         rotate: &[],
         images: &NO_NEW_IMAGES,
         place: None,
+        revision: None,
+        why: String::new(),
     };
     let file = merge_app_file(&wanted, fleet)?;
     Ok(Box::new(stack::DeployStack {

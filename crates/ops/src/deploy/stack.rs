@@ -240,7 +240,7 @@ pub(crate) fn append_entry_changes(
 }
 
 /// Returns a value as the plan shows it: `(hidden)` when its key says that it is a secret.
-fn mask_secret_entry(key: &str, value: &str) -> String {
+pub(super) fn mask_secret_entry(key: &str, value: &str) -> String {
     let key = key.to_ascii_uppercase();
     let secret = ["PASS", "SECRET", "TOKEN", "KEY", "USERS", "CREDENTIAL"]
         .iter()

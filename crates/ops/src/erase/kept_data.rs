@@ -9,6 +9,7 @@ use async_trait::async_trait;
 
 use super::context::EraseContext;
 use matou_backup::{FLEET, matou_folder};
+use matou_history::{FileChange, Reason};
 use matou_host::{Command, Host, shell_script};
 use matou_job::{Change, Check, Step, StepContext, StepError};
 use matou_model::Role;
@@ -132,9 +133,21 @@ impl Step for RemoveAppFiles {
                 .await;
         }
         // Last of all: once it is gone here, it is gone everywhere.
-        if let Some(path) = self.local_file() {
-            std::fs::remove_file(&path)
-                .map_err(|e| StepError::failed(format!("{}: {e}", path.display())))?;
+        if let (Some(_), Some(folder)) = (self.local_file(), self.0.fleet.folder()) {
+            let name = AppFile::name(&self.0.app);
+            if folder.keeps_history() {
+                let what = format!("{name} in the history of the fleet folder");
+                let until = "until that is rewritten, as by `git filter-repo`";
+                self.0.note_leftover(cx, what, until).await;
+            }
+            let reason = Reason {
+                title: format!("erase {}", self.0.app),
+                lines: Vec::new(),
+            };
+            let notes = folder.change(&[FileChange::Remove { name }], &reason).await;
+            for note in notes.map_err(|e| StepError::failed(e.to_string()))? {
+                cx.out.note(note).await;
+            }
         }
         Ok(())
     }

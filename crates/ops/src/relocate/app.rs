@@ -10,8 +10,9 @@ use crate::restore::{IncomingApp, RestoreSource, SwapLog};
 use crate::{FleetContext, remove};
 use matou_backup as backup;
 use matou_backup::{AppStorage, Restic, RestorePhase, RestoreState};
+use matou_history::{FileChange, FleetFolder, Reason};
 use matou_job::{Job, StepContext, StepError};
-use matou_stack::AppName;
+use matou_stack::{AppFile, AppName};
 
 /// Where an application runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -239,20 +240,38 @@ impl AppMove {
         self.swap_log.write_state(state).await?;
         let job = remove::build_removal_job(&self.app, &[], old).await;
         self.run_job(job?, old, cx).await?;
-        let (from, to) = (old.config.folder(), self.fleets.new.config.folder());
-        if let Some(folder) = from.filter(|f| to.as_ref() != Some(f)) {
-            // The old fleet's nightly backup goes by it.
-            let file = folder.join("apps").join(format!("{}.toml", self.app));
-            let aside = file.with_extension("toml.moved");
-            match tokio::fs::rename(&file, &aside).await {
-                Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
-                    let why = format!("{} can't be set aside: {e}", file.display());
-                    return Err(StepError::failed(why));
-                }
-                _ => {}
-            }
+        let (from, to) = (old.folder(), self.fleets.new.config.folder());
+        if let Some(folder) = from.filter(|f| to.as_deref() != Some(f.path())) {
+            self.set_file_aside(&folder, cx).await?;
         }
         self.swap_log.remove_folder_and_state(state).await
+    }
+
+    /// Sets the application's file of the old fleet aside, by which its nightly backup goes.
+    async fn set_file_aside(
+        &self,
+        folder: &FleetFolder,
+        cx: &StepContext,
+    ) -> Result<(), StepError> {
+        let name = AppFile::name(&self.app);
+        let file = folder.path().join(&name);
+        let failed = |e: &dyn std::fmt::Display| {
+            StepError::failed(format!("{} can't be set aside: {e}", file.display()))
+        };
+        match tokio::fs::copy(&file, file.with_extension("toml.moved")).await {
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+            Err(e) => return Err(failed(&e)),
+            Ok(_) => {}
+        }
+        let reason = Reason {
+            title: format!("{} was moved to another fleet", self.app),
+            lines: Vec::new(),
+        };
+        let notes = folder.change(&[FileChange::Remove { name }], &reason).await;
+        for note in notes.map_err(|e| failed(&e))? {
+            cx.out.note(note).await;
+        }
+        Ok(())
     }
 
     fn initial_state(&self, replicas: Vec<(String, u64)>) -> RestoreState {

@@ -228,6 +228,8 @@ impl ProveApp {
             rotate: &[],
             images: &deploy::NO_NEW_IMAGES,
             place: None,
+            revision: None,
+            why: String::new(),
         };
         let steps =
             deploy::deploy_isolated_subset_steps(&wanted, handle, &self.fleet, &names).await;

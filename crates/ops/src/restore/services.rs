@@ -346,6 +346,8 @@ impl AppAnswer {
             rotate: &[],
             images: &deploy::NO_NEW_IMAGES,
             place: None,
+            revision: None,
+            why: String::new(),
         };
         let Ok(file) = deploy::merge_app_file(&wanted, fleet) else {
             return Ok(Self(None));

@@ -138,6 +138,8 @@ impl VolumeSwap {
             rotate: &[],
             images: &deploy::NO_NEW_IMAGES,
             place: None,
+            revision: None,
+            why: format!("restore {}", self.app),
         }
     }
 

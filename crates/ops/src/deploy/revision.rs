@@ -1,0 +1,118 @@
+//! An application as a revision of the fleet folder has it: its file, and its stack's.
+
+use std::os::unix::fs::PermissionsExt;
+use std::sync::Arc;
+
+use crate::app_history::find_fleet_folder;
+use crate::backup::select_app_files;
+use crate::{FleetContext, OpsError};
+use matou_base::files::{READABLE_MODE, write_atomically};
+use matou_history::{FileChange, FleetFolder, FolderFile};
+use matou_job::Change;
+use matou_stack::{AppFile, AppName, Catalogue};
+
+/// Characters of a commit's id that are shown.
+const SHORT_ID: usize = 10;
+
+/// Its files, and what goes with them.
+pub(crate) struct RevisionFiles {
+    pub app_file: AppFile,
+    /// The stacks of that time.
+    pub catalogue: Arc<Catalogue>,
+    pub changes: Vec<FileChange>,
+    /// For the plan.
+    pub notes: Vec<Change>,
+    /// The stacks are read from here as long as they are rendered.
+    _stacks: tempfile::TempDir,
+}
+
+impl RevisionFiles {
+    /// Reads the files that an application had at a revision.
+    ///
+    /// # Errors
+    /// No history is kept, there is no such revision, it has no such application, or its files are wrong.
+    pub(super) async fn load(
+        app: &AppName,
+        revision: &str,
+        fleet: &FleetContext,
+    ) -> Result<Self, OpsError> {
+        let folder = find_fleet_folder(fleet)?;
+        let commit = folder.resolve_revision(revision).await?;
+        let short = &commit[..SHORT_ID.min(commit.len())];
+        let all = folder.list_files_at(&commit).await?;
+        let files = select_app_files(&all, app);
+        let name = AppFile::name(app);
+        let Some((_, text)) = files.iter().find(|(n, _)| *n == name) else {
+            return Err(OpsError::failed(format_args!(
+                "{short} has no {name}: `matou history {app}` lists the revisions that have"
+            )));
+        };
+        let text = String::from_utf8_lossy(text);
+        let app_file = AppFile::parse(&format!("{short}:{name}"), &text)?;
+        let stacks = unpack_stacks(&all)?;
+        let catalogue = Catalogue::load_revision(stacks.path(), short);
+        let changes = list_changes(&folder, files);
+        let notes = describe_neighbours(app, &app_file, &changes, &folder);
+        Ok(Self {
+            app_file,
+            catalogue: Arc::new(catalogue?),
+            changes,
+            notes,
+            _stacks: stacks,
+        })
+    }
+}
+
+/// Writes the stacks of a revision into a folder that is gone with what is returned.
+fn unpack_stacks(all: &[FolderFile]) -> Result<tempfile::TempDir, OpsError> {
+    let failed = |e: std::io::Error| format!("the revision's files can't be unpacked: {e}");
+    let folder = tempfile::tempdir().map_err(failed)?;
+    for (name, content) in all {
+        let is_inside = std::path::Path::new(name)
+            .components()
+            .all(|part| matches!(part, std::path::Component::Normal(_)));
+        if is_inside && name.starts_with("stacks/") {
+            write_atomically(&folder.path().join(name), content, 0o600).map_err(failed)?;
+        }
+    }
+    Ok(folder)
+}
+
+/// What is to be written so that the folder has the files again.
+fn list_changes(folder: &FleetFolder, files: Vec<FolderFile>) -> Vec<FileChange> {
+    let changes = files.into_iter().map(|(name, content)| {
+        let found = folder.path().join(&name).metadata();
+        FileChange::Replace {
+            mode: found.map_or(READABLE_MODE, |m| m.permissions().mode() & 0o777),
+            name,
+            content,
+        }
+    });
+    changes.collect()
+}
+
+/// Says which other applications the stack's files belong to, too.
+fn describe_neighbours(
+    app: &AppName,
+    file: &AppFile,
+    changes: &[FileChange],
+    folder: &FleetFolder,
+) -> Vec<Change> {
+    let is_changed = |change: &&FileChange| {
+        let held = std::fs::read(folder.path().join(change.name()));
+        change.name().starts_with("stacks/") && held.ok().as_deref() != change.content()
+    };
+    if changes.iter().find(is_changed).is_none() {
+        return Vec::new();
+    }
+    let mut others = AppFile::list_names(folder.path());
+    others.retain(|other| {
+        let loaded = AppFile::load(folder.path(), other);
+        other != app && loaded.is_ok_and(|f| f.is_some_and(|f| f.stack == file.stack))
+    });
+    let note = |other: AppName| {
+        Change::same(format!("{other} has the same stack"))
+            .with_warning("its next deploy goes back to these files, too")
+    };
+    others.into_iter().map(note).collect()
+}

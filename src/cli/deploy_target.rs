@@ -1,0 +1,116 @@
+//! What `matou deploy` and `matou diff` are given first: a stack, or an application as it was.
+
+use std::convert::Infallible;
+use std::path::Path;
+use std::str::FromStr;
+
+use clap::error::ErrorKind;
+
+use matou_ops::Request;
+use matou_stack::AppName;
+
+/// A stack, or an application at a revision of the fleet folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum DeployTarget {
+    /// A name of the catalogue, or the path of a compose file.
+    Stack(String),
+    /// `APP@REVISION`.
+    Revision { app: AppName, revision: String },
+}
+
+impl FromStr for DeployTarget {
+    type Err = Infallible;
+
+    /// A file of that name is a file.
+    fn from_str(text: &str) -> Result<Self, Infallible> {
+        let parts = text.split_once('@').filter(|_| !Path::new(text).exists());
+        let revision = parts.and_then(|(app, revision)| {
+            let app = AppName::new(app).ok().filter(|_| !revision.is_empty())?;
+            let revision = revision.to_owned();
+            Some(Self::Revision { app, revision })
+        });
+        Ok(revision.unwrap_or_else(|| Self::Stack(text.to_owned())))
+    }
+}
+
+impl DeployTarget {
+    /// Returns the request that deploys it. An application alone is deployed as its file says.
+    pub(super) fn to_request(
+        &self,
+        app: Option<&AppName>,
+        variables: &[(String, String)],
+    ) -> Request {
+        match (self, app) {
+            (Self::Revision { app, revision }, _) => Request::Revert {
+                app: app.clone(),
+                revision: revision.clone(),
+            },
+            (Self::Stack(stack), Some(app)) => Request::Deploy {
+                stack: stack.clone(),
+                app: app.clone(),
+                variables: variables.iter().cloned().collect(),
+            },
+            (Self::Stack(name), None) => match AppName::new(name) {
+                Ok(app) => Request::redeploy(app),
+                Err(_) => unreachable!("it was checked"),
+            },
+        }
+    }
+
+    /// Says what is wrong with what else was given.
+    pub(super) fn find_fault(
+        &self,
+        app: Option<&AppName>,
+        variables: &[(String, String)],
+        takes_app_alone: bool,
+    ) -> Option<(ErrorKind, String)> {
+        match (self, app) {
+            (Self::Revision { app, .. }, Some(_)) => Some((
+                ErrorKind::ArgumentConflict,
+                format!(
+                    "the revision says what {app} is made of: nothing else can be given with it"
+                ),
+            )),
+            (Self::Stack(name), None) if !takes_app_alone || !variables.is_empty() => Some((
+                ErrorKind::MissingRequiredArgument,
+                format!("{name} is a stack: the name of the application is missing behind it"),
+            )),
+            (Self::Stack(name), None) => {
+                let why = AppName::new(name).err()?;
+                Some((ErrorKind::ValueValidation, why.to_string()))
+            }
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::DeployTarget;
+
+    #[test]
+    fn an_application_at_a_revision_is_told_from_a_stack() {
+        let revision = |text: &str| match text.parse().unwrap() {
+            DeployTarget::Revision { app, revision } => Some((app.to_string(), revision)),
+            DeployTarget::Stack(stack) => {
+                assert_eq!(stack, text);
+                None
+            }
+        };
+        let found = |app: &str, revision: &str| Some((app.to_owned(), revision.to_owned()));
+        assert_eq!(revision("shop@HEAD~2"), found("shop", "HEAD~2"));
+        assert_eq!(
+            revision("shop@main@{yesterday}"),
+            found("shop", "main@{yesterday}")
+        );
+        for stack in [
+            "ghost",
+            "./files/a@b.yml",
+            "/srv/ghost@6.yml",
+            "shop@",
+            "@x",
+        ] {
+            assert_eq!(revision(stack), None, "{stack}");
+        }
+    }
+}
