@@ -167,6 +167,13 @@ fn what_was_deployed_by_hand_is_adopted_as_it_runs() {
     assert!(database.contains("engine: mariadb"), "{database}");
     // Existing files are not touched.
     assert!(ok(config, &["adopt", "traefik1", "--yes"]).contains("nothing to do"));
+    // What a kill between the two files leaves is taken up.
+    let file = folder.join("apps/traefik2.toml");
+    let whole = std::fs::read_to_string(&file).expect("written");
+    std::fs::remove_file(&file).expect("removed");
+    ok(config, &["adopt", "traefik2", "--yes"]);
+    assert_eq!(std::fs::read_to_string(&file).expect("written"), whole);
+    assert!(!folder.join("stacks/traefik2-adopted.yml").exists());
 
     for name in stacks.iter().copied().chain(["alone"]) {
         let told = ok(config, &["diff", name, name]);

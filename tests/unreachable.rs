@@ -17,6 +17,7 @@ const WITHOUT_FLEET: [&str; 11] = [
     "info",
     "lab",
     "lint",
+    "history",
     "migrate",
     "render",
 ];
@@ -40,6 +41,7 @@ const WITH_FLEET: &[&str] = &[
     "demote n1 --yes",
     "deploy static blog DOMAIN=blog.example.org --yes",
     "deploy static blog DOMAIN=blog.example.org --yes --json",
+    "diff blog",
     "diff static blog DOMAIN=blog.example.org",
     "drain n1 --yes",
     "erase blog --yes",

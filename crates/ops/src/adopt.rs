@@ -104,7 +104,11 @@ impl AdoptApps {
         }
         let target = RenderTarget::for_fleet(&self.fleet.config);
         let catalogue = &self.fleet.catalogue;
-        let adoption = catalogue.adopt(app, networks, self.routes, &target)?;
+        let mut adoption = catalogue.adopt(app, networks, self.routes, &target)?;
+        if let Some(stack) = self.find_left_stack(&adoption) {
+            adoption.stack = stack;
+            return Ok(Some(adoption));
+        }
         let path = self.stack_path(&adoption);
         match path.exists() {
             true => Err(OpsError::failed(format_args!(
@@ -115,6 +119,15 @@ impl AdoptApps {
         }
     }
 
+    /// Returns the name of the stack that an interrupted adoption has written: its application's file is missing.
+    fn find_left_stack(&self, adoption: &Adoption) -> Option<String> {
+        let names = [adoption.app.clone(), adoption.stack.clone()];
+        names.into_iter().find(|name| {
+            let path = self.folder.path().join(format!("stacks/{name}.yml"));
+            std::fs::read_to_string(path).is_ok_and(|text| text == adoption.text)
+        })
+    }
+
     fn stack_path(&self, adoption: &Adoption) -> PathBuf {
         self.folder.path().join(stack_name(adoption))
     }
@@ -122,8 +135,9 @@ impl AdoptApps {
     /// Writes the files of an application. Returns what is to be told.
     async fn write_files(&self, adoption: &Adoption) -> Result<Vec<String>, OpsError> {
         let (stack, app) = (stack_name(adoption), AppFile::name(&adoption.app));
-        for name in [&stack, &app] {
-            if self.folder.path().join(name).exists() {
+        for (name, text) in [(&stack, adoption.text.as_str()), (&app, "")] {
+            let path = self.folder.path().join(name);
+            if path.exists() && std::fs::read_to_string(path).ok().as_deref() != Some(text) {
                 return Err(OpsError::failed(format_args!("{name} is there already")));
             }
         }

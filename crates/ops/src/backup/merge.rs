@@ -500,7 +500,8 @@ mod tests {
     async fn an_application_is_taken_and_what_differs_here_is_kept() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("config.toml");
-        std::fs::write(&path, "").unwrap();
+        let node = "[[nodes]]\nname = \"n1\"\nrole = \"manager\"\naddress = \"192.0.2.1\"\n";
+        std::fs::write(&path, node).unwrap();
         let config = Config::load(Some(&path)).unwrap();
         let folder = FleetFolder::of_config(&config).unwrap();
         let there = there(&[("apps/new.toml", "stack = \"n\"\n"), ("stacks/n.yml", "n")]);
