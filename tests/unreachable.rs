@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 /// What needs no fleet, or makes its own, or is of use without one (tests/info.rs).
-const WITHOUT_FLEET: [&str; 11] = [
+const WITHOUT_FLEET: [&str; 12] = [
     "bundle",
     "catalogue",
     "completions",

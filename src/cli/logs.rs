@@ -45,9 +45,36 @@ pub(crate) async fn run_logs_command(
 ) -> Result<ExitCode> {
     let (out, arriving) = mpsc::channel(16);
     let reading = follow_service(&fleet.nodes, service, options.log_window(), out);
+    note_missing_log(fleet, service).await;
     let (read, printed) = tokio::join!(reading, print_log_batches(arriving, options));
     read?;
     printed
+}
+
+/// Says why there is no log of a service of which no container has ever started.
+async fn note_missing_log(fleet: &FleetContext, service: &str) {
+    let Ok(manager) = fleet.nodes.find_manager().await else {
+        return;
+    };
+    let Ok(swarm) = manager.docker.query_swarm().await else {
+        return;
+    };
+    let mut services = swarm.services.iter();
+    let found = services.find(|s| s.id == service || s.name == service);
+    let Some(failure) = found.and_then(|s| swarm.find_start_failure(&s.id)) else {
+        return;
+    };
+    let last = failure.last.map_or_else(String::new, |at| {
+        format!(
+            ", the last {}",
+            text::format_ago(jiff::Timestamp::now(), at)
+        )
+    });
+    let times = text::format_plural(failure.times, "time");
+    matou_base::out::note_hanging(format_args!(
+        "no container of {service} ever started, so there is no log: {} ({times}{last})",
+        failure.reason
+    ));
 }
 
 /// Carries out `matou journal NODE [UNIT]`.

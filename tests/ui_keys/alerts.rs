@@ -2,7 +2,7 @@
 
 use jiff::SignedDuration;
 use matou::config::{Config, NotifyMethod};
-use matou::model::{Datum, ExternalAlert, NodeLink, Update};
+use matou::model::{Datum, ExternalAlert, NodeLink, TaskState, Update};
 use matou::ui::fixture::{self, NOW, THEME};
 use matou::ui::msg::LogSource;
 use matou::ui::{Effect, Msg, update};
@@ -42,6 +42,54 @@ fn the_key_of_the_cure_goes_there_and_does_it() {
         panic!("{effects:?}");
     };
     assert!(matches!(source, LogSource::Services { name, .. } if name == "shop_web"));
+}
+
+/// Whatever tab was open before.
+#[test]
+fn an_alert_opens_the_tab_that_shows_its_cause() {
+    let mut c = Console::new();
+    c.press("2jj]]");
+    c.shows("traefik.enable = true");
+    c.press("ajj\n");
+    c.shows("shop_web ─ Overview");
+    c.shows("task: non-zero exit (1)");
+}
+
+/// The form of what takes https is open, not the catalogue at its first entry.
+#[test]
+fn a_missing_edge_is_deployed_from_its_alert() {
+    for key in ["\n", "d"] {
+        let mut c = Console::new();
+        let datum = Datum::Probes(Err("no node takes https".into()));
+        c.take(Msg::Fleet(Update { at: NOW, datum }));
+        c.press("a");
+        c.shows("▸ ○ edge");
+        c.press(key);
+        c.shows("Deploy Traefik");
+        c.shows("ACME_EMAIL");
+    }
+}
+
+/// A service whose tasks never got a container has no log, and the view of logs says why.
+#[test]
+fn the_log_of_what_never_ran_says_so_and_why() {
+    let mut fleet = fixture::example_fleet();
+    let mut swarm = fleet.swarm.value().expect("read").clone();
+    let web = swarm.services.iter().find(|s| s.name == "shop_web");
+    let id = web.expect("it is there").id.clone();
+    for task in swarm.tasks.iter_mut().filter(|t| t.service_id == id) {
+        task.container_id = None;
+        task.state = TaskState::Rejected;
+        task.error = "No such image: prestashop/prestashop:9.0".into();
+    }
+    let datum = Datum::Swarm(Ok(swarm));
+    fleet.apply(Update { at: NOW, datum });
+    let mut c = Console::on(fleet);
+    c.press("aG");
+    c.shows("l its log");
+    c.press("l");
+    c.shows("no container ever started, so there is no log: No such image: prestashop");
+    c.shows("2 times, the last 2 h ago");
 }
 
 #[test]

@@ -55,6 +55,12 @@ pub async fn follow_access_log(
     let fleet = query_manager_swarm(nodes).await?;
     let edge = find_edge_service(&fleet)
         .ok_or("nothing takes https for the fleet: `matou deploy traefik edge` does")?;
+    if let Some(failure) = fleet.find_start_failure(&edge.id) {
+        return Err(CollectError::failed(format_args!(
+            "{} takes https for the fleet, and runs nowhere: {}",
+            edge.name, failure.reason
+        )));
+    }
     let manager = nodes.find_manager().await?;
     let spec = manager.docker.query_service_spec(&edge.id).await;
     let spec: ServiceSpec = spec?;

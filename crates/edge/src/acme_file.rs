@@ -39,8 +39,7 @@ pub struct AcmeFile {
 
 /// Finds the service that takes https for the fleet.
 pub fn find_edge_service(swarm: &Swarm) -> Option<&Service> {
-    let https = |p: &String| p.starts_with("443:");
-    swarm.services.iter().find(|s| s.ports.iter().any(https))
+    swarm.find_edge_service()
 }
 
 /// Reads the end of the log of the service that takes https for the fleet.

@@ -354,7 +354,41 @@ pub struct Swarm {
     pub tasks: Vec<Task>,
 }
 
+/// Why no container of a service has ever started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StartFailure<'a> {
+    /// Of the newest task that failed, in the engine's words.
+    pub reason: &'a str,
+    /// Tasks that failed, of those that the swarm keeps.
+    pub times: usize,
+    /// When the newest one did; `None` when the engine does not say.
+    pub last: Option<Timestamp>,
+}
+
 impl Swarm {
+    /// Returns the service that takes https for the fleet.
+    pub fn find_edge_service(&self) -> Option<&Service> {
+        let is_https = |port: &String| port.starts_with("443:");
+        let mut services = self.services.iter();
+        services.find(|s| s.ports.iter().any(is_https))
+    }
+
+    /// Returns why no container of a service has ever started: there is no log of it. `None` when one has, as
+    /// far as the swarm remembers, or when no task has failed yet.
+    pub fn find_start_failure(&self, service_id: &str) -> Option<StartFailure<'_>> {
+        let tasks = || self.tasks.iter().filter(|t| t.service_id == service_id);
+        if tasks().any(|t| t.container_id.is_some()) {
+            return None;
+        }
+        let failed = || tasks().filter(|t| !t.error.is_empty());
+        let newest = failed().max_by_key(|t| t.since)?;
+        Some(StartFailure {
+            reason: newest.failure_reason(),
+            times: failed().count(),
+            last: newest.since,
+        })
+    }
+
     /// Returns the task of a service that has a running container, and is not about to be stopped.
     pub fn find_running_task(&self, service_id: &str) -> Option<&Task> {
         self.tasks

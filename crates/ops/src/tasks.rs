@@ -562,9 +562,19 @@ fn fail_if_hopeless(
     let failed = list_failed_tasks(service, swarm, old).len();
     if failed >= MAX_FAILURES && service.lacks_tasks() {
         let error = newest_task_error(service, swarm, old).unwrap_or_default();
+        // What never ran has no log.
+        let next = match swarm.find_start_failure(&service.id) {
+            Some(_) => {
+                let app = service.stack.as_ref().unwrap_or(&service.name);
+                format!(
+                    "it stays as it is and is tried again: `matou redeploy {app}` when the cause is mended, `matou remove {app}` takes it away"
+                )
+            }
+            None => format!("its log may say more (`matou logs {}`)", service.name),
+        };
         return Err(StepError::failed(format!(
-            "{} does not come up, {failed} tasks failed: {error}; its log may say more (`matou logs {}`)",
-            service.name, service.name
+            "{} does not come up, {failed} tasks failed: {error}; {next}",
+            service.name
         )));
     }
     if waited > REPLACEMENT_WAIT

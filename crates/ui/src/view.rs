@@ -10,6 +10,7 @@ use super::jobs::JobView;
 use super::keymap::Action;
 use super::layout::Layout;
 use super::log::LogStyle;
+use super::msg::LogSource;
 use super::pane::{Focus, Pane, Tab};
 use super::panes::{self, RowKind};
 use super::state::App;
@@ -363,6 +364,27 @@ fn draw_detail_frame(
     inner
 }
 
+/// Says why services have no log: none of their containers has ever started.
+fn describe_missing_log(app: &App, source: &LogSource) -> Option<String> {
+    let LogSource::Services { ids, .. } = source else {
+        return None;
+    };
+    let swarm = app.fleet.swarm.value()?;
+    let mut failures = Vec::new();
+    for id in ids {
+        failures.push(swarm.find_start_failure(id)?);
+    }
+    let newest = failures.into_iter().max_by_key(|f| f.last)?;
+    let last = newest.last.map_or_else(String::new, |at| {
+        format!(", the last {}", format_ago(app.now, at))
+    });
+    let times = format_plural(newest.times, "time");
+    Some(format!(
+        "no container ever started, so there is no log: {} ({times}{last})",
+        newest.reason
+    ))
+}
+
 fn draw_detail(app: &App, layout: &mut Layout, frame: &mut Frame, area: Rect) {
     let theme = app.theme;
     let focused = app.focus == Focus::Detail;
@@ -380,7 +402,9 @@ fn draw_detail(app: &App, layout: &mut Layout, frame: &mut Frame, area: Rect) {
             ascii: theme.ascii,
         };
         if let Some(log) = &app.log {
-            layout.log = Some(log.view.draw(inner, frame.buffer_mut(), &style));
+            let empty = describe_missing_log(app, &log.source);
+            let buffer = frame.buffer_mut();
+            layout.log = Some(log.view.draw(inner, buffer, &style, empty.as_deref()));
         }
         return;
     }

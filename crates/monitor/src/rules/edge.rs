@@ -6,6 +6,13 @@ use matou_model::CertificateState;
 pub(super) fn add_answer_findings(inputs: AlertInputs<'_>, found: &mut Vec<Finding>) {
     let probes = &inputs.fleet.probes;
     if let Some(reason) = probes.error() {
+        // Where there is an edge that does not run, its service says why.
+        let swarm = inputs.fleet.swarm.value();
+        let edge = swarm.and_then(|s| s.find_edge_service());
+        let (target, remedy) = match edge {
+            Some(edge) => (AlertTarget::Service(edge.id.clone()), Remedy::Logs),
+            None => (AlertTarget::Fleet, Remedy::Deploy),
+        };
         found.push(Finding {
             key: "edge".into(),
             kind: AlertKind::Edge,
@@ -13,8 +20,8 @@ pub(super) fn add_answer_findings(inputs: AlertInputs<'_>, found: &mut Vec<Findi
             what: "edge".into(),
             why: reason.to_owned(),
             since: probes.read_at(),
-            target: AlertTarget::Fleet,
-            remedy: Remedy::Deploy,
+            target,
+            remedy,
             near: false,
         });
         // What the applications answer is not known then.

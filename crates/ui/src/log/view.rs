@@ -207,8 +207,14 @@ impl LogView {
         self.drawn = drawn;
     }
 
-    /// Draws it. Returns what was visible.
-    pub fn draw(&self, area: Rect, buf: &mut Buffer, style: &LogStyle) -> LogLayout {
+    /// Draws it, `empty` in the place of lines where none has come: why there are none. Returns what was visible.
+    pub fn draw(
+        &self,
+        area: Rect,
+        buf: &mut Buffer,
+        style: &LogStyle,
+        empty: Option<&str>,
+    ) -> LogLayout {
         if area.is_empty() {
             return self.drawn;
         }
@@ -244,12 +250,15 @@ impl LogView {
             }
         }
         if self.buffer.is_empty() {
-            let text = if self.ended.is_some() {
-                "no lines"
-            } else {
-                "waiting for lines"
+            let text = match (empty, &self.ended) {
+                (Some(why), _) => why,
+                (None, Some(_)) => "no lines",
+                (None, None) => "waiting for lines",
             };
-            buf.set_stringn(area.x, area.y, text, width, style.dim);
+            let text = self.drawable_text(&text::clean_line(text), style);
+            for (y, line) in (area.y..area.bottom()).zip(crate::panes::wrap_text(&text, width)) {
+                buf.set_stringn(area.x, y, line, width, style.dim);
+            }
         }
         LogLayout {
             height,

@@ -7,21 +7,25 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
-use super::{draw_choices, draw_window, move_by_key};
+use super::{CatalogueOverlay, FormOverlay, draw_choices, draw_window, move_by_key};
 use crate::keymap::Action;
 use crate::layout::ScrollLayout;
 use crate::msg::Effect;
 use crate::overlay::{Overlay, OverlayReply};
+use crate::pane::{Focus, Tab};
 use crate::panes::wrap_text;
 use crate::state::App;
 use crate::theme::Health;
 use matou_base::text::{clean_line, fit_to_width, format_age, format_seconds};
-use matou_monitor::{ALERTMANAGER_KEY_PREFIX, Alert, Remedy, Silence};
+use matou_monitor::{ALERTMANAGER_KEY_PREFIX, Alert, AlertKind, Remedy, Silence};
+
+/// The stack of the catalogue that takes https for the fleet.
+const EDGE_STACK: &str = "traefik";
 
 /// For how long an alert can be silenced: key, hours, text.
 const SILENCE_TIMES: [(char, i64, &str); 4] = [
-    ('1', 1, "1 hour"),
-    ('8', 8, "8 hours"),
+    ('1', 1, "an hour"),
+    ('8', 8, "eight hours"),
     ('d', 24, "a day"),
     ('w', 168, "a week"),
 ];
@@ -55,7 +59,7 @@ impl AlertsOverlay {
             let spans = pair("a", "until it is over")
                 .into_iter()
                 .chain(times)
-                .chain(pair("u", "not"));
+                .chain(pair("u", "no more"));
             lines.push(Line::from(spans.collect::<Vec<_>>()));
             return lines;
         }
@@ -83,6 +87,13 @@ impl Overlay for AlertsOverlay {
             };
         }
         let selected = app.alerts.get(self.at).cloned();
+        // What is missing is deployed, and nothing else of the catalogue.
+        if let Some(alert) = &selected
+            && alert.remedy == Remedy::Deploy
+            && app.keymap.find_action(key) == Some(Action::Deploy)
+        {
+            return open_edge_form(app);
+        }
         // The key of the remedy selects the row of the alert and runs the remedy.
         if let Some(alert) = &selected
             && let action = remedy_action(alert.remedy)
@@ -100,12 +111,10 @@ impl Overlay for AlertsOverlay {
         }
         match key.code {
             KeyCode::Esc | KeyCode::Char('q' | 'a') => OverlayReply::close(),
-            KeyCode::Enter => {
-                if let Some(alert) = selected {
-                    app.go_to_target(&alert.target);
-                }
-                OverlayReply::close()
-            }
+            KeyCode::Enter => match selected {
+                Some(alert) => open_cause(app, &alert),
+                None => OverlayReply::close(),
+            },
             KeyCode::Char('i') => {
                 self.asking = selected.map(|a| a.key);
                 OverlayReply::stay()
@@ -160,6 +169,54 @@ impl Overlay for AlertsOverlay {
 
     fn take_layout(&mut self, drawn: ScrollLayout) {
         self.at = drawn.top;
+    }
+}
+
+/// Goes to the row of an alert, and opens the tab that shows its cause.
+fn open_cause(app: &mut App, alert: &Alert) -> OverlayReply {
+    if app.go_to_target(&alert.target) {
+        app.tab = cause_tab(alert.kind);
+        app.focus = Focus::Detail;
+        app.detail_top = 0;
+        return OverlayReply::close();
+    }
+    if alert.remedy == Remedy::Deploy {
+        return open_edge_form(app);
+    }
+    app.show_notice(format!("{} is in none of the panes", alert.what), true);
+    OverlayReply::close()
+}
+
+/// Opens the form of the stack that takes https for the fleet.
+fn open_edge_form(app: &App) -> OverlayReply {
+    let mut reply = OverlayReply::close();
+    let entry = app.catalogue.iter().find(|e| e.name == EDGE_STACK);
+    reply.open = Some(match entry {
+        Some(entry) => Box::new(FormOverlay::for_deploy(entry)),
+        None => Box::new(CatalogueOverlay::default()),
+    });
+    reply
+}
+
+/// Returns the tab that shows the cause of an alert.
+fn cause_tab(kind: AlertKind) -> Tab {
+    match kind {
+        AlertKind::Drift => Tab::Plan,
+        AlertKind::Cpu | AlertKind::Memory => Tab::Load,
+        AlertKind::Disk | AlertKind::DiskTrend => Tab::Storage,
+        AlertKind::Swarm
+        | AlertKind::Unreachable
+        | AlertKind::NodeDown
+        | AlertKind::Quorum
+        | AlertKind::Replicas
+        | AlertKind::CrashLoop
+        | AlertKind::Job
+        | AlertKind::Told
+        | AlertKind::Alertmanager
+        | AlertKind::Edge
+        | AlertKind::Http
+        | AlertKind::Certificate
+        | AlertKind::Backup => Tab::Overview,
     }
 }
 
@@ -220,7 +277,7 @@ fn remedy_word(action: Action) -> &'static str {
     match action {
         Action::Logs => "its log",
         Action::Shell => "a shell there",
-        Action::NodeMenu => "drain it, reboot it, strike it off",
+        Action::NodeMenu => "drain it, reboot it, remove it for good",
         Action::Provision | Action::ProvisionAll => "make the servers what config.toml says",
         Action::Deploy => "deploy the edge",
         Action::Pane4 => "the certificates",
