@@ -96,14 +96,19 @@ pub(super) async fn run_secrets_command(
     match what {
         None | Some(SecretCommand::List) => {
             let kept = matou_ops::read_secret_versions(fleet, app).await;
-            for (name, version) in kept.map_err(|e| eyre!(e))? {
+            let kept = kept?;
+            if kept.is_empty() {
+                matou_ops::check_app_is_known(fleet, app).await?;
+                errln!("no secret of {app} is kept");
+            }
+            for (name, version) in kept {
                 outln!("{name} version {version}")?;
             }
             Ok(Exit::Done.into())
         }
         Some(SecretCommand::Show { name }) => {
             let value = matou_ops::read_secret(fleet, app, name).await;
-            let value = value.map_err(|e| eyre!(e))?;
+            let value = value?;
             matou_base::out::print_value(secrecy::ExposeSecret::expose_secret(&value))?;
             Ok(Exit::Done.into())
         }
@@ -130,7 +135,8 @@ pub(super) fn build_clone_request(
     let folder = folder.ok_or_else(|| eyre!("without config.toml no application has a file"))?;
     let file = AppFile::load(&folder, app)?.ok_or_else(|| {
         let known = AppFile::list_names(&folder);
-        eyre!("there is no apps/{app}.toml, only {}", known.join(", "))
+        let known = known.iter().map(|name| name.as_str());
+        matou_config::unknown_name("application with a file in apps/", app, known)
     })?;
     if AppFile::load(&folder, to)?.is_some() {
         return Err(eyre!(
@@ -216,17 +222,14 @@ pub(super) async fn run_update_command(
     service: Option<&str>,
     options: &job::JobOptions,
 ) -> Result<ExitCode> {
-    let mut all = matou_ops::query_newer_versions(fleet, app)
-        .await
-        .map_err(|e| eyre!(e))?;
+    let mut all = matou_ops::query_newer_versions(fleet, app).await?;
     if let Some(service) = service {
         let names: Vec<String> = all.iter().map(|s| s.service.clone()).collect();
         all.retain(|s| s.service == service);
         if all.is_empty() {
-            return Err(eyre!(
-                "{app} has no service {service:?}, only {}",
-                names.join(", ")
-            ));
+            let names = names.iter().map(String::as_str);
+            let kind = format!("service of {app}");
+            return Err(matou_config::unknown_name(&kind, service, names).into());
         }
     }
     let Some(to) = to else {

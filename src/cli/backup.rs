@@ -312,8 +312,13 @@ pub(super) async fn run_snapshots_command(
     for listed in &all {
         outln!("{}", format_listed_snapshot(listed))?;
     }
-    if all.is_empty() {
-        outln!("there is no snapshot yet")?;
+    match app {
+        _ if !all.is_empty() => {}
+        None => outln!("there is no snapshot yet")?,
+        Some(app) => {
+            ops::check_app_was_known(fleet, app).await?;
+            outln!("there is no snapshot of {app} yet")?;
+        }
     }
     Ok(Exit::Done.into())
 }

@@ -52,7 +52,8 @@ pub(super) async fn run_certificates_command(
     let certificates = read.map_err(|e| eyre!(e))?;
     let find = |domain: &str| {
         let found = certificates.iter().find(|c| c.domain == domain);
-        found.ok_or_else(|| eyre!("no application has the domain {domain}, and none is stored"))
+        let known = certificates.iter().map(|c| c.domain.as_str());
+        found.ok_or_else(|| matou_config::unknown_name("certificate of the domain", domain, known))
     };
     match what {
         Some(CertificateCommand::Show { domain }) => print_certificate(find(domain)?, json, fleet),

@@ -30,7 +30,7 @@ pub(super) async fn run_files_command(
     };
     let folder = fleet.config.folder();
     let folder = folder.ok_or_else(|| eyre!("without config.toml there is no fleet folder"))?;
-    let said = there.take_app(app, &folder).map_err(|e| eyre!(e))?;
+    let said = there.take_app(app, &folder)?;
     for line in &said {
         outln!("{line}")?;
     }

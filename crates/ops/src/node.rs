@@ -1,7 +1,7 @@
 //! Jobs on one node that need a manager beside it.
 
 use super::availability::{NodeTarget, WaitForEmptyNode};
-use super::{FleetContext, Request, membership, reboot};
+use super::{FleetContext, Request, known_names, membership, reboot};
 use crate::OpsError;
 use matou_config::StorageDriver;
 use matou_docker::NodeHandle;
@@ -23,10 +23,8 @@ pub(super) async fn build_node_job(
     fleet: &FleetContext,
 ) -> Result<Job, OpsError> {
     let found = |name: &str| {
-        fleet.nodes.get(name).ok_or_else(|| {
-            let names: Vec<&str> = fleet.nodes.iter().map(|n| n.config.name.as_str()).collect();
-            format!("no node is named {name:?}, only {}", names.join(", "))
-        })
+        let found = fleet.nodes.get(name);
+        found.ok_or_else(|| known_names::unknown_node(name, fleet, None))
     };
     let manager = async || {
         let manager = fleet.nodes.find_manager_beside(node).await;

@@ -15,7 +15,7 @@ use matou_stack::{AppFile, KnownTrouble};
 const MAX_PUSHES: u32 = 5;
 
 /// Writes `apps/NAME.toml`.
-pub(super) struct WriteAppFile {
+pub(crate) struct WriteAppFile {
     pub path: PathBuf,
     pub text: String,
 }
@@ -172,7 +172,7 @@ impl Step for WaitForStack {
 
 /// Pushes the application's files to the storage node, where the nightly backup reads them. Files
 /// that others changed there stay as they are, and the plan names them.
-pub(super) struct PushFleetFiles {
+pub(crate) struct PushFleetFiles {
     pub app: String,
     pub fleet: FleetContext,
 }

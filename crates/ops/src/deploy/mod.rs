@@ -31,7 +31,7 @@ use matou_job::{Confirm, Job, Step};
 use matou_stack::{AppFile, EdgeSettings, RenderTarget, RenderedStack};
 use secrecy::SecretString;
 
-pub(super) use file::EarlierFile;
+pub(super) use file::{EarlierFile, PushFleetFiles, WriteAppFile};
 pub(super) use preflight::resolve_host_name;
 
 /// For [`DeployOptions::images`]: all images stay as they are.
