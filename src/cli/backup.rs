@@ -49,7 +49,7 @@ pub(crate) enum RepoCommand {
         #[command(flatten)]
         which: RepoOptions,
     },
-    /// Forget the snapshots that keep_daily and its kin do not keep
+    /// Forget the snapshots that keep_daily and the like do not keep
     Forget {
         #[command(flatten)]
         key: RemovalOptions,

@@ -7,6 +7,7 @@ use color_eyre::eyre::Result;
 use tokio::sync::mpsc;
 
 use super::Exit;
+use matou_base::out::WithFormat;
 use matou_base::outln;
 use matou_base::text::{clean_line, human_bytes};
 use matou_collect::{Collectors, NameCache};
@@ -20,7 +21,7 @@ const READ_TIMEOUT: Duration = Duration::from_secs(15);
 pub(crate) async fn run_status_command(cx: &FleetContext, json: bool) -> Result<ExitCode> {
     let fleet = read_fleet_once(cx).await;
     if json {
-        matou_base::out::print_json_pretty(&fleet)?;
+        matou_base::out::print_json_pretty(&WithFormat::new(&fleet))?;
     } else {
         print_fleet(&fleet)?;
     }

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use super::restore::list_apps_with_snapshots;
+use super::restore::{SwapLog, list_apps_with_snapshots};
 use super::{FleetContext, OpsError, Request};
+use matou_backup::matou_folder;
 use matou_base::text::InvalidInput;
 use matou_config::unknown_name;
 use matou_model::Swarm;
@@ -116,6 +117,9 @@ pub(super) async fn check_request_names(
         Request::Restore { app, .. } | Request::Export { app, .. } => {
             check_app_was_known(fleet, app).await
         }
+        Request::RestoreUndo { app } | Request::RestoreForget { app } => {
+            check_restored(app, fleet).await
+        }
         Request::Verify { apps } => {
             for app in apps {
                 check_app_was_known(fleet, app).await?;
@@ -160,6 +164,20 @@ async fn check_node(node: &str, fleet: &FleetContext) -> Result<(), OpsError> {
     match swarm.nodes.iter().any(|n| n.hostname == node) {
         true => Ok(()),
         false => Err(unknown_node(node, fleet, Some(&swarm)).into()),
+    }
+}
+
+/// Checks that there is an application, or that something is kept of a restore of one that is gone.
+async fn check_restored(app: &AppName, fleet: &FleetContext) -> Result<(), OpsError> {
+    let unknown = match check_app_is_known(fleet, app).await {
+        Err(unknown) if unknown.is_usage() => unknown,
+        known => return known,
+    };
+    let storage = fleet.find_storage_node()?;
+    let kept = SwapLog::new(&storage.host, &matou_folder(&fleet.config), app);
+    match kept.read_state().await? {
+        Some(_) => Ok(()),
+        None => Err(unknown),
     }
 }
 

@@ -49,7 +49,7 @@ pub(super) async fn build_node_job(
             let (handle, manager) = (found(node)?, manager().await?);
             if target.swarm_id.is_none() {
                 return Err(OpsError::failed(format_args!(
-                    "{node} is in no swarm, or does not answer: `matou remove-node {node}` strikes off a node that is lost"
+                    "{node} is in no swarm, or does not answer: `matou remove-node {node}` removes a node that is lost for good"
                 )));
             }
             typed(leave_stages(target, manager, handle))
@@ -64,7 +64,7 @@ pub(super) async fn build_node_job(
             let mut stages = vec![Stage::on_node(
                 "reboot",
                 handle,
-                vec![Box::<reboot::RebootNode>::default()],
+                vec![Box::new(reboot::RebootNode::new(target.swarm_id.is_some()))],
             )];
             if target.swarm_id.is_some() {
                 add_drain_stages(&mut stages, manager().await?, target);
@@ -152,7 +152,7 @@ impl Step for WaitForDrainedNode {
         let node = self.0.find_node(&swarm)?;
         if node.availability == matou_model::Availability::Active {
             // In the plan: before the node was drained. In the job: it can't be.
-            let same = matou_job::Change::same(format!("tasks on {}", self.0.name));
+            let same = matou_job::Change::same(format!("{} is emptied first", self.0.name));
             return Ok(matou_job::Check::Done(vec![same]));
         }
         WaitForEmptyNode {
@@ -163,11 +163,14 @@ impl Step for WaitForDrainedNode {
     }
 
     async fn apply(&self, cx: &matou_job::StepContext) -> Result<(), matou_job::StepError> {
-        WaitForEmptyNode {
+        let wait = WaitForEmptyNode {
             target: self.0.clone(),
+        };
+        let done = wait.apply(cx).await;
+        if done.is_err() {
+            reboot::tell_stays_drained(cx, &self.0.name).await;
         }
-        .apply(cx)
-        .await
+        done
     }
 }
 

@@ -149,8 +149,9 @@ impl ScaleService {
         match service.mode {
             ServiceMode::Replicated(now) if now == self.replicas => {
                 Ok(Check::Done(vec![Change::same(format!(
-                    "{} replicas of {}",
-                    now, service.name
+                    "{now} replica{} of {}",
+                    if now == 1 { "" } else { "s" },
+                    service.name
                 ))]))
             }
             ServiceMode::Replicated(now) => {
@@ -328,6 +329,11 @@ mod tests {
         assert_eq!(
             changes(scale("blog_web", 2).check_swarm(&swarm)),
             ["= 2 replicas of blog_web"]
+        );
+        let alone = crate::swarm_fixture::swarm([], [service("blog_db", 1, 1)]);
+        assert_eq!(
+            changes(scale("blog_db", 1).check_swarm(&alone)),
+            ["= 1 replica of blog_db"]
         );
         assert_eq!(
             changes(scale("blog_web", 3).check_swarm(&swarm)),

@@ -24,7 +24,7 @@ use matou_config::unknown_name;
 static BUILT_IN_STACKS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../../stacks");
 
 /// A stack of the catalogue.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize)]
 pub struct CatalogueEntry {
     /// Of its file, without `.yml`.
     pub name: String,
@@ -64,6 +64,28 @@ pub enum KeptReplicas {
     Variable(String),
     /// What is written there; `1` where nothing is.
     Written(String),
+}
+
+/// Finds variables without a type whose default says what they are: a form takes anything for them.
+fn lint_variables(stack: &StackFile) -> Vec<LintFinding> {
+    let untyped = stack.extension.variables.iter().filter_map(|variable| {
+        let kind = variable.likely_kind()?;
+        // `cpus` takes 0.5 too, for which there is no type.
+        let of_processors = ["", "'", "\""].map(|q| format!("cpus: {q}${{{}", variable.name));
+        let is_fraction = of_processors.iter().any(|t| stack.text.contains(t.as_str()));
+        let place = stack.text.find(&format!("name: {}", variable.name))?;
+        (!is_fraction).then(|| LintFinding {
+            severity: LintSeverity::Warning,
+            file: stack.file.clone(),
+            line: stack.text[..place].matches('\n').count() + 1,
+            message: format!(
+                "the variable {} has no type, and its default is {:?}: `type: {kind}` refuses what is none",
+                variable.name,
+                variable.default.as_deref().unwrap_or_default()
+            ),
+        })
+    });
+    untyped.collect()
 }
 
 /// Returns the variable of a text that is one variable and nothing more: `${NAME}`, `${NAME:-1}`.
@@ -260,7 +282,11 @@ impl Catalogue {
                 missing,
                 ..
             }) if missing.is_empty() && !matches!(other, StackError::At { .. }) => Err(other),
-            Ok(inspected) => Ok(inspected.findings),
+            Ok(inspected) => {
+                let mut findings = inspected.findings;
+                findings.extend(lint_variables(&stack));
+                Ok(findings)
+            }
             Err(StackError::At {
                 file,
                 line,

@@ -185,7 +185,7 @@ impl StoredFleetFiles {
         let files = self.app_files(app);
         if files.is_empty() {
             let names = self.list_app_names();
-            return Err(unknown_name("application on the storage node", app, names).into());
+            return Err(unknown_name("file on the storage node for", app, names).into());
         }
         let mut said = Vec::new();
         let own: Option<AppFile> = files

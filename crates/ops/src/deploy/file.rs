@@ -107,6 +107,15 @@ pub(super) struct WaitForStack {
 const LOG_LINES: u32 = 200;
 
 impl WaitForStack {
+    /// Says what is left of a deploy that failed, and how to go back; `None` for a first one.
+    fn describe_way_back(&self) -> Option<String> {
+        self.earlier.as_ref()?;
+        Some(format!(
+            "What was updated stays so, and apps/{app}.toml says the new: `matou rollback {app}_SERVICE` takes a service back to what it was, `matou redeploy {app}` tries again",
+            app = self.app
+        ))
+    }
+
     /// Looks for known troubles in the logs of services. Returns the cure of the first that is there.
     async fn find_cure(&self, cx: &StepContext) -> Option<String> {
         for trouble in &self.troubles {
@@ -151,11 +160,14 @@ impl Step for WaitForStack {
         };
         let (WaitFailure::RolledBack(why), Some(earlier)) = (&failure, &self.earlier) else {
             let failure = StepError::from(failure);
-            return Err(match self.find_cure(cx).await {
-                Some(cure) if !matches!(failure, StepError::Cancelled) => {
-                    StepError::failed(format!("{failure}. {cure}"))
-                }
-                _ => failure,
+            if failure.is_cancelled() {
+                return Err(failure);
+            }
+            let cure = self.find_cure(cx).await;
+            let more = cure.or_else(|| self.describe_way_back());
+            return Err(match more {
+                Some(more) => StepError::failed(format!("{failure}. {more}")),
+                None => failure,
             });
         };
         let name = earlier.path.display();
