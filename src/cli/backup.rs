@@ -167,7 +167,7 @@ async fn print_repository_stats(fleet: &FleetContext, json: bool) -> Result<Exit
             .collect();
         failed = states.iter().any(|(_, s)| s.is_err());
         matou_base::out::print_json_line(
-            &serde_json::json!({ "repositories": all, "schedule": schedule.ok() }),
+            &serde_json::json!({ "format": matou_base::out::JSON_FORMAT, "repositories": all, "schedule": schedule.ok() }),
         )?;
     } else {
         for (name, state) in &states {

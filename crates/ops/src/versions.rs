@@ -18,6 +18,7 @@ pub struct ServiceVersions {
     /// As it runs.
     pub image: String,
     /// Newest first; or why nothing is known of them.
+    #[serde(serialize_with = "matou_model::write_outcome")]
     pub newer: Result<Vec<NewerVersion>, SafeText>,
 }
 
