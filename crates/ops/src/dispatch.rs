@@ -112,6 +112,7 @@ async fn dispatch_request(request: &Request, fleet: &FleetContext) -> Result<Job
 pub async fn build_job_at_once(request: &Request, fleet: &FleetContext) -> Result<Job, OpsError> {
     match request {
         Request::Backup { apps } if apps.len() == 1 => {
+            known_names::check_request_names(request, fleet).await?;
             backup::build_app_backup_job(&apps[0], fleet).await
         }
         other => build_job(other, fleet).await,

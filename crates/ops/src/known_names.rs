@@ -108,7 +108,7 @@ pub(super) async fn check_request_names(
                 _ => Ok(()),
             }
         }
-        Request::Adopt { apps, .. } => {
+        Request::Adopt { apps, .. } | Request::Backup { apps } => {
             for app in apps {
                 check_app_is_known(fleet, app).await?;
             }
