@@ -9,7 +9,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use matou::lab::{Lab, LabKind};
+use matou::lab::LabKind;
 use sha2::{Digest, Sha256};
 use support::{Fleet, exposure, matou, ok, said, until};
 
