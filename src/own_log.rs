@@ -7,7 +7,7 @@
 
 use std::fs::File;
 use std::io::{self, Write};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -59,7 +59,7 @@ pub enum LogError {
 /// # Errors
 /// When the filter is wrong, or the file that was asked for can't be written.
 pub fn start_log(of_console: bool) -> Result<(), LogError> {
-    let asked = std::env::var_os(FILTER_VARIABLE);
+    let asked = std::env::var_os(FILTER_VARIABLE).filter(|filter| !filter.is_empty());
     let filter = match &asked {
         Some(filter) => filter.to_string_lossy(),
         // What goes wrong behind the screen would be told nowhere.
@@ -181,6 +181,13 @@ enum LogWriter {
 
 impl LogWriter {
     fn open(path: PathBuf) -> Result<Self, LogError> {
+        // Opening a pipe that nobody reads would wait for ever.
+        if std::fs::metadata(&path).is_ok_and(|meta| meta.file_type().is_fifo()) {
+            return Err(file_error(
+                &path,
+                &io::Error::other("it is a pipe, no file"),
+            ));
+        }
         let opened = matou_base::files::open_append(&path);
         let file = opened.map_err(|e| file_error(&path, &e))?;
         let file = LogFile {
@@ -256,6 +263,20 @@ mod tests {
 
     fn parse(text: &str) -> Result<LogFilter, String> {
         text.parse::<LogFilter>().map_err(|e| e.to_string())
+    }
+
+    #[test]
+    fn a_pipe_is_no_file_for_a_log() {
+        let dir = tempfile::tempdir().unwrap();
+        let pipe = dir.path().join("pipe");
+        nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        let (told, answer) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            let refused = LogWriter::open(pipe).err().map(|e| e.to_string());
+            let _ = told.send(refused);
+        });
+        let refused = answer.recv_timeout(std::time::Duration::from_secs(10));
+        assert!(refused.unwrap().unwrap().contains("it is a pipe, no file"));
     }
 
     #[test]

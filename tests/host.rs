@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use matou::config::{KnownHosts, NodeConnection, SshOptions};
 use matou::host::{
-    Command, CommandRecorder, Host, HostError, HostOptions, LONGEST_LINE, OutputStream,
+    Command, CommandRecorder, Host, HostError, HostOptions, LONGEST_LINE, OutputStream, ShellInput,
 };
 use matou::model::NodeLink;
 use tempfile::TempDir;
@@ -728,7 +728,10 @@ async fn a_terminal_is_opened_over_the_same_connection() {
     let sshd = Sshd::start();
     let host = sshd.host();
     let command = Command::sh("test -t 0 && echo terminal $1").arg("it's");
-    let argv = host.terminal_argv(Some(&command)).await.unwrap();
+    let argv = host
+        .terminal_argv(Some(&command), ShellInput::Terminal)
+        .await
+        .unwrap();
     let out = Process::new(&argv[0])
         .args(&argv[1..])
         .stdin(Stdio::null())
@@ -750,6 +753,35 @@ async fn a_terminal_is_opened_over_the_same_connection() {
         );
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shell_without_a_terminal_reads_its_input_and_ends_with_it() {
+    let sshd = Sshd::start();
+    let host = sshd.host();
+    let argv = host.terminal_argv(None, ShellInput::Piped).await.unwrap();
+    for (input, said) in [("", ""), ("test -t 0 || echo none; exit 7\n", "none\n")] {
+        let mut shell = tokio::process::Command::new(&argv[0])
+            .args(&argv[1..])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let mut pipe = shell.stdin.take().unwrap();
+        tokio::io::AsyncWriteExt::write_all(&mut pipe, input.as_bytes())
+            .await
+            .unwrap();
+        drop(pipe);
+        let ended = tokio::time::timeout(Duration::from_secs(20), shell.wait_with_output());
+        let out = ended.await.expect("it ends with its input").unwrap();
+        assert_eq!(String::from_utf8_lossy(&out.stdout), said);
+        assert_eq!(
+            out.status.code(),
+            Some(if input.is_empty() { 0 } else { 7 })
+        );
+    }
+    host.close().await;
 }
 
 #[derive(Default)]

@@ -9,7 +9,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use matou::lab::{Lab, LabKind};
+use matou::lab::LabKind;
 use sha2::{Digest, Sha256};
 use support::{Fleet, exposure, matou, ok, said, until};
 
@@ -867,29 +867,7 @@ fn takes_changes(fleet: &Fleet, managers: &[&str]) {
 }
 
 fn reboot(fleet: &Fleet, config: &PathBuf) {
-    // A container that reboots ends: its power button is pressed by the test.
-    let name = fleet.name.clone();
-    let button = std::thread::spawn(move || {
-        let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-        runtime.block_on(async {
-            let lab = Lab::new(&name).expect("a state folder");
-            let end = Instant::now() + Duration::from_secs(120);
-            while Instant::now() < end {
-                let nodes = lab.list_nodes().await.unwrap_or_default();
-                if nodes.iter().any(|n| n.name == "n2" && n.state == "exited") {
-                    lab.start_node("n2").await.expect("n2 starts");
-                    return true;
-                }
-                tokio::time::sleep(Duration::from_millis(300)).await;
-            }
-            false
-        })
-    });
     let text = ok(config, &["reboot", "n2", "--yes"]);
-    assert!(
-        button.join().expect("no panic"),
-        "it did not go down:\n{text}"
-    );
     assert!(
         text.contains("availability of n2, for the time being: active → drain"),
         "{text}"

@@ -324,7 +324,7 @@ fn variables_are_of_their_type() {
     assert!(
         error
             .to_string()
-            .contains("DOMAIN = \"https://blog.example.org/\" is wrong: it is a domain"),
+            .contains("DOMAIN = \"https://blog.example.org/\" is wrong: it must be a domain"),
         "{error}"
     );
 }

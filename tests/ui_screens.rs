@@ -205,11 +205,13 @@ fn checked(app: &mut App) {
             MountedFilesystem {
                 mount: "/".into(),
                 size: 20 * gib,
+                used: 5 * gib,
                 free: 15 * gib,
             },
             MountedFilesystem {
                 mount: "/srv/matou".into(),
                 size: 36 * gib,
+                used: 35 * gib,
                 free: gib,
             },
         ],

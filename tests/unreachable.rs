@@ -6,6 +6,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Output};
 
+use clap::CommandFactory as _;
+
 /// What needs no fleet, or makes its own, or is of use without one (tests/info.rs).
 const WITHOUT_FLEET: [&str; 12] = [
     "bundle",
@@ -146,16 +148,8 @@ fn every_command_says_with_its_exit_code_that_no_node_answers() {
     let folder = make_fleet_folder();
     let folder = folder.path();
 
-    let help = run(folder, "--help");
-    let help = String::from_utf8(help.stdout).unwrap();
-    let commands = help
-        .lines()
-        .skip_while(|l| *l != "Commands:")
-        .skip(1)
-        .take_while(|l| !l.is_empty())
-        .filter_map(|l| l.strip_prefix("  ")?.split(' ').next())
-        .filter(|name| !name.is_empty());
-    for name in commands {
+    let cli = matou::cli::Cli::command();
+    for name in cli.get_subcommands().map(clap::Command::get_name) {
         let listed = WITH_FLEET.iter().any(|l| l.split(' ').next() == Some(name));
         assert!(
             listed || WITHOUT_FLEET.contains(&name),

@@ -176,9 +176,9 @@ async fn find_app_routes(fleet: &FleetContext, app: &str) -> Result<AppRoutes> {
         .filter(|s| s.stack.as_deref() == Some(app) || s.name == app)
         .collect();
     if named.is_empty() {
-        return Err(eyre!(
-            "there is no application {app:?}; `matou status` lists them"
-        ));
+        let services = swarm.services.iter();
+        let names = services.flat_map(|s| s.stack.as_deref().into_iter().chain([s.name.as_str()]));
+        return Err(matou_config::unknown_name("application or service", app, names).into());
     }
     AppRoutes::from_services(app, &named).ok_or_else(|| {
         eyre!("no router of the edge leads to {app}: it has no domain, so nothing is logged for it")

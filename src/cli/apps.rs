@@ -37,7 +37,7 @@ pub(super) fn parse_routes(text: &str) -> Result<RouteLabels, InvalidInput> {
 /// What can be switched for an application at the edge.
 #[derive(Debug, Args)]
 pub(crate) struct EdgeSettingsOptions {
-    /// Security headers: HSTS and its kin
+    /// Security headers: HSTS and the like
     #[arg(long, value_name = "on|off", value_parser = parse_on_off)]
     headers: Option<bool>,
     /// Ask for a password: lines of htpasswd, `NAME:HASH`; `off` for none
@@ -76,11 +76,13 @@ pub(crate) enum SecretCommand {
     List,
     /// Print the value of one
     Show {
+        /// Name of the secret
         #[arg(add = complete(Names::Secrets))]
         name: String,
     },
     /// Give one a new value, and deploy with it
     Rotate {
+        /// Name of the secret
         #[arg(add = complete(Names::Secrets))]
         name: String,
         #[command(flatten)]
@@ -96,14 +98,19 @@ pub(super) async fn run_secrets_command(
     match what {
         None | Some(SecretCommand::List) => {
             let kept = matou_ops::read_secret_versions(fleet, app).await;
-            for (name, version) in kept.map_err(|e| eyre!(e))? {
+            let kept = kept?;
+            if kept.is_empty() {
+                matou_ops::check_app_is_known(fleet, app).await?;
+                errln!("no secret of {app} is kept");
+            }
+            for (name, version) in kept {
                 outln!("{name} version {version}")?;
             }
             Ok(Exit::Done.into())
         }
         Some(SecretCommand::Show { name }) => {
             let value = matou_ops::read_secret(fleet, app, name).await;
-            let value = value.map_err(|e| eyre!(e))?;
+            let value = value?;
             matou_base::out::print_value(secrecy::ExposeSecret::expose_secret(&value))?;
             Ok(Exit::Done.into())
         }
@@ -130,7 +137,8 @@ pub(super) fn build_clone_request(
     let folder = folder.ok_or_else(|| eyre!("without config.toml no application has a file"))?;
     let file = AppFile::load(&folder, app)?.ok_or_else(|| {
         let known = AppFile::list_names(&folder);
-        eyre!("there is no apps/{app}.toml, only {}", known.join(", "))
+        let known = known.iter().map(|name| name.as_str());
+        matou_config::unknown_name("file in apps/ for", app, known)
     })?;
     if AppFile::load(&folder, to)?.is_some() {
         return Err(eyre!(
@@ -162,16 +170,20 @@ pub(super) fn run_lint_command(
         some => some.to_vec(),
     };
     let target = RenderTarget::for_fleet(&fleet.config);
-    let mut failed = false;
+    let mut findings = Vec::new();
     for stack in &all {
-        for finding in fleet.catalogue.lint_stack(stack, &target)? {
-            failed |= finding.severity == LintSeverity::Error;
-            match json {
-                true => matou_base::out::print_json_line(&finding)?,
-                false => matou_base::out::print_hanging(format_args!("{finding}"))?,
+        let found = fleet.catalogue.lint_stack(stack, &target)?;
+        if !json {
+            for finding in &found {
+                matou_base::out::print_hanging(format_args!("{finding}"))?;
             }
         }
+        findings.extend(found);
     }
+    if json {
+        matou_base::out::print_json_pretty(&findings)?;
+    }
+    let failed = findings.iter().any(|f| f.severity == LintSeverity::Error);
     Ok(match failed {
         true => Exit::Failed.into(),
         false => Exit::Done.into(),
@@ -248,23 +260,22 @@ pub(super) async fn run_update_command(
     service: Option<&str>,
     options: &job::JobOptions,
 ) -> Result<ExitCode> {
-    let mut all = matou_ops::query_newer_versions(fleet, app)
-        .await
-        .map_err(|e| eyre!(e))?;
+    let mut all = matou_ops::query_newer_versions(fleet, app).await?;
     if let Some(service) = service {
         let names: Vec<String> = all.iter().map(|s| s.service.clone()).collect();
         all.retain(|s| s.service == service);
         if all.is_empty() {
-            return Err(eyre!(
-                "{app} has no service {service:?}, only {}",
-                names.join(", ")
-            ));
+            let names = names.iter().map(String::as_str);
+            let kind = format!("service of {app}");
+            return Err(matou_config::unknown_name(&kind, service, names).into());
         }
     }
     let Some(to) = to else {
-        if !options.wants_json() {
-            print_own_version(fleet, app).await?;
+        if options.wants_json() {
+            let own = matou_ops::query_own_version(fleet, app).await;
+            return print_versions_as_json(&all, own.ok().flatten());
         }
+        print_own_version(fleet, app).await?;
         return print_newer_versions(app, &all, options);
     };
     let mut images = BTreeMap::new();
@@ -306,6 +317,29 @@ pub(super) async fn run_update_command(
         images,
     };
     job::run_request(fleet, request, options).await
+}
+
+/// A service with its newer versions, and what its application says of itself.
+#[derive(serde::Serialize)]
+struct WrittenVersions<'a> {
+    #[serde(flatten)]
+    service: &'a ServiceVersions,
+    /// The version that the application names itself; absent where it was not asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    own_version: Option<&'a str>,
+}
+
+fn print_versions_as_json(
+    all: &[ServiceVersions],
+    own: Option<matou_ops::OwnVersion>,
+) -> Result<ExitCode> {
+    let own = own.as_ref().map(|own| own.version.as_str());
+    let written = all.iter().map(|service| WrittenVersions {
+        service,
+        own_version: own,
+    });
+    matou_base::out::print_json_line(&written.collect::<Vec<_>>())?;
+    Ok(Exit::Done.into())
 }
 
 /// Prints the version that an application names itself, and how it is updated where a newer image does

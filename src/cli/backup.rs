@@ -49,7 +49,7 @@ pub(crate) enum RepoCommand {
         #[command(flatten)]
         which: RepoOptions,
     },
-    /// Forget the snapshots that keep_daily and its kin do not keep
+    /// Forget the snapshots that keep_daily and the like do not keep
     Forget {
         #[command(flatten)]
         key: RemovalOptions,
@@ -167,7 +167,7 @@ async fn print_repository_stats(fleet: &FleetContext, json: bool) -> Result<Exit
             .collect();
         failed = states.iter().any(|(_, s)| s.is_err());
         matou_base::out::print_json_line(
-            &serde_json::json!({ "repositories": all, "schedule": schedule.ok() }),
+            &serde_json::json!({ "format": matou_base::out::JSON_FORMAT, "repositories": all, "schedule": schedule.ok() }),
         )?;
     } else {
         for (name, state) in &states {
@@ -312,8 +312,13 @@ pub(super) async fn run_snapshots_command(
     for listed in &all {
         outln!("{}", format_listed_snapshot(listed))?;
     }
-    if all.is_empty() {
-        outln!("there is no snapshot yet")?;
+    match app {
+        _ if !all.is_empty() => {}
+        None => outln!("there is no snapshot yet")?,
+        Some(app) => {
+            ops::check_app_was_known(fleet, app).await?;
+            outln!("there is no snapshot of {app} yet")?;
+        }
     }
     Ok(Exit::Done.into())
 }

@@ -38,9 +38,14 @@ const FACTS_HELP: &str = "Facts about images of your own stand in stacks/images.
 /// Carries out `matou catalogue`.
 pub(super) async fn run_catalogue_command(
     fleet: &FleetContext,
+    json: bool,
     what: Option<&CatalogueCommand>,
 ) -> Result<ExitCode> {
     match what {
+        None if json => {
+            matou_base::out::print_json_pretty(&fleet.list_offered_stacks())?;
+            Ok(Exit::Done.into())
+        }
         None => print_catalogue(fleet),
         Some(CatalogueCommand::Try(args)) => tryout::run_try_command(fleet, args).await,
         Some(CatalogueCommand::Facts {

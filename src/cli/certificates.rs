@@ -18,17 +18,20 @@ use matou_ops::{FleetContext, Request};
 pub(crate) enum CertificateCommand {
     /// Say what the chain of a domain holds, and what Traefik's store has for it
     Show {
+        /// The domain
         #[arg(add = complete(Names::Domains))]
         domain: String,
     },
     /// Print the chain that is served for a domain, as PEM
     Pem {
+        /// The domain
         #[arg(add = complete(Names::Domains))]
         domain: String,
     },
     /// Have a certificate issued anew, or forget one that no router asks for: Traefik is stopped for
     /// some seconds
     Renew {
+        /// The domain
         #[arg(add = complete(Names::Domains))]
         domain: String,
         #[command(flatten)]
@@ -52,7 +55,8 @@ pub(super) async fn run_certificates_command(
     let certificates = read.map_err(|e| eyre!(e))?;
     let find = |domain: &str| {
         let found = certificates.iter().find(|c| c.domain == domain);
-        found.ok_or_else(|| eyre!("no application has the domain {domain}, and none is stored"))
+        let known = certificates.iter().map(|c| c.domain.as_str());
+        found.ok_or_else(|| matou_config::unknown_name("certificate for", domain, known))
     };
     match what {
         Some(CertificateCommand::Show { domain }) => print_certificate(find(domain)?, json, fleet),

@@ -10,6 +10,7 @@ use tokio::sync::mpsc;
 
 use super::Exit;
 use matou_base::errln;
+use matou_base::out::WithFormat;
 use matou_base::outln;
 use matou_base::text::SafeText;
 use matou_base::text::{clean_line, format_age, format_plural};
@@ -92,7 +93,7 @@ pub(crate) async fn run_check_command(cx: &FleetContext, form: CheckFormat) -> R
             well,
             alerts: &alerts,
         };
-        matou_base::out::print_json_pretty(&report)?;
+        matou_base::out::print_json_pretty(&WithFormat::new(&report))?;
     } else {
         print_alerts(&fleet, &alerts, now)?;
     }
@@ -128,7 +129,7 @@ fn print_alerts(fleet: &Fleet, alerts: &[Alert], now: Timestamp) -> std::io::Res
         let since = match alert.since.map(|t| format_age(now, t)) {
             None => String::new(),
             Some(age) if age == "now" => " (just now)".into(),
-            Some(age) => format!(" (since {age})"),
+            Some(age) => format!(" (for {age})"),
         };
         let (what, why) = (clean_line(&alert.what), clean_line(&alert.why));
         outln!("{word:<9} {what}: {why}{since}")?;

@@ -14,6 +14,7 @@ use matou_edge::EdgeError;
 use matou_host::HostError;
 use matou_model::{NodeProblem, NodeProblemKind};
 use matou_ops::OpsError;
+use matou_stack::StackError;
 
 /// Returns the text at the end of `matou --help`.
 pub(crate) fn exit_help() -> String {
@@ -91,6 +92,12 @@ impl Exit {
             || report
                 .downcast_ref::<OpsError>()
                 .is_some_and(OpsError::is_usage);
+        let bad_argument = bad_argument
+            || matches!(report.downcast_ref(), Some(StackError::Input(_)))
+            || report
+                .downcast_ref::<CollectError>()
+                .is_some_and(CollectError::is_usage)
+            || matches!(report.downcast_ref(), Some(BackupError::Input(_)));
         let bad_config = report.downcast_ref::<ConfigError>().is_some();
         if bad_filter || bad_argument || bad_config {
             Self::Usage

@@ -30,7 +30,7 @@ pub(super) async fn run_files_command(
     };
     let folder = fleet.folder();
     let folder = folder.ok_or_else(|| eyre!("without config.toml there is no fleet folder"))?;
-    let said = there.take_app(app, &folder).await.map_err(|e| eyre!(e))?;
+    let said = there.take_app(app, &folder).await?;
     for line in &said {
         outln!("{line}")?;
     }

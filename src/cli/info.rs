@@ -120,7 +120,7 @@ pub(super) struct NodeInfo {
 pub(super) async fn run_info_command(file: Option<&Path>, json: bool) -> Result<ExitCode> {
     let report = read_info(file, Config::load(file).as_ref()).await;
     match json {
-        true => matou_base::out::print_json_pretty(&report)?,
+        true => matou_base::out::print_json_pretty(&matou_base::out::WithFormat::new(&report))?,
         false => print_info(&report)?,
     }
     Ok(Exit::Done.into())

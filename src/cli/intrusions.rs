@@ -62,7 +62,7 @@ pub(super) async fn run_intrusions_command(
                 nodes: nodes.collect(),
                 intrusions: groups,
             };
-            matou_base::out::print_json_pretty(&report)
+            matou_base::out::print_json_pretty(&matou_base::out::WithFormat::new(&report))
         }
         false => {
             if groups.is_empty() && nodes.iter().any(|n| n.problem.is_none()) {

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Exit;
 use matou_base::errln;
-use matou_base::out::OutputClosed;
+use matou_base::out::{OutputClosed, WithFormat};
 use matou_base::outln;
 use matou_collect::CollectError;
 use matou_job::{Check, Confirm, Job, JobEvent, JobOutcome, OutputStream, Plan, RunError};
@@ -380,7 +380,8 @@ fn print_json(value: &impl serde::Serialize) -> Result<()> {
 
 fn show_plan(plan: &Plan, options: &JobOptions) -> Result<()> {
     if options.json {
-        return print_json(&JobEvent::Planned { plan: plan.clone() });
+        let planned = JobEvent::Planned { plan: plan.clone() };
+        return print_json(&WithFormat::new(&planned));
     }
     outln!("{}", plan.title)?;
     for (node, steps) in plan.steps_by_node() {

@@ -127,7 +127,7 @@ pub(super) async fn run_mail_command(
         nodes,
     };
     let written = match options.json {
-        true => matou_base::out::print_json_pretty(&report),
+        true => matou_base::out::print_json_pretty(&matou_base::out::WithFormat::new(&report)),
         false => format_mail_report(&report)
             .iter()
             .try_for_each(|line| matou_base::outln!("{line}")),

@@ -12,6 +12,7 @@ mod complete;
 mod deploy_target;
 mod exit;
 mod files;
+mod help;
 mod history;
 mod info;
 mod intrusions;
@@ -50,7 +51,7 @@ use deploy_target::DeployTarget;
 ///
 /// Without a command it opens the console on the fleet of config.toml.
 #[derive(Debug, Parser)]
-#[command(version, long_version = crate::version::long_version(), after_help = program_help())]
+#[command(version, long_version = crate::version::long_version(), after_help = program_help(), help_template = help::program_template())]
 pub struct Cli {
     /// Configuration file [default: ./config.toml, then $XDG_CONFIG_HOME/matou/config.toml;
     /// without either, this machine alone is the fleet]
@@ -63,12 +64,14 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum CliCommand {
     /// Print nodes, applications and what is wrong
+    #[command(after_help = help::STATUS)]
     Status {
         /// Print JSON
         #[arg(long)]
         json: bool,
     },
     /// Look at everything once and say what is wrong: 0 nothing, 1 something, 4 no manager answers
+    #[command(after_help = help::CHECK)]
     Check {
         /// Print JSON
         #[arg(long)]
@@ -78,6 +81,7 @@ enum CliCommand {
         metrics: bool,
     },
     /// Deploy a stack as an application, or update it
+    #[command(after_help = help::DEPLOY)]
     Deploy {
         /// A stack of the catalogue, or the path of a compose file; or an application as it was (`matou history`)
         #[arg(value_name = "STACK|APP@REVISION", add = complete(Names::Stacks))]
@@ -92,14 +96,21 @@ enum CliCommand {
         options: job::JobOptions,
     },
     /// List the stacks that can be deployed, or what is known of their images
+    #[command(args_conflicts_with_subcommands = true)]
     Catalogue {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
         #[command(subcommand)]
         what: Option<catalogue::CatalogueCommand>,
     },
     /// Deploy an application again from its file in apps/, with other variables or switches
+    #[command(after_help = help::REDEPLOY)]
     Redeploy {
+        /// Name of the application
         #[arg(add = complete(Names::Apps))]
         app: AppName,
+        /// Variables of the stack
         #[arg(value_name = "NAME=VALUE", value_parser = variables::parse_variable)]
         variables: Vec<(String, String)>,
         #[command(flatten)]
@@ -109,6 +120,7 @@ enum CliCommand {
     },
     /// Deploy another application like one that has a file in apps/; data is not copied
     Clone {
+        /// Name of the application
         #[arg(add = complete(Names::Apps))]
         app: AppName,
         /// Name of the new one
@@ -122,6 +134,7 @@ enum CliCommand {
     /// List newer versions of an application's images, or go to one
     #[command(after_help = apps::UPDATE_HELP)]
     Update {
+        /// Name of the application
         #[arg(add = complete(Names::Apps))]
         app: AppName,
         /// The tag to go to, or the word newest: the newest of the same major version
@@ -139,6 +152,7 @@ enum CliCommand {
     },
     /// Move an application to a node, or to the nodes that have a label
     Place {
+        /// Name of the application
         #[arg(add = complete(Names::Apps))]
         app: AppName,
         /// Name of a node, LABEL=VALUE, or the word anywhere
@@ -149,6 +163,7 @@ enum CliCommand {
     },
     /// Switch headers, password and limit of an application at the edge, without replacing its tasks
     Switch {
+        /// Name of the application
         #[arg(add = complete(Names::Apps))]
         app: AppName,
         #[command(flatten)]
@@ -158,6 +173,7 @@ enum CliCommand {
     },
     /// Take a service back to what it was before its last update
     Rollback {
+        /// Name of the service, as `matou status` lists it
         #[arg(add = complete(Names::Services))]
         service: String,
         #[command(flatten)]
@@ -165,6 +181,7 @@ enum CliCommand {
     },
     /// Show, print or rotate the secrets of an application
     Secrets {
+        /// Name of the application
         #[arg(add = complete(Names::Apps))]
         app: AppName,
         #[command(subcommand)]
@@ -222,6 +239,7 @@ enum CliCommand {
     },
     /// Rewrite the labels of Traefik 1 in a stack file for Traefik 3
     Migrate {
+        /// The compose file
         file: PathBuf,
         /// Write the file in place instead of printing it
         #[arg(long)]
@@ -229,15 +247,20 @@ enum CliCommand {
     },
     /// Print the compose file of a stack as it would be deployed
     Render {
+        /// A stack of the catalogue, or the path of a compose file
         #[arg(add = complete(Names::Stacks))]
         stack: String,
+        /// Name of the application
         #[arg(add = complete(Names::Apps))]
         app: AppName,
+        /// Variables of the stack
         #[arg(value_name = "NAME=VALUE", value_parser = variables::parse_variable)]
         variables: Vec<(String, String)>,
     },
-    /// Remove an application; its volumes stay, unless they are named
+    /// Remove an application; its file in apps/ stays, and its volumes unless they are named
+    #[command(after_help = help::REMOVE)]
     Remove {
+        /// Name of the application
         #[arg(add = complete(Names::Apps))]
         app: AppName,
         /// A volume that goes too, with all that it holds
@@ -248,6 +271,7 @@ enum CliCommand {
     },
     /// Write an application into one archive that another host can use: files, plain dumps, compose file
     Export {
+        /// Name of the application
         #[arg(add = complete(Names::Apps))]
         app: AppName,
         /// The archive [default: APP-DATE.tar in the current folder]
@@ -265,6 +289,7 @@ enum CliCommand {
     /// Destroy an application: services, volumes, secrets, every snapshot in every repository; keep a record
     #[command(after_help = apps::ERASE_HELP)]
     Erase {
+        /// Name of the application
         #[arg(add = complete(Names::Apps))]
         app: AppName,
         #[command(flatten)]
@@ -274,21 +299,26 @@ enum CliCommand {
     Restore(restore::RestoreArgs),
     /// Prove that applications can be restored; all that have snapshots without names
     Verify {
+        /// Names of applications; all that have snapshots without any
         #[arg(add = complete(Names::Apps))]
         apps: Vec<AppName>,
         #[command(flatten)]
         options: job::JobOptions,
     },
     /// Set how many tasks a service runs
+    #[command(after_help = help::SCALE)]
     Scale {
+        /// Name of the service, as `matou status` lists it
         #[arg(add = complete(Names::Services))]
         service: String,
+        /// How many tasks are to run
         replicas: u64,
         #[command(flatten)]
         options: job::JobOptions,
     },
     /// Replace the tasks of a service by new ones
     Restart {
+        /// Name of the service, as `matou status` lists it
         #[arg(add = complete(Names::Services))]
         service: String,
         #[command(flatten)]
@@ -313,6 +343,7 @@ enum CliCommand {
         options: job::JobOptions,
     },
     /// Make a snapshot of applications, with dumps of their databases
+    #[command(after_help = help::BACKUP)]
     Backup {
         /// Names of applications
         #[arg(required_unless_present = "all", conflicts_with = "all", add = complete(Names::Apps))]
@@ -339,6 +370,7 @@ enum CliCommand {
     },
     /// List the snapshots of an application, or all
     Snapshots {
+        /// Only those of this application
         #[arg(add = complete(Names::Apps))]
         app: Option<String>,
         /// Print JSON
@@ -354,6 +386,7 @@ enum CliCommand {
     Move(moves::MoveArgs),
     /// Move every task away from a node and keep it empty
     Drain {
+        /// Name of the node
         #[arg(add = complete(Names::Nodes))]
         node: String,
         #[command(flatten)]
@@ -361,6 +394,7 @@ enum CliCommand {
     },
     /// Let a node take tasks again
     Activate {
+        /// Name of the node
         #[arg(add = complete(Names::Nodes))]
         node: String,
         #[command(flatten)]
@@ -368,6 +402,7 @@ enum CliCommand {
     },
     /// Make a node a manager of the swarm
     Promote {
+        /// Name of the node
         #[arg(add = complete(Names::Nodes))]
         node: String,
         #[command(flatten)]
@@ -375,6 +410,7 @@ enum CliCommand {
     },
     /// Make a manager a worker
     Demote {
+        /// Name of the node
         #[arg(add = complete(Names::Nodes))]
         node: String,
         #[command(flatten)]
@@ -382,20 +418,24 @@ enum CliCommand {
     },
     /// Take a node out of the swarm: its tasks go elsewhere, then it leaves
     Leave {
+        /// Name of the node
         #[arg(add = complete(Names::Nodes))]
         node: String,
         #[command(flatten)]
         options: job::JobOptions,
     },
-    /// Strike a node off that is lost for good
+    /// Remove a node from the swarm that is lost for good
     RemoveNode {
+        /// Name of the node
         #[arg(add = complete(Names::Nodes))]
         node: String,
         #[command(flatten)]
         options: job::JobOptions,
     },
     /// Reboot a node: its tasks go elsewhere meanwhile
+    #[command(after_help = help::REBOOT)]
     Reboot {
+        /// Name of the node
         #[arg(add = complete(Names::Nodes))]
         node: String,
         #[command(flatten)]
@@ -403,6 +443,7 @@ enum CliCommand {
     },
     /// Bring a node's packages up to date; drains it where that stops containers
     Upgrade {
+        /// Name of the node
         #[arg(add = complete(Names::Nodes))]
         node: String,
         #[command(flatten)]
@@ -410,6 +451,7 @@ enum CliCommand {
     },
     /// Place no new tasks on a node, keep those that run
     Pause {
+        /// Name of the node
         #[arg(add = complete(Names::Nodes))]
         node: String,
         #[command(flatten)]
@@ -450,7 +492,9 @@ enum CliCommand {
         what: Option<certificates::CertificateCommand>,
     },
     /// Print the log of a service, of all its tasks over all nodes
+    #[command(after_help = help::LOGS)]
     Logs {
+        /// Name of the service, as `matou status` lists it
         #[arg(add = complete(Names::Services))]
         service: String,
         #[command(flatten)]
@@ -473,6 +517,7 @@ enum CliCommand {
     },
     /// Print the journal of a node
     Journal {
+        /// Name of the node
         #[arg(add = complete(Names::Nodes))]
         node: String,
         /// Only this systemd unit
@@ -481,6 +526,7 @@ enum CliCommand {
         options: logs::LogOptions,
     },
     /// Open a shell on a node, or in a running container of a service
+    #[command(after_help = help::SHELL)]
     Shell {
         /// Name of a node, or of a service
         #[arg(add = complete(Names::NodesAndServices))]
@@ -644,8 +690,8 @@ impl Cli {
                 let form = check::CheckFormat::of_flags(*json, *metrics);
                 check::run_check_command(fleet, form).await
             }
-            CliCommand::Catalogue { what } => {
-                catalogue::run_catalogue_command(fleet, what.as_ref()).await
+            CliCommand::Catalogue { json, what } => {
+                catalogue::run_catalogue_command(fleet, *json, what.as_ref()).await
             }
             CliCommand::Render {
                 stack,

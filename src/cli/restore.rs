@@ -45,6 +45,7 @@ pub(crate) struct RestoreArgs {
 enum RestoreCommand {
     /// Bring back what a restore replaced, or resolve one that was interrupted
     Undo {
+        /// Name of the application
         #[arg(add = complete(Names::Apps))]
         app: AppName,
         #[command(flatten)]
@@ -52,6 +53,7 @@ enum RestoreCommand {
     },
     /// Let go what a restore replaced, to free its room
     Forget {
+        /// Name of the application
         #[arg(add = complete(Names::Apps))]
         app: AppName,
         #[command(flatten)]

@@ -7,6 +7,7 @@ use color_eyre::eyre::Result;
 use tokio::sync::mpsc;
 
 use super::Exit;
+use matou_base::out::WithFormat;
 use matou_base::outln;
 use matou_base::text::{clean_line, human_bytes};
 use matou_collect::{Collectors, NameCache};
@@ -20,7 +21,7 @@ const READ_TIMEOUT: Duration = Duration::from_secs(15);
 pub(crate) async fn run_status_command(cx: &FleetContext, json: bool) -> Result<ExitCode> {
     let fleet = read_fleet_once(cx).await;
     if json {
-        matou_base::out::print_json_pretty(&fleet)?;
+        matou_base::out::print_json_pretty(&WithFormat::new(&fleet))?;
     } else {
         print_fleet(&fleet)?;
     }
@@ -129,11 +130,19 @@ fn print_fleet(fleet: &Fleet) -> std::io::Result<()> {
     Ok(())
 }
 
+/// Whether the node may well be in the swarm, which only managers can tell, and none did.
+fn is_of_unread_swarm(fleet: &Fleet, node: &Node) -> bool {
+    let engine = node.engine.value();
+    fleet.swarm.value().is_none() && engine.is_none_or(|e| !e.swarm_node_id.is_empty())
+}
+
 fn print_node_status(fleet: &Fleet, node: &Node) -> std::io::Result<()> {
     let swarm = fleet.find_swarm_node(node);
     let state = match (&node.link, swarm) {
         (NodeLink::Down { .. }, _) if node.configured => "unreachable",
         (_, Some(s)) => s.state.as_str(),
+        // Of another manager's swarm, or of the one that can't be read now.
+        (NodeLink::Up, None) if is_of_unread_swarm(fleet, node) => "unknown",
         (NodeLink::Up, None) => "no swarm",
         (_, None) => "unknown",
     };

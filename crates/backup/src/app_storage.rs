@@ -238,9 +238,9 @@ async fn list_running_volumes(
         volumes.extend(service.volumes.iter().cloned());
     }
     if !any {
-        return Err(BackupError::Wrong(format!(
-            "there is no application {app:?}: it has no apps/{app}.toml beside config.toml, and nothing of that name runs"
-        )));
+        let running = swarm.services.iter();
+        let running = running.map(|s| s.stack.as_deref().unwrap_or(&s.name));
+        return Err(matou_config::unknown_name("application", app, running).into());
     }
     volumes.sort();
     volumes.dedup();

@@ -89,6 +89,9 @@ pub enum BackupError {
         "no repository is configured: set repository and password_file under [backup] in config.toml"
     )]
     NotConfigured,
+    /// What the operator wrote is wrong.
+    #[error(transparent)]
+    Input(#[from] matou_base::text::InvalidInput),
     /// A password, a credential, a stack or a volume; a whole sentence.
     #[error("{0}")]
     Wrong(String),
@@ -241,6 +244,11 @@ impl BackupError {
             "not found in index",
         ];
         match code {
+            127 if has(&["sudo: not found", "sudo: command not found"]) => {
+                return Self::Wrong(format!(
+                    "{node} has no sudo, which matou needs there to work as root: `apt-get install sudo`, or `user = \"root\"` under [ssh]"
+                ));
+            }
             127 if has(&["restic: not found", "restic: No such file", "not found"]) => {
                 return Self::Missing { node };
             }

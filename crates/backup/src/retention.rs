@@ -127,7 +127,7 @@ pub fn collect_forgotten(
     }
     if all.kept == 0 && !all.remove.is_empty() {
         return Err(BackupError::Wrong(format!(
-            "no snapshot of {of} would be left: nothing is forgotten; correct keep_daily and its kin under [backup]"
+            "no snapshot of {of} would be left: nothing is forgotten; correct keep_daily and the like under [backup]"
         )));
     }
     Ok((!all.remove.is_empty()).then_some(all))

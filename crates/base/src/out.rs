@@ -157,6 +157,28 @@ pub fn print_json_line(value: &(impl Serialize + ?Sized)) -> io::Result<()> {
     print_with(|out| write_whole_line(out, &escape_json(&text)))
 }
 
+/// Number of the shapes that `--json` prints. It grows when something that scripts read is renamed or
+/// goes; what is added does not change it.
+pub const JSON_FORMAT: u32 = 1;
+
+/// An object with [`JSON_FORMAT`] beside its own fields.
+#[derive(Debug, Serialize)]
+pub struct WithFormat<'a, T> {
+    format: u32,
+    #[serde(flatten)]
+    value: &'a T,
+}
+
+impl<'a, T: Serialize> WithFormat<'a, T> {
+    /// Takes what is written as an object.
+    pub fn new(value: &'a T) -> Self {
+        Self {
+            format: JSON_FORMAT,
+            value,
+        }
+    }
+}
+
 /// Prints JSON over several lines, for people.
 ///
 /// # Errors

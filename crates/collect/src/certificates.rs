@@ -34,6 +34,7 @@ pub(super) async fn watch_certificates(
     wake: Arc<CollectorSignals>,
 ) {
     tokio::time::sleep(FIRST).await;
+    let mut sites = wake.sites.subscribe();
     loop {
         let reading = read_certificates(&nodes, &edge);
         let reading = log_reading("certificates", None, reading).await;
@@ -51,7 +52,14 @@ pub(super) async fn watch_certificates(
             return;
         }
         let pause = if well { POLL } else { SOON };
-        let _ = tokio::time::timeout(pause, wake.certificates.notified()).await;
+        let woken = async {
+            tokio::select! {
+                () = wake.certificates.notified() => {}
+                // A domain came or went.
+                Ok(()) = sites.changed() => {}
+            }
+        };
+        let _ = tokio::time::timeout(pause, woken).await;
     }
 }
 
@@ -207,6 +215,25 @@ async fn query_domain_certificate(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tokio::sync::mpsc;
+
+    #[tokio::test]
+    async fn changed_domains_are_looked_at_at_once() {
+        let (updates, mut arriving) = mpsc::channel(4);
+        let wake = Arc::new(CollectorSignals::default());
+        let edge = EdgeEndpoints::load(&matou_config::Config::this_machine(), &no_nodes()).unwrap();
+        let watching = watch_certificates(no_nodes(), edge, UpdateSender(updates), wake.clone());
+        let watching = tokio::spawn(watching);
+        arriving.recv().await.unwrap();
+        wake.sites.send_replace(Some(Vec::new()));
+        let soon = tokio::time::timeout(SOON / 2, arriving.recv()).await;
+        assert!(soon.is_ok(), "the domains changed, and nothing was read");
+        watching.abort();
+    }
+
+    fn no_nodes() -> Nodes {
+        Nodes::new(&[], |_| unreachable!("there is no node"))
+    }
 
     #[test]
     fn what_is_stored_stands_beside_what_is_asked_for() {

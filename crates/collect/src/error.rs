@@ -1,6 +1,7 @@
 //! Why something of the fleet could not be read.
 
 use matou_backup::BackupError;
+use matou_base::text::InvalidInput;
 use matou_docker::DockerError;
 use matou_edge::EdgeError;
 use matou_host::HostError;
@@ -23,6 +24,9 @@ pub enum CollectError {
     /// Nodes or their engines gave no answer, told in one sentence.
     #[error("{0}")]
     Unreachable(String),
+    /// What the operator wrote is wrong.
+    #[error(transparent)]
+    Input(#[from] InvalidInput),
     /// What is asked for is not installed there.
     #[error("{0}")]
     Absent(String),
@@ -45,8 +49,13 @@ impl CollectError {
             Self::Edge(e) => e.is_unreachable(),
             Self::Unreachable(_) => true,
             Self::Backup(e) => e.is_unreachable(),
-            Self::Absent(_) | Self::Failed(_) => false,
+            Self::Absent(_) | Self::Input(_) | Self::Failed(_) => false,
         }
+    }
+
+    /// Returns whether what the operator wrote is wrong.
+    pub fn is_usage(&self) -> bool {
+        matches!(self, Self::Input(_) | Self::Backup(BackupError::Input(_)))
     }
 
     /// Returns the same kind of error with another sentence.

@@ -192,6 +192,19 @@ pub(crate) fn parse_sample(lines: &[String]) -> Option<(Metrics, CpuTimes)> {
 /// Types of file systems that count as disks.
 const LOCAL: [&str; 7] = ["ext2", "ext3", "ext4", "xfs", "btrfs", "f2fs", "zfs"];
 
+/// Reads how full a file system is as df does: statvfs(3), where blocks that are reserved for root are
+/// neither used nor available.
+fn read_disk(mount: &std::path::Path) -> nix::Result<Disk> {
+    let read = nix::sys::statvfs::statvfs(mount)?;
+    let bytes = |blocks: u64| blocks.saturating_mul(read.fragment_size());
+    let used = bytes(read.blocks().saturating_sub(read.blocks_free()));
+    Ok(Disk {
+        mount: mount.to_string_lossy().into_owned(),
+        used,
+        total: used.saturating_add(bytes(read.blocks_available())),
+    })
+}
+
 /// Samples the machine the console runs on.
 pub(super) struct LocalSampler {
     system: System,
@@ -221,23 +234,16 @@ impl LocalSampler {
             .iter()
             .filter(|d| LOCAL.contains(&&*d.file_system().to_string_lossy()))
             .filter(|d| seen.insert(d.name().to_owned()))
-            .map(|d| Disk {
-                mount: d.mount_point().to_string_lossy().into_owned(),
-                used: d.total_space().saturating_sub(d.available_space()),
-                total: d.total_space(),
-            })
+            .filter_map(|d| read_disk(d.mount_point()).ok())
             .collect())
     }
 
     /// # Errors
-    /// When /proc or the list of mounts can't be read.
+    /// When /proc can't be read.
     pub(super) fn take_sample(&mut self) -> Result<Metrics, sysinfo::Error> {
         self.system.refresh_cpu_usage();
         self.system.refresh_memory();
-        let disks = Disks::new_with_refreshed_list()?;
-        let root = disks
-            .iter()
-            .find(|d| d.mount_point() == std::path::Path::new("/"));
+        let root = read_disk(std::path::Path::new("/")).ok();
         let load = System::load_average()?;
         let mut network = NetworkCounters {
             // Any clock does that is finer than seconds: times are only compared.
@@ -267,8 +273,8 @@ impl LocalSampler {
             memory_total: system.total_memory(),
             swap_used: system.used_swap(),
             swap_total: system.total_swap(),
-            disk_used: root.map_or(0, |d| d.total_space().saturating_sub(d.available_space())),
-            disk_total: root.map_or(0, sysinfo::Disk::total_space),
+            disk_used: root.as_ref().map_or(0, |d| d.used),
+            disk_total: root.as_ref().map_or(0, |d| d.total),
             load: [load.one as f32, load.five as f32, load.fifteen as f32],
             uptime: System::uptime()?,
             received,
@@ -344,12 +350,39 @@ mod tests {
     }
 
     #[test]
+    fn this_machine_is_as_full_as_df_says() {
+        let out = std::process::Command::new("df")
+            .args(["-P", "-k", "/"])
+            .output()
+            .unwrap();
+        let text = String::from_utf8(out.stdout).unwrap();
+        let said = text.lines().nth(1).unwrap().split_ascii_whitespace().nth(4);
+        let said: f32 = said.unwrap().trim_end_matches('%').parse().unwrap();
+        let local = LocalSampler::new().unwrap().take_sample().unwrap();
+        let mut sampler = RemoteSampler::default();
+        let script = REMOTE_SAMPLER
+            .replace("while :;", "for turn in 1;")
+            .replace("sleep 3;", ":;");
+        let out = std::process::Command::new("sh")
+            .args(["-c", &script])
+            .output()
+            .unwrap();
+        let text = String::from_utf8(out.stdout).unwrap();
+        let remote = text.lines().find_map(|l| sampler.take_line(l)).unwrap();
+        // Something may be written meanwhile.
+        for read in [local.disk_percent(), remote.disk_percent()] {
+            assert!((read - said).abs() <= 1.0, "{read} instead of {said}");
+        }
+    }
+
+    #[test]
     fn local_disks_are_read_from_df() {
         let line = "disk /dev/mapper/matou-data 102400 96256 4096 96% /mnt/my data";
         let read = parse_disk_sample(line).unwrap();
         assert_eq!(read.mount, "/mnt/my data");
         assert_eq!((read.used, read.total), (96_256 << 10, 100_352 << 10));
-        assert!((read.used_percent() - 95.9).abs() < 0.1);
+        // The number that df printed.
+        assert!((read.used_percent() - 96.0).abs() < 0.01);
         for wrong in ["disk", "disk /dev/sda 1 x 1 1% /", "load 1 2 3"] {
             assert_eq!(parse_disk_sample(wrong), None, "{wrong}");
         }

@@ -170,9 +170,9 @@ fn render_app_filter(swarm: &Swarm, app: &str) -> Result<String, CollectError> {
     let is = |s: &&matou_model::Service| s.stack.as_deref() == Some(app) || s.name == app;
     let services: Vec<&str> = swarm.services.iter().filter(is).map(|s| &*s.id).collect();
     if services.is_empty() {
-        return Err(CollectError::failed(format_args!(
-            "there is no application {app:?}; `matou status` lists them"
-        )));
+        let running = swarm.services.iter();
+        let running = running.map(|s| s.stack.as_deref().unwrap_or(&s.name));
+        return Err(matou_config::unknown_name("application", app, running).into());
     }
     let ids: Vec<String> = service_names_by_container(swarm, |id| services.contains(&id))
         .into_keys()

@@ -51,7 +51,7 @@ impl ConfigChecker<'_> {
         if kept.iter().all(|k| *k == Some(0)) {
             return Err(self.error_at(
                 0..0,
-                "keep_daily and its kin under [backup] are all 0: no snapshot would be kept",
+                "keep_daily and the like under [backup] are all 0: no snapshot would be kept",
             ));
         }
         if let Some(parts) = raw.check_parts.as_ref().filter(|p| *p.get_ref() == 0) {

@@ -1,8 +1,11 @@
 //! Errors of config.toml that point at the place, as a compiler does.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+
+use matou_base::text::InvalidInput;
 
 /// What is wrong with the configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -90,6 +93,34 @@ pub fn find_nearest_name<'a>(
         .map(|(_, c)| c)
 }
 
+/// Most names that [`unknown_name`] lists.
+const LISTED_NAMES: usize = 12;
+
+/// Returns the error about a name that nobody knows: what it should name, the nearest one that exists,
+/// or those that there are. `kind` is what is named, in a word: `service`.
+pub fn unknown_name<'a>(
+    kind: &str,
+    given: &str,
+    known: impl IntoIterator<Item = &'a str>,
+) -> InvalidInput {
+    let known: BTreeSet<&str> = known.into_iter().collect();
+    let listed: Vec<&str> = known.iter().copied().take(LISTED_NAMES).collect();
+    let hint = match (find_nearest_name(given, known.iter().copied()), known.len()) {
+        (Some(near), _) => format!("did you mean {near:?}?"),
+        (None, 0) => "there is none yet".to_owned(),
+        (None, 1) => format!("there is {}", listed[0]),
+        (None, n) if n > LISTED_NAMES => {
+            format!(
+                "there are {} and {} more",
+                listed.join(", "),
+                n - LISTED_NAMES
+            )
+        }
+        (None, _) => format!("there are {}", listed.join(", ")),
+    };
+    InvalidInput::new(format_args!("there is no {kind} {given:?}; {hint}"))
+}
+
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Some(place) = &self.place else {
@@ -128,7 +159,31 @@ impl std::error::Error for ConfigError {}
 
 #[cfg(test)]
 mod tests {
+    use super::*;
     use crate::Config;
+
+    #[test]
+    fn an_unknown_name_is_answered_with_what_there_is() {
+        let said = |given: &str, known: &[&str]| {
+            unknown_name("service", given, known.iter().copied()).to_string()
+        };
+        assert_eq!(
+            said("a", &[]),
+            "there is no service \"a\"; there is none yet"
+        );
+        assert_eq!(
+            said("a", &["web"]),
+            "there is no service \"a\"; there is web"
+        );
+        assert_eq!(
+            said("wbe", &["db", "web"]),
+            "there is no service \"wbe\"; did you mean \"web\"?"
+        );
+        let many: Vec<String> = (10..30).map(|n| format!("x{n}")).collect();
+        let many: Vec<&str> = many.iter().map(String::as_str).collect();
+        assert!(said("?", &many).ends_with("x20, x21 and 8 more"));
+        assert!(!said("\x1b[2J", &[]).contains('\x1b'));
+    }
 
     #[test]
     fn of_a_long_line_what_is_around_the_place_is_shown() {

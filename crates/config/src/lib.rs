@@ -25,6 +25,6 @@ mod runtime;
 mod types;
 
 pub use dirs::{cache_path, ensure_state_dir, state_path};
-pub use error::{ConfigError, FilePosition, find_nearest_name};
+pub use error::{ConfigError, FilePosition, find_nearest_name, unknown_name};
 pub use runtime::{ensure_runtime_dir, remove_runtime_dir};
 pub use types::*;

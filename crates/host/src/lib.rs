@@ -74,6 +74,33 @@ pub trait CommandRecorder: Send + Sync {
     fn record(&self, node: &str, command: &str, took: Duration, result: Result<i32, &HostError>);
 }
 
+/// What a shell on a node reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ShellInput {
+    /// A terminal, which the node gets one for too.
+    Terminal,
+    /// A file or a pipe: the shell ends where it does.
+    Piped,
+}
+
+impl ShellInput {
+    /// The option of ssh(1).
+    fn ssh_flag(self) -> &'static str {
+        match self {
+            Self::Terminal => "-tt",
+            Self::Piped => "-T",
+        }
+    }
+
+    /// The option of `docker exec`.
+    pub fn docker_flag(self) -> &'static str {
+        match self {
+            Self::Terminal => "-it",
+            Self::Piped => "-i",
+        }
+    }
+}
+
 /// What a host needs beside the way it is reached.
 #[derive(Clone)]
 pub struct HostOptions {
@@ -422,14 +449,15 @@ impl Host {
         }
     }
 
-    /// Returns the program on this machine, with its arguments, that opens a terminal on the node:
-    /// with a login shell, or with `command`.
+    /// Returns the program on this machine, with its arguments, that hands its standard input to the
+    /// node: to a login shell, or to `command`.
     ///
     /// # Errors
     /// When there is no connection.
     pub async fn terminal_argv(
         &self,
         command: Option<&Command>,
+        input: ShellInput,
     ) -> Result<Vec<OsString>, HostError> {
         match &self.0.reach {
             Transport::Local(_) => Ok(match command {
@@ -445,7 +473,8 @@ impl Host {
                     .wait_for_session()
                     .await
                     .map_err(|reason| self.unreachable_error(reason))?;
-                let mut argv: Vec<OsString> = ["ssh", "-tt", "-q", "-S"].map(Into::into).into();
+                let mut argv: Vec<OsString> =
+                    ["ssh", input.ssh_flag(), "-q", "-S"].map(Into::into).into();
                 argv.push(connected.session.control_socket().into());
                 argv.push("--".into());
                 argv.push(keeper.options().address.clone().into());

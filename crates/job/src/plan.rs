@@ -25,14 +25,61 @@ pub enum Confirm {
 
 /// What one step found on one node.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "WrittenStepPlan", into = "WrittenStepPlan")]
 pub struct StepPlan {
     /// The step's name.
     pub step: String,
     /// The check's result, or why it could not be made.
     pub check: Result<Check, SafeText>,
     /// The check could not be made because a node or its engine gave no answer.
-    #[serde(skip)]
     pub unreachable: bool,
+}
+
+/// A [`StepPlan`] as it stands in JSON: scripts read it.
+#[derive(Serialize, Deserialize)]
+struct WrittenStepPlan {
+    step: String,
+    #[serde(flatten)]
+    found: WrittenCheck,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "lowercase")]
+enum WrittenCheck {
+    Done { changes: Vec<Change> },
+    Change { changes: Vec<Change> },
+    Unknown { why: String },
+    Failed { why: SafeText },
+}
+
+impl From<StepPlan> for WrittenStepPlan {
+    fn from(plan: StepPlan) -> Self {
+        let found = match plan.check {
+            Ok(Check::Done(changes)) => WrittenCheck::Done { changes },
+            Ok(Check::Change(changes)) => WrittenCheck::Change { changes },
+            Ok(Check::Unknown(why)) => WrittenCheck::Unknown { why },
+            Err(why) => WrittenCheck::Failed { why },
+        };
+        Self {
+            step: plan.step,
+            found,
+        }
+    }
+}
+
+impl From<WrittenStepPlan> for StepPlan {
+    fn from(written: WrittenStepPlan) -> Self {
+        Self {
+            step: written.step,
+            check: match written.found {
+                WrittenCheck::Done { changes } => Ok(Check::Done(changes)),
+                WrittenCheck::Change { changes } => Ok(Check::Change(changes)),
+                WrittenCheck::Unknown { why } => Ok(Check::Unknown(why)),
+                WrittenCheck::Failed { why } => Err(why),
+            },
+            unreachable: false,
+        }
+    }
 }
 
 /// The steps of one node, in order.
@@ -289,5 +336,35 @@ impl Plan {
         let bytes = serde_json::to_vec(self).expect("a plan is plain data");
         let digest = Sha256::digest(bytes);
         digest[..8].iter().map(|b| format!("{b:02x}")).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scripts_read_plans_without_words_of_rust() {
+        let step = |step: &str, check| StepPlan {
+            step: step.into(),
+            check,
+            unreachable: false,
+        };
+        let steps = vec![
+            step("network", Ok(Check::Done(vec![Change::same("edge")]))),
+            step(
+                "replicas",
+                Ok(Check::Change(vec![Change::modify("web", "1", "2")])),
+            ),
+            step("tasks", Ok(Check::Unknown("after the stack".into()))),
+            step("answer", Err("nobody is there".into())),
+        ];
+        let written = serde_json::to_string(&steps).unwrap();
+        assert_eq!(
+            written,
+            r#"[{"step":"network","state":"done","changes":[{"kind":"same","what":"edge"}]},{"step":"replicas","state":"change","changes":[{"kind":"modify","what":"web","old":"1","new":"2"}]},{"step":"tasks","state":"unknown","why":"after the stack"},{"step":"answer","state":"failed","why":"nobody is there"}]"#
+        );
+        let read: Vec<StepPlan> = serde_json::from_str(&written).unwrap();
+        assert_eq!(read, steps);
     }
 }

@@ -16,13 +16,26 @@ use super::step::Step;
 /// The first failure; nothing after it is run.
 pub async fn run_steps(cx: &StepContext, steps: &[Box<dyn Step>]) -> Result<(), StepError> {
     for step in steps {
-        if !must_apply(&step.check(cx).await?)? {
-            continue;
-        }
-        step.apply(cx).await?;
-        step.verify(cx).await?;
+        let run = async {
+            if must_apply(&step.check(cx).await?)? {
+                step.apply(cx).await?;
+                step.verify(cx).await?;
+            }
+            Ok(())
+        };
+        run.await.map_err(|error| name_step(step.as_ref(), error))?;
     }
     Ok(())
+}
+
+/// Puts the step's name before what it failed with: nothing else tells which of several it was.
+fn name_step(step: &dyn Step, error: StepError) -> StepError {
+    match error {
+        StepError::Failed(why) => StepError::Failed(format!("{}: {why}", step.name())),
+        StepError::Unreachable(why) => StepError::Unreachable(format!("{}: {why}", step.name())),
+        // They name the node and the command.
+        other @ (StepError::Host(_) | StepError::Cancelled) => other,
+    }
 }
 
 /// Whether a step has something to apply; fails while a decision is open.

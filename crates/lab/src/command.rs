@@ -58,6 +58,7 @@ pub enum LabCommand {
     },
     /// Plug one more empty disk into a virtual machine
     Disk {
+        /// Name of the node
         node: String,
         /// Its size
         #[arg(long, default_value = "1G")]
@@ -67,31 +68,39 @@ pub enum LabCommand {
     },
     /// Print its nodes and the path of its configuration
     Status {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
         #[command(flatten)]
         which: LabName,
     },
     /// Open a shell on a node, or run a command there
     Ssh {
+        /// Name of the node
         node: String,
         #[command(flatten)]
         which: LabName,
+        /// The command and its arguments; a shell without one
         #[arg(last = true)]
         command: Vec<String>,
     },
     /// Load an image archive (`docker save`) on every node
     Load {
+        /// The archive
         archive: PathBuf,
         #[command(flatten)]
         which: LabName,
     },
     /// Stop a node as a power cut does
     Kill {
+        /// Name of the node
         node: String,
         #[command(flatten)]
         which: LabName,
     },
     /// Start a stopped node
     Start {
+        /// Name of the node
         node: String,
         #[command(flatten)]
         which: LabName,
@@ -148,13 +157,13 @@ impl LabCommand {
                 } else {
                     lab.up(nodes, kind, &say).await?;
                 }
-                print_lab_status(&lab).await?;
+                print_lab_status(&lab, false).await?;
             }
             Self::Disk { node, size, which } => {
                 let serial = Lab::new(&which.name)?.add_disk(&node, &size).await?;
                 outln!("{node} has a new disk of {size}, serial number {serial}")?;
             }
-            Self::Status { which } => print_lab_status(&Lab::new(&which.name)?).await?,
+            Self::Status { json, which } => print_lab_status(&Lab::new(&which.name)?, json).await?,
             Self::Ssh {
                 node,
                 which,
@@ -169,12 +178,40 @@ impl LabCommand {
     }
 }
 
-async fn print_lab_status(lab: &Lab) -> Result<()> {
+/// What `matou lab status --json` prints.
+#[derive(serde::Serialize)]
+struct LabStatus<'a> {
+    config: &'a std::path::Path,
+    nodes: Vec<LabStatusNode<'a>>,
+}
+
+#[derive(serde::Serialize)]
+struct LabStatusNode<'a> {
+    name: &'a str,
+    address: String,
+    state: String,
+}
+
+async fn print_lab_status(lab: &Lab, json: bool) -> Result<()> {
     let nodes = lab.list_nodes().await?;
     ensure!(
         !nodes.is_empty(),
         "the practice fleet is not up: run `matou lab up`"
     );
+    if json {
+        let config = lab.config_path();
+        let nodes = nodes.iter().map(|n| LabStatusNode {
+            name: &n.name,
+            address: n.address.to_string(),
+            state: n.state.to_string(),
+        });
+        let status = LabStatus {
+            config: config.as_ref(),
+            nodes: nodes.collect(),
+        };
+        matou_base::out::print_json_pretty(&matou_base::out::WithFormat::new(&status))?;
+        return Ok(());
+    }
     for node in nodes {
         outln!("{:<6} {:<16} {}", node.name, node.address, node.state)?;
     }

@@ -121,6 +121,9 @@ async fn run_lab_container(
     let mut args = vec![
         "run",
         "-d",
+        // One that reboots ends; one that was killed stays so.
+        "--restart",
+        "unless-stopped",
         "--name",
         container,
         "--hostname",

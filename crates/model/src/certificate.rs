@@ -13,6 +13,7 @@ pub struct Certificate {
     pub service: String,
     /// By node: the certificate it serves, or why it serves none. Nodes that do not listen for
     /// https are left out, unless none does.
+    #[serde(serialize_with = "crate::reading::write_node_outcomes")]
     pub nodes: Vec<(String, Result<ServedCertificate, SafeText>)>,
     /// What Traefik's store holds for the domain; `None` when the store could not be read.
     pub stored: Option<Vec<StoredCertificate>>,

@@ -101,9 +101,9 @@ pub struct Disk {
 }
 
 impl Disk {
-    /// In use, percent.
+    /// In use, percent, as df prints it: [`df_percent`].
     pub fn used_percent(&self) -> f32 {
-        percent_of(self.used, self.total)
+        df_percent(self.used, self.total)
     }
 }
 
@@ -140,10 +140,17 @@ impl Metrics {
         percent_of(self.memory_used, self.memory_total)
     }
 
-    /// Root file system in use, percent.
+    /// Root file system in use, percent, as df prints it: [`df_percent`].
     pub fn disk_percent(&self) -> f32 {
-        percent_of(self.disk_used, self.disk_total)
+        df_percent(self.disk_used, self.disk_total)
     }
+}
+
+/// How much of a file system is in use, percent: of what is used and what is available to everybody
+/// together, rounded up to a whole number, as df(1) prints it. Blocks that are reserved for root count
+/// as neither.
+pub fn df_percent(used: u64, used_and_available: u64) -> f32 {
+    percent_of(used, used_and_available).ceil()
 }
 
 fn percent_of(part: u64, whole: u64) -> f32 {

@@ -45,7 +45,7 @@ pub use log::LogLine;
 pub use log_record::{LogRecord, LogSearch};
 pub use node_problem::{NodeProblem, NodeProblemKind};
 pub use probe::{ExpectedAnswer, Probe, ProbeAnswer, status_hint};
-pub use reading::Reading;
+pub use reading::{Reading, write_node_outcomes, write_outcome};
 pub use route::{AppRoutes, domains_from_labels, parse_rule_hosts};
 pub use snapshot::*;
 pub use swarm_state::{NodeState, Reachability, SwarmState, TaskState, UpdateState};

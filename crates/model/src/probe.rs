@@ -15,6 +15,7 @@ pub struct Probe {
     /// What was asked for.
     pub path: String,
     /// The answer, or why there was none, in one sentence.
+    #[serde(serialize_with = "crate::reading::write_outcome")]
     pub outcome: Result<ProbeAnswer, SafeText>,
 }
 

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use matou_base::text::SafeText;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 /// The newest value that was read, when that was, and the error of the last attempt.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -57,6 +57,62 @@ impl<T> Reading<T> {
     pub fn is_stale(&self) -> bool {
         self.value.is_some() && self.error.is_some()
     }
+}
+
+/// A value, or why there is none, as it stands in JSON: `{"value": …}` or `{"error": "…"}`.
+#[derive(Serialize)]
+#[serde(rename_all = "lowercase")]
+enum WrittenOutcome<'a, T> {
+    Value(&'a T),
+    Error(&'a SafeText),
+}
+
+impl<'a, T> WrittenOutcome<'a, T> {
+    fn of(outcome: &'a Result<T, SafeText>) -> Self {
+        match outcome {
+            Ok(value) => Self::Value(value),
+            Err(why) => Self::Error(why),
+        }
+    }
+}
+
+/// Writes a value, or why there is none, for scripts: `{"value": …}` or `{"error": "…"}`.
+///
+/// # Errors
+/// The serializer's.
+pub fn write_outcome<T: Serialize, S: Serializer>(
+    outcome: &Result<T, SafeText>,
+    to: S,
+) -> Result<S::Ok, S::Error> {
+    WrittenOutcome::of(outcome).serialize(to)
+}
+
+/// As [`write_outcome`], where a field is borrowed.
+pub(crate) fn write_outcome_of<T: Serialize, S: Serializer>(
+    outcome: &&Result<T, SafeText>,
+    to: S,
+) -> Result<S::Ok, S::Error> {
+    write_outcome(outcome, to)
+}
+
+/// Writes what each node answered: the node's name beside what [`write_outcome`] writes.
+///
+/// # Errors
+/// The serializer's.
+pub fn write_node_outcomes<T: Serialize, S: Serializer>(
+    outcomes: &[(String, Result<T, SafeText>)],
+    to: S,
+) -> Result<S::Ok, S::Error> {
+    #[derive(Serialize)]
+    struct Written<'a, T> {
+        node: &'a str,
+        #[serde(flatten)]
+        outcome: WrittenOutcome<'a, T>,
+    }
+    to.collect_seq(outcomes.iter().map(|(node, outcome)| Written {
+        node,
+        outcome: WrittenOutcome::of(outcome),
+    }))
 }
 
 #[cfg(test)]

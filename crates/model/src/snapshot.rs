@@ -99,6 +99,23 @@ pub struct RepositoryLock {
     pub stale: bool,
 }
 
+/// Writes when a repository was checked, and what came of it, for scripts.
+fn write_repository_check<S: serde::Serializer>(
+    check: &Option<(Timestamp, Result<SafeText, SafeText>)>,
+    to: S,
+) -> Result<S::Ok, S::Error> {
+    #[derive(Serialize)]
+    struct Written<'a> {
+        at: Timestamp,
+        #[serde(serialize_with = "crate::reading::write_outcome_of")]
+        result: &'a Result<SafeText, SafeText>,
+    }
+    let written = check
+        .as_ref()
+        .map(|(at, result)| Written { at: *at, result });
+    written.serialize(to)
+}
+
 /// What is known of a repository beside its snapshots.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct Repository {
@@ -113,6 +130,7 @@ pub struct Repository {
     /// Sizes in bytes, oldest first, as they were measured.
     pub growth: Vec<(Timestamp, u64)>,
     /// When its data was last checked, and the result; `Ok` says how much of it was read.
+    #[serde(serialize_with = "write_repository_check")]
     pub check: Option<(Timestamp, Result<SafeText, SafeText>)>,
     /// Why it can't be used, when it can't.
     pub problem: Option<String>,

@@ -5,8 +5,8 @@ use matou_job::{Confirm, Job};
 use crate::job_on_node::build_job_on_node;
 use crate::{
     FleetContext, OpsError, Request, adopt, availability, backup, deploy, edge_settings, erase,
-    export, holds, image_update, node, recover, relocate, remove, renew, restore, rollback,
-    self_update, service, unban,
+    export, holds, image_update, known_names, node, recover, relocate, remove, renew, restore,
+    rollback, self_update, service, unban,
 };
 
 /// Makes the job that carries out `request`. Reads what it must from the fleet and changes
@@ -16,6 +16,7 @@ use crate::{
 /// One sentence: no manager answers, the request names something that does not exist, or a stack
 /// file is wrong.
 pub async fn build_job(request: &Request, fleet: &FleetContext) -> Result<Job, OpsError> {
+    known_names::check_request_names(request, fleet).await?;
     let mut job = dispatch_request(request, fleet).await?;
     if job.holds.is_empty() {
         holds::hold_touched_apps(&mut job, request, fleet).await?;
@@ -88,7 +89,9 @@ async fn dispatch_request(request: &Request, fleet: &FleetContext) -> Result<Job
         ),
         Request::Rollback { service } => (Confirm::Ask, rollback::rollback_steps(service)),
         Request::Scale { service, replicas } => {
-            (Confirm::Ask, service::scale_steps(service, *replicas))
+            let swarm = manager.docker.query_swarm().await?;
+            let steps = service::scale_steps(service, *replicas, &swarm, fleet)?;
+            (Confirm::Ask, steps)
         }
         Request::Restart { service } => (Confirm::Ask, service::restart_steps(service)),
         Request::SelfUpdate { app } => (Confirm::Ask, self_update::self_update_steps(app, fleet)?),
@@ -112,6 +115,7 @@ async fn dispatch_request(request: &Request, fleet: &FleetContext) -> Result<Job
 pub async fn build_job_at_once(request: &Request, fleet: &FleetContext) -> Result<Job, OpsError> {
     match request {
         Request::Backup { apps } if apps.len() == 1 => {
+            known_names::check_request_names(request, fleet).await?;
             backup::build_app_backup_job(&apps[0], fleet).await
         }
         other => build_job(other, fleet).await,

@@ -116,10 +116,13 @@ impl SetRole {
         {
             return Err(StepError::failed(reason));
         }
-        let bears = (after - 1) / 2;
+        let bears = match (after - 1) / 2 {
+            0 => "the swarm survives losing none".to_owned(),
+            n => format!("the swarm survives losing {n}"),
+        };
         let even = after % 2 == 0;
         let change = change.with_warning(format!(
-            "{} then; the swarm bears the loss of {bears}{}",
+            "{} then; {bears}{}",
             matou_base::text::format_plural(after, "manager"),
             if even {
                 ": an odd number is better"
@@ -331,7 +334,7 @@ mod tests {
         assert_eq!(
             changes(role("n3", Role::Worker).check_swarm(&swarm)),
             [
-                "~ role of n3: manager → worker (2 managers then; the swarm bears the loss of 0: an odd number is better)"
+                "~ role of n3: manager → worker (2 managers then; the swarm survives losing none: an odd number is better)"
             ]
         );
         assert_eq!(

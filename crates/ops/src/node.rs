@@ -1,7 +1,7 @@
 //! Jobs on one node that need a manager beside it.
 
 use super::availability::{NodeTarget, WaitForEmptyNode};
-use super::{FleetContext, Request, membership, reboot};
+use super::{FleetContext, Request, known_names, membership, reboot};
 use crate::OpsError;
 use matou_config::StorageDriver;
 use matou_docker::NodeHandle;
@@ -23,10 +23,8 @@ pub(super) async fn build_node_job(
     fleet: &FleetContext,
 ) -> Result<Job, OpsError> {
     let found = |name: &str| {
-        fleet.nodes.get(name).ok_or_else(|| {
-            let names: Vec<&str> = fleet.nodes.iter().map(|n| n.config.name.as_str()).collect();
-            format!("no node is named {name:?}, only {}", names.join(", "))
-        })
+        let found = fleet.nodes.get(name);
+        found.ok_or_else(|| known_names::unknown_node(name, fleet, None))
     };
     let manager = async || {
         let manager = fleet.nodes.find_manager_beside(node).await;
@@ -51,7 +49,7 @@ pub(super) async fn build_node_job(
             let (handle, manager) = (found(node)?, manager().await?);
             if target.swarm_id.is_none() {
                 return Err(OpsError::failed(format_args!(
-                    "{node} is in no swarm, or does not answer: `matou remove-node {node}` strikes off a node that is lost"
+                    "{node} is in no swarm, or does not answer: `matou remove-node {node}` removes a node that is lost for good"
                 )));
             }
             typed(leave_stages(target, manager, handle))
@@ -66,7 +64,7 @@ pub(super) async fn build_node_job(
             let mut stages = vec![Stage::on_node(
                 "reboot",
                 handle,
-                vec![Box::<reboot::RebootNode>::default()],
+                vec![Box::new(reboot::RebootNode::new(target.swarm_id.is_some()))],
             )];
             if target.swarm_id.is_some() {
                 add_drain_stages(&mut stages, manager().await?, target);
@@ -154,7 +152,7 @@ impl Step for WaitForDrainedNode {
         let node = self.0.find_node(&swarm)?;
         if node.availability == matou_model::Availability::Active {
             // In the plan: before the node was drained. In the job: it can't be.
-            let same = matou_job::Change::same(format!("tasks on {}", self.0.name));
+            let same = matou_job::Change::same(format!("{} is emptied first", self.0.name));
             return Ok(matou_job::Check::Done(vec![same]));
         }
         WaitForEmptyNode {
@@ -165,11 +163,14 @@ impl Step for WaitForDrainedNode {
     }
 
     async fn apply(&self, cx: &matou_job::StepContext) -> Result<(), matou_job::StepError> {
-        WaitForEmptyNode {
+        let wait = WaitForEmptyNode {
             target: self.0.clone(),
+        };
+        let done = wait.apply(cx).await;
+        if done.is_err() {
+            reboot::tell_stays_drained(cx, &self.0.name).await;
         }
-        .apply(cx)
-        .await
+        done
     }
 }
 

@@ -32,10 +32,25 @@ pub(super) struct RestoreAvailability {
 }
 
 /// Reboots the node and waits until it is back.
-#[derive(Default)]
 pub(super) struct RebootNode {
     /// The boot id (see [`query_boot_id`]) when the plan was made.
     boot: OnceLock<String>,
+    /// An earlier step drains the node, and a later one makes it active again.
+    drained: bool,
+}
+
+impl RebootNode {
+    /// Makes the step; `drained` says whether another one drains the node before it.
+    pub(super) fn new(drained: bool) -> Self {
+        let boot = OnceLock::new();
+        Self { boot, drained }
+    }
+}
+
+/// Tells the operator what is left when a job ends while a node is drained for it.
+pub(super) async fn tell_stays_drained(cx: &StepContext, node: &str) {
+    let note = format!("{node} stays drained: `matou activate {node}` lets it take tasks again");
+    cx.out.note(note).await;
 }
 
 /// Brings the packages up to date.
@@ -196,50 +211,59 @@ impl Step for RebootNode {
     }
 
     async fn apply(&self, cx: &StepContext) -> Result<(), StepError> {
-        let before = query_boot_id(&cx.host).await?;
-        let manages = cx.docker.ping_manager().await.is_ok();
-        // A moment later, so that this command ends before its connection does.
-        let reboot = Command::new("systemd-run")
-            .args([
-                "--quiet",
-                "--collect",
-                "--on-active=1",
-                "systemctl",
-                "reboot",
-            ])
-            .sudo();
-        cx.host.run_ok(&reboot).await?;
-        cx.out.note("it reboots").await;
-        let late = |what: &str, reason: String| {
-            format!(
-                "{what} is not back after {} s ({reason}): use your provider's console",
-                BOOT_TIMEOUT.as_secs()
-            )
-        };
-        let wait = cx.wait_at_most(BOOT_TIMEOUT, Duration::from_secs(2));
-        loop {
-            cx.host.reconnect();
-            let reason = match query_boot_id(&cx.host).await {
-                Ok(now) if now == before => "it has not gone down".to_owned(),
-                Ok(_) => break,
-                Err(e) => e.to_string(),
-            };
-            wait.pause(|| late(&cx.node, reason)).await?;
+        let done = reboot_and_wait(cx).await;
+        if done.is_err() && self.drained {
+            tell_stays_drained(cx, &cx.node).await;
         }
-        cx.out.note("it is back, waiting for its engine").await;
-        while let Err(e) = cx.docker.query_engine().await {
-            let engine = format!("the engine of {}", cx.node);
-            wait.pause(|| late(&engine, e.to_string())).await?;
-        }
-        // Two managers decide nothing while one of them is away, and choose a leader afterwards.
-        if manages {
-            cx.out.note("waiting until the managers answer").await;
-            while let Err(e) = cx.query_swarm().await {
-                wait.pause(|| late("the swarm", e.to_string())).await?;
-            }
-        }
-        Ok(())
+        done
     }
+}
+
+/// Reboots a node, and waits until it, its engine and the managers answer.
+async fn reboot_and_wait(cx: &StepContext) -> Result<(), StepError> {
+    let before = query_boot_id(&cx.host).await?;
+    let manages = cx.docker.ping_manager().await.is_ok();
+    // A moment later, so that this command ends before its connection does.
+    let reboot = Command::new("systemd-run")
+        .args([
+            "--quiet",
+            "--collect",
+            "--on-active=1",
+            "systemctl",
+            "reboot",
+        ])
+        .sudo();
+    cx.host.run_ok(&reboot).await?;
+    cx.out.note("it reboots").await;
+    let late = |what: &str, reason: String| {
+        format!(
+            "{what} is not back after {} s ({reason}): use your provider's console",
+            BOOT_TIMEOUT.as_secs()
+        )
+    };
+    let wait = cx.wait_at_most(BOOT_TIMEOUT, Duration::from_secs(2));
+    loop {
+        cx.host.reconnect();
+        let reason = match query_boot_id(&cx.host).await {
+            Ok(now) if now == before => "it has not gone down".to_owned(),
+            Ok(_) => break,
+            Err(e) => e.to_string(),
+        };
+        wait.pause(|| late(&cx.node, reason)).await?;
+    }
+    cx.out.note("it is back, waiting for its engine").await;
+    while let Err(e) = cx.docker.query_engine().await {
+        let engine = format!("the engine of {}", cx.node);
+        wait.pause(|| late(&engine, e.to_string())).await?;
+    }
+    // Two managers decide nothing while one of them is away, and choose a leader afterwards.
+    if manages {
+        cx.out.note("waiting until the managers answer").await;
+        while let Err(e) = cx.query_swarm().await {
+            wait.pause(|| late("the swarm", e.to_string())).await?;
+        }
+    }
+    Ok(())
 }
 
 /// Parses lines `Inst NAME [OLD] (NEW …)` of `apt-get --simulate dist-upgrade`. Returns name, old

@@ -13,7 +13,7 @@ use matou_docker::{NodeHandle, Nodes};
 use matou_host::{Command, shell_script};
 use matou_job::{Change, Check, Confirm, Job, Step, StepContext, StepError};
 use matou_model::{Service, Swarm, TaskState};
-use matou_stack::AppName;
+use matou_stack::{AppFile, AppName};
 
 /// How often the swarm is looked at while tasks stop.
 const POLL: Duration = Duration::from_millis(700);
@@ -62,9 +62,12 @@ fn remove_steps(
             "{other} is no volume of {app}: those begin with {app}_"
         )));
     }
+    let folder = fleet.config.folder();
+    let has_file = folder.is_some_and(|f| AppFile::path(&f, app).exists());
     let mut steps: Vec<Box<dyn Step>> = vec![Box::new(RemoveApp {
         app: app.to_string(),
         volumes_removed_later: volumes.to_vec(),
+        file_stays: has_file,
     })];
     if !volumes.is_empty() {
         let storage = &fleet.config.storage;
@@ -229,6 +232,8 @@ pub(super) struct RemoveApp {
     pub app: String,
     /// Volumes that a later step removes.
     pub volumes_removed_later: Vec<String>,
+    /// It has a file in apps/ that nothing removes.
+    pub file_stays: bool,
 }
 
 impl RemoveApp {
@@ -238,6 +243,15 @@ impl RemoveApp {
             .iter()
             .filter(|s| s.stack.as_deref().unwrap_or(&s.name) == self.app)
             .collect()
+    }
+
+    /// The lines about what stays here.
+    fn describe_file(&self) -> impl Iterator<Item = Change> {
+        let line = format!(
+            "apps/{0}.toml stays: `matou redeploy {0}` deploys it again",
+            self.app
+        );
+        self.file_stays.then(|| Change::same(line)).into_iter()
     }
 
     async fn query_networks(&self, cx: &StepContext) -> Result<Vec<String>, StepError> {
@@ -266,7 +280,11 @@ impl Step for RemoveApp {
             let networks = self.query_networks(cx).await?;
             let left = |n| Change::remove(format!("network {n}"));
             return Ok(match networks.is_empty() {
-                true => Check::Done(vec![Change::same(format!("{} is not there", self.app))]),
+                true => {
+                    let gone = Change::same(format!("{} is not there", self.app));
+                    let lines = std::iter::once(gone).chain(self.describe_file());
+                    Check::Done(lines.collect())
+                }
                 false => Check::Change(networks.iter().map(left).collect()),
             });
         }
@@ -292,6 +310,7 @@ impl Step for RemoveApp {
                 .iter()
                 .map(|v| Change::same(format!("volume {v} stays, with its data"))),
         );
+        changes.extend(self.describe_file());
         Ok(Check::Change(changes))
     }
 

@@ -199,7 +199,7 @@ pub enum Request {
         /// The node's name.
         node: String,
     },
-    /// Strikes a node off that is lost for good.
+    /// Removes a node that is lost for good.
     RemoveNode {
         /// The node's name.
         node: String,
@@ -369,8 +369,8 @@ impl Request {
             },
             Self::Erase { app } => format!("erase {app}"),
             Self::Verify { apps } => match apps.as_slice() {
-                [] => "prove every application restorable".into(),
-                apps => format!("prove {} restorable", apps.join(", ")),
+                [] => "test restore of every application".into(),
+                apps => format!("test restore of {}", apps.join(", ")),
             },
             Self::Provision { options } => matou_provision::provision_title(options),
             Self::Recover => "recover the fleet".into(),
@@ -380,7 +380,7 @@ impl Request {
                 Role::Worker => format!("demote {node}"),
             },
             Self::Leave { node } => format!("take {node} out of the swarm"),
-            Self::RemoveNode { node } => format!("strike {node} off"),
+            Self::RemoveNode { node } => format!("remove {node} for good"),
             Self::Reboot { node } => format!("reboot {node}"),
             Self::Upgrade { node } => format!("upgrade {node}"),
             Self::Unban { address, node } => match node {

@@ -4,26 +4,109 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+use super::deploy::{PushFleetFiles, WriteAppFiles, file_change};
 use super::tasks::{AwaitedServices, WaitForTasks};
+use crate::{FleetContext, OpsError};
+use matou_config::unknown_name;
 use matou_job::{Change, Check, Step, StepContext, StepError};
 use matou_model::{Service, ServiceMode, Swarm};
+use matou_stack::{AppFile, Catalogue, KeptReplicas};
 
 /// How long the tasks may take to run.
 pub(super) const PATIENCE: Duration = Duration::from_secs(600);
 
-/// The steps that set a service's number of tasks and wait for them.
-pub(super) fn scale_steps(service: &str, replicas: u64) -> Vec<Box<dyn Step>> {
+/// The steps that set a service's number of tasks and wait for them. Where the application's file can
+/// say the number, it does from then on, as after a deploy; else the plan says that the next deploy
+/// goes back.
+///
+/// # Errors
+/// One sentence: the application's file is wrong.
+pub(super) fn scale_steps(
+    service: &str,
+    replicas: u64,
+    swarm: &Swarm,
+    fleet: &FleetContext,
+) -> Result<Vec<Box<dyn Step>>, OpsError> {
+    let folder = fleet.folder();
+    let found = swarm
+        .services
+        .iter()
+        .find(|s| s.name == service || s.id == service);
+    let filed = match (&folder, found.and_then(split_service_name)) {
+        (Some(folder), Some((app, short))) => AppFile::load(folder.path(), app)?
+            .map(|file| (folder.clone(), app.to_owned(), short, file)),
+        _ => None,
+    };
     let service = service.to_owned();
-    vec![
-        Box::new(ScaleService {
-            service: service.clone(),
-            replicas,
-        }),
-        Box::new(WaitForTasks {
-            awaited: AwaitedServices::Service(service),
-            patience: PATIENCE,
-        }),
-    ]
+    let mut scale = ScaleService {
+        service: service.clone(),
+        replicas,
+        next_deploy: None,
+    };
+    let mut steps: Vec<Box<dyn Step>> = Vec::new();
+    if let Some((folder, app, short, file)) = filed {
+        match file_replicas(file, short, replicas, &fleet.catalogue) {
+            FiledReplicas::Written(file) => {
+                steps.push(Box::new(WriteAppFiles {
+                    folder,
+                    changes: vec![file_change(&app, &file)],
+                    notes: Vec::new(),
+                    why: format!("scale {service} to {replicas}"),
+                }));
+                if fleet.config.backup.primary_repository().is_some() {
+                    let fleet = fleet.clone();
+                    steps.push(Box::new(PushFleetFiles { app, fleet }));
+                }
+            }
+            FiledReplicas::NextDeploy(why) => scale.next_deploy = Some(why),
+        }
+    }
+    steps.insert(0, Box::new(scale));
+    steps.push(Box::new(WaitForTasks {
+        awaited: AwaitedServices::Service(service),
+        patience: PATIENCE,
+    }));
+    Ok(steps)
+}
+
+/// Returns the application of a service, and the name of the service in its stack.
+fn split_service_name(service: &Service) -> Option<(&str, &str)> {
+    let app = service.stack.as_deref()?;
+    let short = service.name.strip_prefix(app)?.strip_prefix('_')?;
+    matou_stack::is_app_name(app).then_some((app, short))
+}
+
+/// What an application's file says of a service's number of tasks.
+enum FiledReplicas {
+    /// The file with the new number.
+    Written(AppFile),
+    /// It can't say the number; this is what the next deploy does.
+    NextDeploy(String),
+}
+
+fn file_replicas(
+    mut file: AppFile,
+    service: &str,
+    replicas: u64,
+    catalogue: &Catalogue,
+) -> FiledReplicas {
+    match catalogue.find_kept_replicas(&file.stack, service) {
+        Ok(KeptReplicas::Variable(name)) => {
+            file.variables.insert(name, replicas.to_string());
+            FiledReplicas::Written(file)
+        }
+        Ok(KeptReplicas::Written(number)) if number == replicas.to_string() => {
+            FiledReplicas::NextDeploy(String::new())
+        }
+        Ok(KeptReplicas::Written(number)) => FiledReplicas::NextDeploy(format!(
+            "the stack {} says {number}: the next deploy goes back to it",
+            file.stack
+        )),
+        // A deploy says what is wrong with the stack; scaling goes without it.
+        Err(_) => FiledReplicas::NextDeploy(
+            "it is not written into the application's file: the next deploy may go back".into(),
+        ),
+    }
 }
 
 /// The steps that replace a service's tasks and wait for the new ones.
@@ -49,23 +132,16 @@ pub(super) fn find_named_service<'a>(
         .iter()
         .find(|s| s.name == name || s.id == name)
         .ok_or_else(|| {
-            let near = swarm
-                .services
-                .iter()
-                .map(|s| (strsim::jaro_winkler(&s.name, name), &s.name))
-                .max_by(|a, b| a.0.total_cmp(&b.0))
-                .filter(|(score, _)| *score > 0.7);
-            let hint = near.map_or_else(
-                || "`matou status` lists them".to_owned(),
-                |(_, near)| format!("did you mean {near:?}?"),
-            );
-            StepError::failed(format!("there is no service {name:?}; {hint}"))
+            let known = swarm.services.iter().map(|s| s.name.as_str());
+            StepError::failed(unknown_name("service", name, known).to_string())
         })
 }
 
 struct ScaleService {
     service: String,
     replicas: u64,
+    /// What the next deploy makes of the number, where the application's file can't say it.
+    next_deploy: Option<String>,
 }
 
 impl ScaleService {
@@ -75,8 +151,9 @@ impl ScaleService {
         match service.mode {
             ServiceMode::Replicated(now) if now == self.replicas => {
                 Ok(Check::Done(vec![Change::same(format!(
-                    "{} replicas of {}",
-                    now, service.name
+                    "{now} replica{} of {}",
+                    if now == 1 { "" } else { "s" },
+                    service.name
                 ))]))
             }
             ServiceMode::Replicated(now) => {
@@ -85,9 +162,12 @@ impl ScaleService {
                     now.to_string(),
                     self.replicas.to_string(),
                 );
-                Ok(Check::Change(vec![match self.replicas {
-                    0 => change.with_warning("the service stops answering"),
-                    _ => change,
+                let stops = (self.replicas == 0).then_some("the service stops answering");
+                let next = self.next_deploy.as_deref().filter(|why| !why.is_empty());
+                let warnings: Vec<&str> = stops.into_iter().chain(next).collect();
+                Ok(Check::Change(vec![match warnings.is_empty() {
+                    true => change,
+                    false => change.with_warning(warnings.join("; ")),
                 }]))
             }
             ServiceMode::ReplicatedJob(now) if now == self.replicas => {
@@ -202,7 +282,45 @@ mod tests {
         ScaleService {
             service: name.into(),
             replicas,
+            next_deploy: None,
         }
+    }
+
+    #[test]
+    fn scaling_says_what_the_next_deploy_does() {
+        let catalogue = Catalogue::load(None).unwrap();
+        let catalogue = catalogue
+            .with_stack(
+                "fixed",
+                "services:\n  web: {image: 'a:1', deploy: {replicas: 2}}\n  db: {image: 'b:1'}\n",
+            )
+            .unwrap();
+        let file = |stack: &str| AppFile {
+            stack: stack.into(),
+            variables: [("REPLICAS".to_owned(), "2".to_owned())].into(),
+            ..AppFile::default()
+        };
+        let told =
+            |stack: &str, service: &str| match file_replicas(file(stack), service, 4, &catalogue) {
+                FiledReplicas::Written(file) => file.to_toml(),
+                FiledReplicas::NextDeploy(why) => why,
+            };
+        assert!(told("hello", "web").contains("REPLICAS = \"4\""));
+        assert_eq!(
+            told("fixed", "web"),
+            "the stack fixed says 2: the next deploy goes back to it"
+        );
+        assert!(told("fixed", "db").contains("says 1:"));
+        assert!(told("nowhere", "web").contains("may go back"));
+        let swarm = swarm([], [service("blog_web", 2, 2)]);
+        let mut step = scale("blog_web", 0);
+        step.next_deploy = Some(told("fixed", "web"));
+        assert_eq!(
+            changes(step.check_swarm(&swarm)),
+            [
+                "~ replicas of blog_web: 2 → 0 (the service stops answering; the stack fixed says 2: the next deploy goes back to it)"
+            ]
+        );
     }
 
     #[test]
@@ -213,6 +331,11 @@ mod tests {
         assert_eq!(
             changes(scale("blog_web", 2).check_swarm(&swarm)),
             ["= 2 replicas of blog_web"]
+        );
+        let alone = crate::swarm_fixture::swarm([], [service("blog_db", 1, 1)]);
+        assert_eq!(
+            changes(scale("blog_db", 1).check_swarm(&alone)),
+            ["= 1 replica of blog_db"]
         );
         assert_eq!(
             changes(scale("blog_web", 3).check_swarm(&swarm)),

@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use color_eyre::eyre::{Result, eyre};
 
 use super::FleetContext;
-use matou_host::Command;
+use matou_host::{Command, ShellInput};
 
 /// Where a shell is opened.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,6 +37,7 @@ const CONTAINER_SHELL: &str =
 pub async fn build_shell_command(
     fleet: &FleetContext,
     target: &ShellTarget,
+    input: ShellInput,
 ) -> Result<Vec<OsString>> {
     let (node, command) = match target {
         ShellTarget::Node { node } => (node, None),
@@ -44,7 +45,7 @@ pub async fn build_shell_command(
             node, container, ..
         } => {
             let command = Command::new("docker")
-                .args(["exec", "-it"])
+                .args(["exec", input.docker_flag()])
                 .arg(container)
                 .args(["sh", "-c", CONTAINER_SHELL])
                 .sudo();
@@ -55,7 +56,7 @@ pub async fn build_shell_command(
         .nodes
         .get(node)
         .ok_or_else(|| eyre!("{node} is not in config.toml: add it to open a shell there"))?;
-    Ok(handle.host.terminal_argv(command.as_ref()).await?)
+    Ok(handle.host.terminal_argv(command.as_ref(), input).await?)
 }
 
 /// The node of that name, or a running container of the service of that name.
@@ -76,7 +77,9 @@ pub async fn find_shell_target(fleet: &FleetContext, name: &str) -> Result<Shell
         .iter()
         .find(|s| s.name == service)
         .ok_or_else(|| {
-            eyre!("there is no node and no service {service:?}; `matou status` lists both")
+            let nodes = fleet.nodes.iter().map(|n| n.config.name.as_str());
+            let services = swarm.services.iter().map(|s| s.name.as_str());
+            matou_config::unknown_name("node or service", service, nodes.chain(services))
         })?;
     let task = swarm
         .find_enterable_task(&found.id)

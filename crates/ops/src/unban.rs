@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+use super::known_names;
 use super::{FleetContext, Request};
 use crate::OpsError;
-use matou_base::text::InvalidInput;
 use matou_collect::{CollectError, read_bans};
 use matou_host::Command;
 use matou_job::{
@@ -38,12 +38,7 @@ pub(super) fn build_unban_job(
         })
         .collect();
     if tracks.is_empty() {
-        let names: Vec<&str> = fleet.nodes.iter().map(|n| n.config.name.as_str()).collect();
-        let wrong = InvalidInput::new(format_args!(
-            "no node is named {:?}, only {}",
-            node.unwrap_or_default(),
-            names.join(", ")
-        ));
+        let wrong = known_names::unknown_node(node.unwrap_or_default(), fleet, None);
         return Err(wrong.into());
     }
     let stage = Stage {

@@ -6,6 +6,7 @@ use super::FleetContext;
 use crate::self_update::query_own_version;
 use crate::{OpsError, OwnVersion};
 use matou_base::text::SafeText;
+use matou_config::unknown_name;
 use matou_registry as registry;
 use matou_registry::{ImageReference, NewerVersion, RegistryError, VersionTag};
 
@@ -17,6 +18,7 @@ pub struct ServiceVersions {
     /// As it runs.
     pub image: String,
     /// Newest first; or why nothing is known of them.
+    #[serde(serialize_with = "matou_model::write_outcome")]
     pub newer: Result<Vec<NewerVersion>, SafeText>,
 }
 
@@ -83,9 +85,11 @@ pub async fn query_newer_versions(
     });
     let all = futures_util::future::join_all(asked).await;
     match all.is_empty() {
-        true => Err(OpsError::failed(format_args!(
-            "there is no application {app}; `matou status` lists them"
-        ))),
+        true => {
+            let running = swarm.services.iter();
+            let names = running.map(|s| s.stack.as_deref().unwrap_or(&s.name));
+            Err(unknown_name("application", app, names).into())
+        }
         false => Ok(all),
     }
 }

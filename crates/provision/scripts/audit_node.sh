@@ -15,4 +15,4 @@ journalctl --unit=fail2ban --since=-7d --output=short-iso --quiet --grep='\] Ban
 ss --no-header --listening --numeric --tcp --udp | awk '{ print $1, $5 }' | each listens
 lsblk --noheadings --raw --output=PATH,SIZE,TYPE,FSTYPE,MOUNTPOINT | each device
 vgs --noheadings --units=b --nosuffix --separator=' ' --options=vg_name,vg_size,vg_free | each group
-df --block-size=1 --output=target,size,avail -x tmpfs -x devtmpfs -x overlay -x squashfs -x efivarfs | tail -n +2 | each space
+df --block-size=1 --output=target,size,used,avail -x tmpfs -x devtmpfs -x overlay -x squashfs -x efivarfs | tail -n +2 | each space

@@ -62,8 +62,17 @@ pub struct MountedFilesystem {
     pub mount: String,
     /// Of the file system.
     pub size: u64,
+    /// In use.
+    pub used: u64,
     /// For everybody, as df prints it.
     pub free: u64,
+}
+
+impl MountedFilesystem {
+    /// In use, percent, as df prints it.
+    pub fn used_percent(&self) -> u64 {
+        matou_model::df_percent(self.used, self.used.saturating_add(self.free)) as u64
+    }
 }
 
 impl NodeAudit {
@@ -91,10 +100,11 @@ impl NodeAudit {
                     }
                 }
                 "space" => {
-                    if let [mount, size, free] = words[..] {
+                    if let [mount, size, used, free] = words[..] {
                         audit.spaces.push(MountedFilesystem {
                             mount: mount.into(),
                             size: size.parse().unwrap_or(0),
+                            used: used.parse().unwrap_or(0),
                             free: free.parse().unwrap_or(0),
                         });
                     }
@@ -200,7 +210,7 @@ mod tests {
         let audit = NodeAudit::parse(
             "upgrades\t12\nsecurity\t3\nreboot\tyes\nrefused\t40\nban\t2026-11-23T10:00:00 n1 Ban 192.0.2.1\n\
              listens\ttcp 0.0.0.0:22\nlistens\ttcp 127.0.0.1:53\nlistens\ttcp [::]:22\nlistens\tudp 0.0.0.0:68\n\
-             group\tmatou 2139095040 0\nspace\t/mnt/data 2000000 1000000\ndevice\t/dev/vdb 1G disk LVM2_member \u{1b}[2J\n",
+             group\tmatou 2139095040 0\nspace\t/mnt/data 2000000 250001 1000000\ndevice\t/dev/vdb 1G disk LVM2_member \u{1b}[2J\n",
         );
         assert_eq!((audit.upgrades, audit.security, audit.refused), (12, 3, 40));
         assert!(audit.reboot_required);
@@ -211,6 +221,8 @@ mod tests {
         assert_eq!(audit.tcp_ports(), [22]);
         assert_eq!(audit.groups[0].free, 0);
         assert_eq!(audit.spaces[0].free, 1_000_000);
+        // As df: of what is used and available, upwards.
+        assert_eq!(audit.spaces[0].used_percent(), 21);
         assert!(!audit.devices[0].contains('\u{1b}'));
     }
 }

@@ -498,7 +498,9 @@ impl Concern for ManagerAccessConcern {
             .filter(|n| has_manager_role(n))
             .count();
         if keys.len() < managers {
-            return Ok(Check::Unknown("the managers have no keys yet".into()));
+            return Ok(Check::Unknown(
+                "the managers have no keys yet: provision them first, or all nodes together (without --node)".into(),
+            ));
         }
         Ok(Check::from_changes(compare_manager_keys(
             &keys,

@@ -23,12 +23,28 @@ const PRERELEASE_WORDS: [&str; 9] = [
     "alpha", "beta", "rc", "dev", "nightly", "preview", "pre", "snapshot", "canary",
 ];
 
+/// A single number from here on counts builds.
+const LEAST_BUILD_NUMBER: u64 = 1000;
+
+/// Whether it names a line of versions, as `stable-` of `stable-9823`; what stands behind the names of
+/// commits is no version.
+fn is_line_name(prefix: &str) -> bool {
+    let Some(word) = prefix.strip_suffix('-') else {
+        return false;
+    };
+    let commits = ["sha", "git", "commit"];
+    !word.is_empty()
+        && word.bytes().all(|b| b.is_ascii_lowercase())
+        && !commits.contains(&word)
+        && !PRERELEASE_WORDS.contains(&word)
+}
+
 impl VersionTag {
     /// Reads a tag; `None` when it holds no version, as `latest`.
     pub fn parse(text: &str) -> Option<Self> {
         let digits = text.find(|c: char| c.is_ascii_digit())?;
         let prefix = &text[..digits];
-        if !matches!(prefix, "" | "v" | "V" | "version-" | "release-") {
+        if !matches!(prefix, "" | "v" | "V") && !is_line_name(prefix) {
             return None;
         }
         let rest = &text[digits..];
@@ -60,9 +76,14 @@ impl VersionTag {
         })
     }
 
-    /// The first number.
+    /// The first number; 0 where the tag holds a build number or a date and nothing more, which says
+    /// nothing of what changed.
     pub fn major(&self) -> u64 {
-        self.numbers.first().copied().unwrap_or(0)
+        match self.numbers[..] {
+            [only] if only >= LEAST_BUILD_NUMBER => 0,
+            [first, ..] => first,
+            [] => 0,
+        }
     }
 
     /// Whether both tags belong to one line of versions.
@@ -196,6 +217,25 @@ mod tests {
 
     fn wanted(list: &[(&str, VersionStep)]) -> Vec<(String, VersionStep)> {
         list.iter().map(|(t, s)| ((*t).to_owned(), *s)).collect()
+    }
+
+    #[test]
+    fn a_line_of_builds_has_a_name_and_no_majors() {
+        let tags = [
+            "stable-9823",
+            "stable-10184",
+            "unstable-10200",
+            "stable",
+            "sha-12345",
+        ];
+        assert_eq!(
+            of("stable-9823", &tags),
+            wanted(&[("stable-10184", VersionStep::Patch)])
+        );
+        assert_eq!(of("20240101", &["20250101"]).len(), 1);
+        for text in ["sha-12345", "git-4f", "beta-3", "php8.3-fpm"] {
+            assert_eq!(VersionTag::parse(text), None, "{text}");
+        }
     }
 
     #[test]

@@ -7,9 +7,11 @@ use std::time::Duration;
 
 use color_eyre::eyre::{Context as _, Result};
 use crossterm::event::EventStream;
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
 use jiff::Timestamp;
 use secrecy::ExposeSecret as _;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use matou_base::text::SafeText;
@@ -21,7 +23,7 @@ use matou_job::{JobEvent, JobId, Plan, RunError};
 use matou_model::{AppRoutes, LogSearch, NodeLink};
 use matou_monitor::{AlertLedger, MonitorStore};
 use matou_ops as ops;
-use matou_ops::{FleetContext, Request, ShellTarget};
+use matou_ops::{FleetContext, Request, ShellInput, ShellTarget};
 use matou_ui::msg::{Effect, LogSource, Msg, Password, SnapshotAnswer, SnapshotQuery, Ticket};
 use matou_ui::terminal::Screen;
 
@@ -38,10 +40,29 @@ const COMPARE_INTERVAL: Duration = Duration::from_secs(900);
 /// How long a job waits for the lock of an application or a node.
 const MAX_LOCK_WAIT: Duration = Duration::from_secs(24 * 3600);
 
-/// Compares the nodes with config.toml from time to time, and at once when `now` is notified.
+/// Waits until a node is back that was lost.
+async fn wait_for_return(links: Vec<watch::Receiver<NodeLink>>) {
+    let waiting = links.into_iter().map(|mut link| async move {
+        let lost = |l: &NodeLink| matches!(l, NodeLink::Down { .. });
+        let is_back = link.wait_for(lost).await.is_ok()
+            && link.wait_for(|l| *l == NodeLink::Up).await.is_ok();
+        if !is_back {
+            // Nobody watches it any more.
+            std::future::pending::<()>().await;
+        }
+    });
+    let mut waiting: FuturesUnordered<_> = waiting.collect();
+    if waiting.next().await.is_none() {
+        std::future::pending::<()>().await;
+    }
+}
+
+/// Compares the nodes with config.toml from time to time; at once when `now` is notified, and when a
+/// node is back.
 async fn compare_periodically(fleet: FleetContext, messages: mpsc::Sender<Msg>, now: Arc<Notify>) {
     // The collectors' first readings go before.
     tokio::time::sleep(Duration::from_secs(3)).await;
+    let links = || fleet.nodes.iter().map(|n| n.host.watch_link()).collect();
     loop {
         let options = matou_provision::ProvisionOptions::default();
         let plan = match ops::build_job(&Request::Provision { options }, &fleet).await {
@@ -54,6 +75,7 @@ async fn compare_periodically(fleet: FleetContext, messages: mpsc::Sender<Msg>, 
         }
         tokio::select! {
             () = now.notified() => {}
+            () = wait_for_return(links()) => {}
             () = tokio::time::sleep(COMPARE_INTERVAL) => {}
         }
     }
@@ -144,7 +166,10 @@ impl EffectRunner {
                 return Ok(LoopControl::Answer(Box::new(Msg::Resumed)));
             }
             Effect::Redraw => screen.clear()?,
-            Effect::Refresh => self.collectors.refresh(),
+            Effect::Refresh => {
+                self.collectors.refresh();
+                self.compare_now.notify_one();
+            }
             Effect::Compare => self.compare_now.notify_one(),
             Effect::FindNewerVersions { ticket, app } => self.spawn_version_query(ticket, app),
             Effect::Bans { ticket } => self.spawn_bans_read(ticket),
@@ -494,7 +519,8 @@ impl EffectRunner {
             let text = format!("{node} is not connected: no shell can be opened there now");
             return Ok(LoopControl::Answer(Box::new(notice_message(text, true))));
         }
-        let argv = match ops::build_shell_command(&self.fleet, &target).await {
+        let argv = match ops::build_shell_command(&self.fleet, &target, ShellInput::Terminal).await
+        {
             Ok(argv) => argv,
             Err(e) => {
                 return Ok(LoopControl::Answer(Box::new(notice_message(
@@ -582,4 +608,30 @@ async fn write_new_file(path: &Path, text: &str) -> Result<String> {
         .wrap_err("a file of that name exists, or the folder can't be written")?;
     tokio::io::AsyncWriteExt::write_all(&mut file, text.as_bytes()).await?;
     Ok(path.display().to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_node_that_is_back_is_noticed() {
+        let down = NodeLink::Down {
+            reason: "no route".into(),
+            since: Timestamp::UNIX_EPOCH,
+        };
+        let (up, lost) = (
+            watch::Sender::new(NodeLink::Up),
+            watch::Sender::new(NodeLink::Connecting),
+        );
+        let links = vec![up.subscribe(), lost.subscribe()];
+        let mut waiting = std::pin::pin!(wait_for_return(links));
+        let soon = Duration::from_millis(50);
+        assert!(tokio::time::timeout(soon, &mut waiting).await.is_err());
+        lost.send_replace(down);
+        assert!(tokio::time::timeout(soon, &mut waiting).await.is_err());
+        lost.send_replace(NodeLink::Up);
+        let noticed = tokio::time::timeout(Duration::from_secs(5), waiting);
+        assert!(noticed.await.is_ok());
+    }
 }

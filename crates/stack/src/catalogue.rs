@@ -19,12 +19,12 @@ use super::render::{InspectedStack, RenderTarget, inspect_stack_file, render_sta
 use super::rendered::RenderedStack;
 use super::safety;
 use super::stack_file::StackFile;
-use matou_config::find_nearest_name;
+use matou_config::unknown_name;
 
 static BUILT_IN_STACKS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../../stacks");
 
 /// A stack of the catalogue.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize)]
 pub struct CatalogueEntry {
     /// Of its file, without `.yml`.
     pub name: String,
@@ -55,6 +55,49 @@ impl CatalogueEntry {
             variables: extension.variables,
         }
     }
+}
+
+/// What a stack says of a service's number of tasks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KeptReplicas {
+    /// The variable that holds it, as in `replicas: ${REPLICAS:-2}`.
+    Variable(String),
+    /// What is written there; `1` where nothing is.
+    Written(String),
+}
+
+/// Finds variables without a type whose default says what they are: a form takes anything for them.
+fn lint_variables(stack: &StackFile) -> Vec<LintFinding> {
+    let untyped = stack.extension.variables.iter().filter_map(|variable| {
+        let kind = variable.likely_kind()?;
+        // `cpus` takes 0.5 too, for which there is no type.
+        let of_processors = ["", "'", "\""].map(|q| format!("cpus: {q}${{{}", variable.name));
+        let is_fraction = of_processors.iter().any(|t| stack.text.contains(t.as_str()));
+        let place = stack.text.find(&format!("name: {}", variable.name))?;
+        (!is_fraction).then(|| LintFinding {
+            severity: LintSeverity::Warning,
+            file: stack.file.clone(),
+            line: stack.text[..place].matches('\n').count() + 1,
+            message: format!(
+                "the variable {} has no type, and its default is {:?}: `type: {kind}` refuses what is none",
+                variable.name,
+                variable.default.as_deref().unwrap_or_default()
+            ),
+        })
+    });
+    untyped.collect()
+}
+
+/// Returns the variable of a text that is one variable and nothing more: `${NAME}`, `${NAME:-1}`.
+fn find_only_variable(text: &str) -> Option<String> {
+    let inside = text.strip_prefix("${")?.strip_suffix('}')?;
+    let end = inside
+        .find(|c: char| !c.is_ascii_alphanumeric() && c != '_')
+        .unwrap_or(inside.len());
+    let (name, rest) = inside.split_at(end);
+    let whole =
+        matches!(rest.chars().next(), None | Some(':' | '-' | '?')) && !rest.contains(['}', '$']);
+    (whole && !name.is_empty()).then(|| name.to_owned())
 }
 
 /// All stacks, by name.
@@ -257,7 +300,11 @@ impl Catalogue {
                 missing,
                 ..
             }) if missing.is_empty() && !matches!(other, StackError::At { .. }) => Err(other),
-            Ok(inspected) => Ok(inspected.findings),
+            Ok(inspected) => {
+                let mut findings = inspected.findings;
+                findings.extend(lint_variables(&stack));
+                Ok(findings)
+            }
             Err(StackError::At {
                 file,
                 line,
@@ -314,21 +361,46 @@ impl Catalogue {
         stack: &str,
         service: &str,
     ) -> Result<Option<String>, StackError> {
+        let file = self.read_stack_document(stack)?;
+        let image = file["services"][service]["image"].as_str();
+        Ok(image.and_then(find_only_variable))
+    }
+
+    /// Returns what a stack says of a service's number of tasks.
+    ///
+    /// # Errors
+    /// When there is no such stack or service, or it can't be read as one.
+    pub fn find_kept_replicas(
+        &self,
+        stack: &str,
+        service: &str,
+    ) -> Result<KeptReplicas, StackError> {
+        let file = self.read_stack_document(stack)?;
+        let service = match file["services"].get(service) {
+            Some(service) => service,
+            None => {
+                let message = format!("the stack {stack} has no service {service}");
+                return Err(StackError::Other(message));
+            }
+        };
+        Ok(match &service["deploy"]["replicas"] {
+            // As the engine takes it.
+            serde_yaml::Value::Null => KeptReplicas::Written("1".into()),
+            serde_yaml::Value::String(text) => match find_only_variable(text) {
+                Some(variable) => KeptReplicas::Variable(variable),
+                None => KeptReplicas::Written(text.clone()),
+            },
+            serde_yaml::Value::Number(number) => KeptReplicas::Written(number.to_string()),
+            // The engine's client refuses it.
+            _ => KeptReplicas::Written("no number".into()),
+        })
+    }
+
+    fn read_stack_document(&self, stack: &str) -> Result<serde_yaml::Value, StackError> {
         let stack = self.find_stack(stack)?;
         let read = read_loose_compose(&stack.text);
         let (document, _) = read.map_err(|e| stack.error_at(e.line, e.message))?;
-        let file = document.value;
-        let image = file["services"][service]["image"].as_str().unwrap_or("");
-        let Some(inside) = image.strip_prefix("${").and_then(|i| i.strip_suffix('}')) else {
-            return Ok(None);
-        };
-        let end = inside
-            .find(|c: char| !c.is_ascii_alphanumeric() && c != '_')
-            .unwrap_or(inside.len());
-        let (name, rest) = inside.split_at(end);
-        let whole = matches!(rest.chars().next(), None | Some(':' | '-' | '?'))
-            && !rest.contains(['}', '$']);
-        Ok((whole && !name.is_empty()).then(|| name.to_owned()))
+        Ok(document.value)
     }
 
     /// Returns the catalogue with one more stack, made from `text`. It has no folder for other
@@ -401,13 +473,7 @@ impl Catalogue {
             return Ok(Cow::Owned(file.with_known_images(&self.known_images)));
         }
         let names = || self.stacks.keys().map(String::as_str);
-        let hint = find_nearest_name(stack, names()).map_or_else(
-            || format!("there are {}", names().collect::<Vec<_>>().join(", ")),
-            |near| format!("did you mean {near:?}?"),
-        );
-        Err(StackError::Other(format!(
-            "there is no stack {stack:?}; {hint}"
-        )))
+        Err(unknown_name("stack", stack, names()).into())
     }
 }
 

@@ -10,7 +10,7 @@ use super::traefik1::Labels;
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(expecting = "struct Switches", deny_unknown_fields, default)]
 pub struct EdgeSettings {
-    /// HSTS and its kin.
+    /// HSTS and the like.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub headers: Option<bool>,
     /// Lines of htpasswd, `NAME:HASH`; an empty list switches it off.

@@ -8,7 +8,7 @@ use matou_model::ExpectedAnswer;
 use serde::Deserialize;
 
 /// A variable of a stack, as the form and the command line show it.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize, serde::Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Variable {
@@ -28,7 +28,7 @@ pub struct Variable {
 }
 
 /// What a variable's value must be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, serde::Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum VariableKind {
@@ -48,6 +48,16 @@ pub enum VariableKind {
 }
 
 impl Variable {
+    /// Returns the type that a variable without one seems to have, by its default, as a stack names it.
+    pub(super) fn likely_kind(&self) -> Option<&'static str> {
+        let default = self.default.as_deref().filter(|d| !d.is_empty())?;
+        match self.kind {
+            VariableKind::Text if default.bytes().all(|b| b.is_ascii_digit()) => Some("number"),
+            VariableKind::Text if is_memory_size(default) => Some("size"),
+            _ => None,
+        }
+    }
+
     /// Checks that a value fits the variable's type. An empty value always does.
     ///
     /// # Errors
@@ -68,7 +78,7 @@ impl Variable {
             VariableKind::Size => "an amount of memory, as 512M or 2G",
         };
         Err(InvalidInput::new(format_args!(
-            "{} = {value:?} is wrong: it is {wanted}",
+            "{} = {value:?} is wrong: it must be {wanted}",
             self.name
         )))
     }
@@ -590,7 +600,7 @@ mod tests {
                 .check_value("a b")
                 .unwrap_err()
                 .to_string(),
-            "V = \"a b\" is wrong: it is a domain, as blog.example.org"
+            "V = \"a b\" is wrong: it must be a domain, as blog.example.org"
         );
     }
 }

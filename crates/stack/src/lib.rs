@@ -68,7 +68,7 @@ mod yaml_source;
 pub use adopt::FoundApp;
 pub use app::AppFile;
 pub use app_name::{AppName, is_app_name};
-pub use catalogue::{Adoption, Catalogue, CatalogueEntry};
+pub use catalogue::{Adoption, Catalogue, CatalogueEntry, KeptReplicas};
 pub use edge_settings::{EdgeSettings, has_http_router};
 pub use error::StackError;
 pub use extension::{

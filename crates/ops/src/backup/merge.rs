@@ -13,6 +13,7 @@ use crate::OpsError;
 use matou_backup::{FLEET, matou_folder};
 use matou_base::operator::operator_name;
 use matou_config::Config;
+use matou_config::unknown_name;
 use matou_history::{FileChange, FleetFolder, Reason};
 use matou_host::{Command, Host, shell_script};
 
@@ -129,6 +130,14 @@ impl StoredFleetFiles {
         self.0.contains_key(&format!("apps/{app}.toml"))
     }
 
+    /// Lists the applications that have a file there.
+    fn list_app_names(&self) -> Vec<&str> {
+        let files = self.0.keys().filter_map(|path| path.strip_prefix("apps/"));
+        files
+            .filter_map(|name| name.strip_suffix(".toml"))
+            .collect()
+    }
+
     fn author_note(&self, app: &str) -> Option<String> {
         let word = self.0.get(&format!("written/{app}"))?;
         Some(matou_base::text::clean_bytes(word.trim_ascii()))
@@ -177,9 +186,8 @@ impl StoredFleetFiles {
     pub async fn take_app(&self, app: &str, folder: &FleetFolder) -> Result<Vec<String>, OpsError> {
         let files = self.app_files(app);
         if files.is_empty() {
-            return Err(OpsError::failed(format_args!(
-                "the storage node has no file of {app}"
-            )));
+            let names = self.list_app_names();
+            return Err(unknown_name("file on the storage node for", app, names).into());
         }
         let mut said = Vec::new();
         let own: Option<AppFile> = files

@@ -6,6 +6,7 @@ use crate::repo_work::RepoWork;
 use crate::{FleetContext, OpsError};
 use matou_backup::{BackupError, Restic};
 use matou_base::text::InvalidInput;
+use matou_config::unknown_name;
 use matou_job::StepError;
 
 /// Every repository, the first one first; none when none is configured.
@@ -42,13 +43,7 @@ pub(super) fn choose_repositories(
         };
     }
     let found = all().find(|r| r.name() == name).cloned();
-    let found = found.ok_or_else(|| {
-        let names: Vec<&str> = all().map(Restic::name).collect();
-        InvalidInput::new(format_args!(
-            "there is no repository {name:?}, only {}",
-            names.join(", ")
-        ))
-    })?;
+    let found = found.ok_or_else(|| unknown_name("repository", name, all().map(Restic::name)))?;
     if *what == RepoWork::Copy && found.name() == work.primary.name() {
         return Err("the first repository is what is copied from".into());
     }

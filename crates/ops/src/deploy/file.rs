@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use super::stack::mask_secret_entry;
 use crate::FleetContext;
 use crate::tasks::{WaitFailure, WaitForTasks, wait_for_tasks};
+use matou_base::files::READABLE_MODE;
 use matou_history::{FileChange, FleetFolder, HistoryError, Reason};
 use matou_host::Command;
 use matou_job::{Change, Check, Step, StepContext, StepError};
@@ -17,7 +18,7 @@ use matou_stack::{AppFile, KnownTrouble};
 const MAX_PUSHES: u32 = 5;
 
 /// Writes `apps/NAME.toml`, and with a revision the files of its stack.
-pub(super) struct WriteAppFiles {
+pub(crate) struct WriteAppFiles {
     pub folder: FleetFolder,
     pub changes: Vec<FileChange>,
     /// For the plan.
@@ -31,6 +32,15 @@ fn read_folder_file(folder: &FleetFolder, name: &str) -> Option<Vec<u8>> {
     let limit = matou_base::files::MAX_CONFIG_BYTES;
     let text = matou_base::files::read_text(&folder.path().join(name), limit).ok()?;
     Some(text.into_bytes())
+}
+
+/// Returns what makes the application's file hold this.
+pub(crate) fn file_change(app: &str, file: &AppFile) -> FileChange {
+    FileChange::Write {
+        name: AppFile::name(app),
+        content: file.to_toml().into_bytes(),
+        mode: READABLE_MODE,
+    }
 }
 
 impl WriteAppFiles {
@@ -235,6 +245,15 @@ pub(super) struct WaitForStack {
 const LOG_LINES: u32 = 200;
 
 impl WaitForStack {
+    /// Says what is left of a deploy that failed, and how to go back; `None` for a first one.
+    fn describe_way_back(&self) -> Option<String> {
+        self.earlier.as_ref()?;
+        Some(format!(
+            "What was updated stays so, and apps/{app}.toml says the new: `matou rollback {app}_SERVICE` takes a service back to what it was, `matou redeploy {app}` tries again",
+            app = self.app
+        ))
+    }
+
     /// Looks for known troubles in the logs of services. Returns the cure of the first that is there.
     async fn find_cure(&self, cx: &StepContext) -> Option<String> {
         for trouble in &self.troubles {
@@ -279,11 +298,14 @@ impl Step for WaitForStack {
         };
         let (WaitFailure::RolledBack(why), Some(earlier)) = (&failure, &self.earlier) else {
             let failure = StepError::from(failure);
-            return Err(match self.find_cure(cx).await {
-                Some(cure) if !matches!(failure, StepError::Cancelled) => {
-                    StepError::failed(format!("{failure}. {cure}"))
-                }
-                _ => failure,
+            if failure.is_cancelled() {
+                return Err(failure);
+            }
+            let cure = self.find_cure(cx).await;
+            let more = cure.or_else(|| self.describe_way_back());
+            return Err(match more {
+                Some(more) => StepError::failed(format!("{failure}. {more}")),
+                None => failure,
             });
         };
         let name = AppFile::name(&earlier.app);
@@ -300,7 +322,7 @@ impl Step for WaitForStack {
 
 /// Pushes the application's files to the storage node, where the nightly backup reads them. Files
 /// that others changed there stay as they are, and the plan names them.
-pub(super) struct PushFleetFiles {
+pub(crate) struct PushFleetFiles {
     pub app: String,
     pub fleet: FleetContext,
 }

@@ -27,14 +27,12 @@ use super::leftovers::{LeftoverScope, RemoveLeftovers};
 use super::request::Request;
 use super::tasks::{AwaitedServices, WaitForTasks};
 use crate::OpsError;
-use matou_base::files::READABLE_MODE;
 use matou_docker::NodeHandle;
-use matou_history::FileChange;
 use matou_job::{Confirm, Job, Step};
 use matou_stack::{AppFile, EdgeSettings, RenderTarget, RenderedStack};
 use secrecy::SecretString;
 
-pub(super) use file::EarlierFiles;
+pub(super) use file::{EarlierFiles, PushFleetFiles, WriteAppFiles, file_change};
 pub(super) use preflight::resolve_host_name;
 use revision::RevisionFiles;
 
@@ -347,11 +345,7 @@ fn push_file_steps(
     let folder = fleet.folder()?;
     let changes = match wanted.revision {
         Some(revision) => revision.changes.clone(),
-        None => vec![FileChange::Write {
-            name: AppFile::name(wanted.app),
-            content: file.to_toml().into_bytes(),
-            mode: READABLE_MODE,
-        }],
+        None => vec![file::file_change(wanted.app, file)],
     };
     let earlier = EarlierFiles::read(wanted.app, &changes, fleet);
     steps.push(Box::new(file::WriteAppFiles {

@@ -12,6 +12,7 @@ use secrecy::{ExposeSecret, SecretBox, SecretString};
 
 use crate::FleetContext;
 use crate::OpsError;
+use matou_config::unknown_name;
 use matou_host::{Command, Host, shell_script};
 use matou_job::{Change, Check, Step, StepContext, StepError};
 use matou_stack::{Alphabet, Labels, RenderedStack, SecretSpec};
@@ -509,11 +510,8 @@ pub async fn read_secret(
     let store = SecretStore::open(fleet, app)?;
     let versions = store.newest_versions().await?;
     let version = versions.get(name).ok_or_else(|| {
-        let names: Vec<&str> = versions.keys().map(String::as_str).collect();
-        match names.as_slice() {
-            [] => format!("no secret of {app} is kept"),
-            some => format!("{app} has no secret {name:?}: it has {}", some.join(", ")),
-        }
+        let names = versions.keys().map(String::as_str);
+        unknown_name(&format!("secret of {app}"), name, names)
     })?;
     store.read_value(name, *version).await
 }

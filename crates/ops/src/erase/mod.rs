@@ -15,9 +15,10 @@ mod volumes;
 
 use std::sync::{Arc, Mutex};
 
+use super::deploy::secrets::read_secret_versions;
 use super::job_on_node::build_job_on_node;
 use super::remove::RemoveApp;
-use super::{FleetContext, Request, backup};
+use super::{FleetContext, Request, backup, check_app_is_known, check_app_was_known};
 use crate::OpsError;
 use matou_job::{Confirm, Job, Step};
 use matou_stack::AppName;
@@ -48,6 +49,15 @@ pub(super) async fn build_erase_job(app: &AppName, fleet: &FleetContext) -> Resu
     let repositories = backup::open_all_repositories(fleet).await;
     let repositories = repositories?;
     let known = EraseInventory::gather(fleet, app, manager, &storage, &repositories).await?;
+    if known.volumes.is_empty()
+        && !known.resumed
+        && read_secret_versions(fleet, app).await?.is_empty()
+    {
+        match repositories.is_empty() {
+            true => check_app_is_known(fleet, app).await?,
+            false => check_app_was_known(fleet, app).await?,
+        }
+    }
     let work = Arc::new(EraseContext {
         fleet: fleet.clone(),
         app: app.clone(),
@@ -67,6 +77,7 @@ pub(super) async fn build_erase_job(app: &AppName, fleet: &FleetContext) -> Resu
         Box::new(RemoveApp {
             app: app.to_string(),
             volumes_removed_later: gone,
+            file_stays: false,
         }),
         Box::new(objects::RemoveSwarmObjects(work.clone())),
         Box::new(objects::ForgetCertificates(work.clone())),

@@ -34,6 +34,12 @@ pub async fn build_move_job(
     to: &Path,
     findings: &RecoveryFindings,
 ) -> Result<Job, OpsError> {
+    let filed = cx.config.folder();
+    let filed = filed.map_or_else(Vec::new, |f| AppFile::list_names(&f));
+    if let Some(app) = apps.iter().find(|app| !filed.contains(app)) {
+        let names = filed.iter().map(|name| name.as_str());
+        return Err(matou_config::unknown_name("file in apps/ for", app, names).into());
+    }
     let config = Config::load(Some(to)).map_err(InvalidInput::new)?;
     let new = FleetContext::open(config).map_err(|e| format!("{e:#}"))?;
     let fleets = pair_fleets(cx, new, findings)?;

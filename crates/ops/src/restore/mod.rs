@@ -56,7 +56,7 @@ pub(crate) use incoming::IncomingApp;
 pub(crate) use parts::{find_holding_volume, parse_stack_mounts as mounted};
 pub(crate) use settled::{CheckRestoresSettled, check_restore_settled};
 pub(crate) use source::RestoreSource;
-use source::list_apps_with_snapshots;
+pub(crate) use source::list_apps_with_snapshots;
 pub(crate) use state_machine::has_to_deploy;
 pub(crate) use swap_log::SwapLog;
 

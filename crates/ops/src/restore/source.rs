@@ -13,6 +13,7 @@ use matou_backup::listing::{self, FileTotals};
 use matou_backup::{
     BackupError, MANIFEST, Manifest, Restic, ResticSnapshot, SnapshotView, contradicts_manifest,
 };
+use matou_base::text::InvalidInput;
 use matou_stack::{AppFile, AppName};
 
 /// How many snapshots are tried when the newest contradict their own manifest.
@@ -153,9 +154,10 @@ impl RestoreSource {
                 let fitting: Vec<&ResticSnapshot> = all.iter().filter(fitting).collect();
                 match fitting.len() {
                     0 => {
-                        return Err(OpsError::failed(format_args!(
-                            "{app} has no snapshot {id}: `matou snapshots {app}` lists them"
-                        )));
+                        let wrong = InvalidInput::new(format_args!(
+                            "{app} has no snapshot {id:?}: `matou snapshots {app}` lists them"
+                        ));
+                        return Err(wrong.into());
                     }
                     1 => fitting,
                     _ => {
@@ -337,7 +339,7 @@ async fn open_restore_repository(fleet: &FleetContext) -> Result<Restic, OpsErro
 }
 
 /// Names of the applications that have snapshots of this fleet, made when the clock was right.
-pub(super) async fn list_apps_with_snapshots(
+pub(crate) async fn list_apps_with_snapshots(
     fleet: &FleetContext,
 ) -> Result<BTreeSet<AppName>, OpsError> {
     let all = matou_collect::read_snapshots(&fleet.config, &fleet.nodes).await?;

@@ -142,8 +142,7 @@ pub(super) fn node_storage_detail(
     let plain = ratatui::style::Style::new();
     let mut page = page.blank_line().heading("File systems");
     for space in &audit.spaces {
-        let used = space.size.saturating_sub(space.free);
-        let percent = used * 100 / space.size.max(1);
+        let percent = space.used_percent();
         let health = match percent {
             p if p >= u64::from(app.thresholds.disk) => Health::Bad,
             p if p + 10 >= u64::from(app.thresholds.disk) => Health::Partly,
