@@ -176,8 +176,8 @@ mod tests {
             "there is no service \"a\"; there is web"
         );
         assert_eq!(
-            said("wbe", &["db", "web"]),
-            "there is no service \"wbe\"; did you mean \"web\"?"
+            said("site_wbe", &["site_db", "site_web"]),
+            "there is no service \"site_wbe\"; did you mean \"site_web\"?"
         );
         let many: Vec<String> = (10..30).map(|n| format!("x{n}")).collect();
         let many: Vec<&str> = many.iter().map(String::as_str).collect();
