@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::Exit;
 use matou_base::text;
 use matou_base::text::InvalidInput;
-use matou_collect::{LogBatch, LogWindow, follow_journal, follow_service};
+use matou_collect::{LogBatch, LogWindow, explain_missing_log, follow_journal, follow_service};
 use matou_host::HostError;
 use matou_ops::FleetContext;
 
@@ -43,6 +43,10 @@ pub(crate) async fn run_logs_command(
     service: &str,
     options: &LogOptions,
 ) -> Result<ExitCode> {
+    // Following goes on: what waits for an image may come up yet.
+    if let Some(why) = explain_missing_log(&fleet.nodes, service).await? {
+        matou_base::errln!("{}", text::clean_line(&why));
+    }
     let (out, arriving) = mpsc::channel(16);
     let reading = follow_service(&fleet.nodes, service, options.log_window(), out);
     let (read, printed) = tokio::join!(reading, print_log_batches(arriving, options));

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use jiff::Timestamp;
+use matou_base::text::format_ago;
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -368,6 +369,36 @@ impl Swarm {
         let mut tasks = self.tasks.iter();
         self.find_running_task(service_id)
             .or_else(|| tasks.find(|t| t.service_id == service_id && t.is_enterable()))
+    }
+
+    /// Says why services have no output: none of the tasks that the swarm still knows of got a
+    /// container. `None` when one has, or when there is no task.
+    pub fn explain_no_container(&self, service_ids: &[String], now: Timestamp) -> Option<String> {
+        let ours = || {
+            self.tasks
+                .iter()
+                .filter(|t| service_ids.contains(&t.service_id))
+        };
+        if ours().next().is_none() || ours().any(|t| t.container_id.is_some()) {
+            return None;
+        }
+        let failed: Vec<&Task> = ours().filter(|t| t.has_failed()).collect();
+        // A task that waits for a node has an error too.
+        let told = ours().filter(|t| !t.error.is_empty());
+        let Some(last) = told.max_by_key(|t| t.since) else {
+            return Some("no container has started yet".into());
+        };
+        let ago = last
+            .since
+            .map_or_else(String::new, |at| format!("last {}", format_ago(now, at)));
+        let times = match failed.len() {
+            0 => ago,
+            n => format!("failed {n} times that the swarm still knows of, {ago}"),
+        };
+        Some(format!(
+            "no container has started: {} ({times})",
+            last.error
+        ))
     }
 }
 

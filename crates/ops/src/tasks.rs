@@ -562,9 +562,20 @@ fn fail_if_hopeless(
     let failed = list_failed_tasks(service, swarm, old).len();
     if failed >= MAX_FAILURES && service.lacks_tasks() {
         let error = newest_task_error(service, swarm, old).unwrap_or_default();
+        let name = &service.name;
+        let id = std::slice::from_ref(&service.id);
+        let next = match swarm.explain_no_container(id, Timestamp::now()) {
+            None => format!("its log may say more (`matou logs {name}`)"),
+            // What never had a container has no log.
+            Some(_) => {
+                let app = service.stack.as_ref().unwrap_or(name);
+                format!(
+                    "no container of it started, and the swarm goes on trying: mend the cause and `matou redeploy {app}`, or take it away with `matou remove {app}`"
+                )
+            }
+        };
         return Err(StepError::failed(format!(
-            "{} does not come up, {failed} tasks failed: {error}; its log may say more (`matou logs {}`)",
-            service.name, service.name
+            "{name} does not come up, {failed} tasks failed: {error}; {next}"
         )));
     }
     if waited > REPLACEMENT_WAIT

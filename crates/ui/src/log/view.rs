@@ -202,6 +202,11 @@ impl LogView {
         text
     }
 
+    /// Whether no line has come yet.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.buffer.is_empty()
+    }
+
     /// Takes what was visible of it.
     pub(crate) fn take_layout(&mut self, drawn: LogLayout) {
         self.drawn = drawn;

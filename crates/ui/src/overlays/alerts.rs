@@ -16,14 +16,14 @@ use crate::panes::wrap_text;
 use crate::state::App;
 use crate::theme::Health;
 use matou_base::text::{clean_line, fit_to_width, format_age, format_seconds};
-use matou_monitor::{ALERTMANAGER_KEY_PREFIX, Alert, Remedy, Silence};
+use matou_monitor::{ALERTMANAGER_KEY_PREFIX, Alert, AlertKind, Remedy, Silence};
 
 /// For how long an alert can be silenced: key, hours, text.
 const SILENCE_TIMES: [(char, i64, &str); 4] = [
-    ('1', 1, "1 hour"),
-    ('8', 8, "8 hours"),
-    ('d', 24, "a day"),
-    ('w', 168, "a week"),
+    ('1', 1, "for an hour"),
+    ('8', 8, "for 8 hours"),
+    ('d', 24, "for a day"),
+    ('w', 168, "for a week"),
 ];
 
 #[derive(Default)]
@@ -55,7 +55,7 @@ impl AlertsOverlay {
             let spans = pair("a", "until it is over")
                 .into_iter()
                 .chain(times)
-                .chain(pair("u", "not"));
+                .chain(pair("u", "no more"));
             lines.push(Line::from(spans.collect::<Vec<_>>()));
             return lines;
         }
@@ -88,6 +88,9 @@ impl Overlay for AlertsOverlay {
             && let action = remedy_action(alert.remedy)
             && app.keymap.find_action(key) == Some(action)
         {
+            if action == Action::Deploy && alert.kind == AlertKind::Edge {
+                return show_edge(app, alert);
+            }
             // Not on whatever is selected.
             if !app.go_to_target(&alert.target) && acts_on_row(action) {
                 app.show_notice(format!("{} is in none of the panes", alert.what), true);
@@ -101,8 +104,15 @@ impl Overlay for AlertsOverlay {
         match key.code {
             KeyCode::Esc | KeyCode::Char('q' | 'a') => OverlayReply::close(),
             KeyCode::Enter => {
-                if let Some(alert) = selected {
-                    app.go_to_target(&alert.target);
+                let Some(alert) = selected else {
+                    return OverlayReply::close();
+                };
+                if alert.kind == AlertKind::Edge {
+                    return show_edge(app, &alert);
+                }
+                if !app.show_cause(&alert) {
+                    let text = format!("{} is in none of the panes: {}", alert.what, alert.why);
+                    app.show_notice(text, true);
                 }
                 OverlayReply::close()
             }
@@ -191,6 +201,18 @@ fn silence_alert(app: &mut App, alert: String, key: KeyEvent) -> Option<Effect> 
     })
 }
 
+/// Leads to the edge's service, or to the form that deploys it.
+fn show_edge(app: &mut App, alert: &Alert) -> OverlayReply {
+    match app.missing_edge_form() {
+        Some(form) => OverlayReply::replace(form),
+        None if app.show_cause(alert) => OverlayReply::close(),
+        None => OverlayReply {
+            action: Some(Action::Deploy),
+            ..OverlayReply::close()
+        },
+    }
+}
+
 /// Whether an action of a remedy is about the selected row.
 fn acts_on_row(action: Action) -> bool {
     matches!(
@@ -220,7 +242,7 @@ fn remedy_word(action: Action) -> &'static str {
     match action {
         Action::Logs => "its log",
         Action::Shell => "a shell there",
-        Action::NodeMenu => "drain it, reboot it, strike it off",
+        Action::NodeMenu => "drain it, reboot it, remove it for good",
         Action::Provision | Action::ProvisionAll => "make the servers what config.toml says",
         Action::Deploy => "deploy the edge",
         Action::Pane4 => "the certificates",
