@@ -68,7 +68,10 @@ impl Overlay for HelpOverlay {
         let mut lines = Vec::new();
         let mut entry = |keys: &str, help: &str| {
             lines.push(Line::from(vec![
-                Span::styled(fit_to_width(keys, 16, theme.ellipsis()), theme.key()),
+                Span::styled(
+                    fit_to_width(&theme.drawable_text(keys), 16, theme.ellipsis()),
+                    theme.key(),
+                ),
                 Span::raw(format!(" {}", theme.drawable_text(help))),
             ]));
         };

@@ -114,6 +114,7 @@ fn draw_hint_line(app: &App, frame: &mut Frame, screen: Rect, hint: &str) {
         height: 1,
         ..screen
     };
+    let hint = if hint.is_empty() { "Esc back" } else { hint };
     let mut spans = vec![Span::raw(" ")];
     for part in hint.split(" · ") {
         let (key, rest) = part.split_once(' ').unwrap_or((part, ""));

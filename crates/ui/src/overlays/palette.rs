@@ -93,7 +93,11 @@ impl Overlay for PaletteOverlay {
                 Line::from(vec![
                     Span::styled(fit_to_width(b.name, 15, theme.ellipsis()), theme.title()),
                     Span::styled(
-                        fit_to_width(&app.keymap.format_keys(b.action), 15, theme.ellipsis()),
+                        fit_to_width(
+                            &theme.drawable_text(&app.keymap.format_keys(b.action)),
+                            15,
+                            theme.ellipsis(),
+                        ),
                         theme.key(),
                     ),
                     Span::raw(theme.drawable_text(b.help)),

@@ -71,30 +71,47 @@ pub(super) fn row_health(app: &App, row: &PaneRow) -> Health {
     }
 }
 
-/// Puts what is wrong first, the worst on top, each with what is shown below it; the order is kept
-/// otherwise. With `only_problems` the rest is left out. Returns how well each of the rows is.
+/// Puts what is down first, each with what is shown below it; the order is kept otherwise. What is only partly
+/// well stays in its place: an update makes it so for a moment, and rows would jump. With `only_problems` both
+/// are left and nothing else. Returns how well each of the rows is.
 pub(super) fn sort_problems_first(
     app: &App,
     rows: &mut Vec<PaneRow>,
     only_problems: bool,
 ) -> Vec<Health> {
-    let problem = |health: Health| health.max(Health::Unknown);
     let mut blocks: Vec<(Health, Vec<(PaneRow, Health)>)> = Vec::new();
     for row in rows.drain(..) {
         let health = row_health(app, &row);
         match blocks.last_mut() {
             Some((_, block)) if row.depth > 0 => block.push((row, health)),
-            _ => blocks.push((problem(health), vec![(row, health)])),
+            _ => blocks.push((worst_health(app, &row), vec![(row, health)])),
         }
     }
     if only_problems {
-        blocks.retain(|(health, _)| health.is_problem());
+        blocks.retain(|(worst, _)| worst.is_problem());
     }
-    blocks.sort_by_key(|(health, _)| std::cmp::Reverse(*health));
+    // Nodes are few, and known by their places.
+    let moves = |row: &PaneRow| !matches!(row.kind, RowKind::Node(_));
+    blocks.sort_by_key(|(worst, block)| {
+        let down = *worst == Health::Bad && block.first().is_some_and(|(row, _)| moves(row));
+        !down
+    });
     let all = blocks.into_iter().flat_map(|(_, block)| block);
     let (sorted, healths) = all.unzip();
     *rows = sorted;
     healths
+}
+
+/// How the worst of a row is: an application whose database runs is down when its web server is.
+fn worst_health(app: &App, row: &PaneRow) -> Health {
+    match &row.kind {
+        RowKind::App { services } => services
+            .iter()
+            .map(|at| services::services_health(app, &[*at]))
+            .max()
+            .unwrap_or(Health::Unknown),
+        _ => row_health(app, row),
+    }
 }
 
 /// Formats a row for its list, `columns` wide.
