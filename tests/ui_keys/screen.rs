@@ -489,7 +489,7 @@ fn panes_and_tabs_are_reached_on_a_french_keyboard() {
         let mut c = Console::new();
         c.press("&");
         c.press(turn);
-        c.shows("since");
+        c.shows("no tasks");
     }
     let mut c = Console::new();
     c.press("é\n\n");
