@@ -60,7 +60,7 @@ fn logs(c: &mut Criterion) {
         ascii: false,
     };
     c.bench_function("draw a log of 100,000 lines, 200x60", |b| {
-        b.iter(|| view.draw(area, &mut buffer, &style, None));
+        b.iter(|| view.draw(area, &mut buffer, &style));
     });
 }
 

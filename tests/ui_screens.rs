@@ -950,6 +950,7 @@ fn ascii_scenes_hold_nothing_outside_ascii() {
     let theme = Theme {
         ascii: true,
         colour: true,
+        light: false,
     };
     for (name, scene) in SCENES {
         for size in SIZES {
@@ -966,6 +967,7 @@ fn colourless_scenes_hold_no_colour() {
     let theme = Theme {
         ascii: false,
         colour: false,
+        light: false,
     };
     for (name, scene) in SCENES {
         let buffer = buffer(&mut scene(theme), SIZES[1]);
@@ -1037,5 +1039,22 @@ fn a_screen_that_is_too_small_says_so() {
             "matou needs 40x10".starts_with(first.trim_end()),
             "{first:?}"
         );
+    }
+}
+
+/// Whatever is shown, the last line says how one goes on: the help, or the keys of what is open.
+#[test]
+fn every_last_line_leads_on() {
+    for (name, scene) in SCENES {
+        for size in SIZES {
+            let buffer = buffer(&mut scene(THEME), size);
+            let y = size.1 - 1;
+            let last: String = (0..size.0).map(|x| buffer[(x, y)].symbol()).collect();
+            let keys = ["? ", "Esc", "back", "Enter", "any other key"];
+            assert!(
+                keys.iter().any(|key| last.contains(key)),
+                "{name} {size:?}: {last:?}"
+            );
+        }
     }
 }

@@ -418,7 +418,7 @@ fn show_plan(plan: &Plan, options: &JobOptions) -> Result<()> {
         // What scrolled away matters for the answer.
         outln!("{}", plan.summary())?;
         for (node, warning) in plan.warnings() {
-            matou_base::out::print_hanging(format_args!("  {node}: {warning}"))?;
+            matou_base::out::print_hanging(format_args!("  ! {node}: {warning}"))?;
         }
     }
     Ok(())

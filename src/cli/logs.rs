@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::Exit;
 use matou_base::text;
 use matou_base::text::InvalidInput;
-use matou_collect::{LogBatch, LogWindow, follow_journal, follow_service};
+use matou_collect::{LogBatch, LogWindow, explain_missing_log, follow_journal, follow_service};
 use matou_host::HostError;
 use matou_ops::FleetContext;
 
@@ -43,38 +43,15 @@ pub(crate) async fn run_logs_command(
     service: &str,
     options: &LogOptions,
 ) -> Result<ExitCode> {
+    // Following goes on: what waits for an image may come up yet.
+    if let Some(why) = explain_missing_log(&fleet.nodes, service).await? {
+        matou_base::errln!("{}", text::clean_line(&why));
+    }
     let (out, arriving) = mpsc::channel(16);
     let reading = follow_service(&fleet.nodes, service, options.log_window(), out);
-    note_missing_log(fleet, service).await;
     let (read, printed) = tokio::join!(reading, print_log_batches(arriving, options));
     read?;
     printed
-}
-
-/// Says why there is no log of a service of which no container has ever started.
-async fn note_missing_log(fleet: &FleetContext, service: &str) {
-    let Ok(manager) = fleet.nodes.find_manager().await else {
-        return;
-    };
-    let Ok(swarm) = manager.docker.query_swarm().await else {
-        return;
-    };
-    let mut services = swarm.services.iter();
-    let found = services.find(|s| s.id == service || s.name == service);
-    let Some(failure) = found.and_then(|s| swarm.find_start_failure(&s.id)) else {
-        return;
-    };
-    let last = failure.last.map_or_else(String::new, |at| {
-        format!(
-            ", the last {}",
-            text::format_ago(jiff::Timestamp::now(), at)
-        )
-    });
-    let times = text::format_plural(failure.times, "time");
-    matou_base::out::note_hanging(format_args!(
-        "no container of {service} ever started, so there is no log: {} ({times}{last})",
-        failure.reason
-    ));
 }
 
 /// Carries out `matou journal NODE [UNIT]`.

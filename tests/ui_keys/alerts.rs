@@ -2,7 +2,7 @@
 
 use jiff::SignedDuration;
 use matou::config::{Config, NotifyMethod};
-use matou::model::{Datum, ExternalAlert, NodeLink, TaskState, Update};
+use matou::model::{Datum, ExternalAlert, NodeLink, Update};
 use matou::ui::fixture::{self, NOW, THEME};
 use matou::ui::msg::LogSource;
 use matou::ui::{Effect, Msg, update};
@@ -42,54 +42,6 @@ fn the_key_of_the_cure_goes_there_and_does_it() {
         panic!("{effects:?}");
     };
     assert!(matches!(source, LogSource::Services { name, .. } if name == "shop_web"));
-}
-
-/// Whatever tab was open before.
-#[test]
-fn an_alert_opens_the_tab_that_shows_its_cause() {
-    let mut c = Console::new();
-    c.press("2jj]]");
-    c.shows("traefik.enable = true");
-    c.press("ajj\n");
-    c.shows("shop_web ─ Overview");
-    c.shows("task: non-zero exit (1)");
-}
-
-/// The form of what takes https is open, not the catalogue at its first entry.
-#[test]
-fn a_missing_edge_is_deployed_from_its_alert() {
-    for key in ["\n", "d"] {
-        let mut c = Console::new();
-        let datum = Datum::Probes(Err("no node takes https".into()));
-        c.take(Msg::Fleet(Update { at: NOW, datum }));
-        c.press("a");
-        c.shows("▸ ○ edge");
-        c.press(key);
-        c.shows("Deploy Traefik");
-        c.shows("ACME_EMAIL");
-    }
-}
-
-/// A service whose tasks never got a container has no log, and the view of logs says why.
-#[test]
-fn the_log_of_what_never_ran_says_so_and_why() {
-    let mut fleet = fixture::example_fleet();
-    let mut swarm = fleet.swarm.value().expect("read").clone();
-    let web = swarm.services.iter().find(|s| s.name == "shop_web");
-    let id = web.expect("it is there").id.clone();
-    for task in swarm.tasks.iter_mut().filter(|t| t.service_id == id) {
-        task.container_id = None;
-        task.state = TaskState::Rejected;
-        task.error = "No such image: prestashop/prestashop:9.0".into();
-    }
-    let datum = Datum::Swarm(Ok(swarm));
-    fleet.apply(Update { at: NOW, datum });
-    let mut c = Console::on(fleet);
-    c.press("aG");
-    c.shows("l its log");
-    c.press("l");
-    c.shows("no container ever started, so there is no log: No such image: prestashop");
-    c.shows("2 times, the last 2 h ago");
 }
 
 #[test]
@@ -183,4 +135,91 @@ fn a_remedy_acts_on_no_row_but_the_one_of_its_alert() {
     }
     assert_eq!(c.press("e"), []);
     c.shows("is in none of the panes");
+}
+
+/// Moves to the alert of this name and kind of cure, and presses Enter.
+fn open_alert(c: &mut Console, what: &str) -> Vec<Effect> {
+    c.press("a");
+    for _ in 0..20 {
+        let screen = c.screen();
+        if screen
+            .lines()
+            .any(|l| l.contains(&format!("▸ ")) && l.contains(what))
+        {
+            return c.press("\n");
+        }
+        c.press("j");
+    }
+    panic!("no alert of {what}: {}", c.screen());
+}
+
+/// The tab that was used last has nothing to say of it.
+#[test]
+fn enter_on_an_alert_opens_the_tab_that_shows_its_cause() {
+    let mut c = Console::new();
+    c.press("2]]");
+    open_alert(&mut c, "shop_web");
+    c.shows("non-zero exit");
+    c.shows("updated");
+    // The disk of a node is full.
+    open_alert(&mut c, "worker-02");
+    c.shows("Storage");
+    let storage = c.screen();
+    assert!(!storage.contains("updated"), "{storage}");
+}
+
+fn without_edge(c: &mut Console) {
+    let reason = "nothing takes https for the fleet".to_owned();
+    let datum = Datum::Probes(Err(reason.into()));
+    c.take(Msg::Fleet(Update { at: NOW, datum }));
+}
+
+#[test]
+fn the_alert_of_the_edge_leads_to_its_form() {
+    for key in ["\n", "d"] {
+        let mut c = Console::new();
+        without_edge(&mut c);
+        c.press("a");
+        while !c.screen().contains("d deploy the edge") {
+            c.press("j");
+        }
+        c.press(key);
+        c.shows("Deploy Traefik");
+    }
+}
+
+#[test]
+fn the_alert_of_an_edge_that_is_there_leads_to_its_service() {
+    let mut fleet = fixture::example_fleet();
+    let mut swarm = fleet.swarm.value().cloned().expect("a swarm");
+    swarm.services[0].ports = vec!["443:443/tcp".into()];
+    let datum = Datum::Swarm(Ok(swarm));
+    fleet.apply(Update { at: NOW, datum });
+    let mut c = Console::on(fleet);
+    without_edge(&mut c);
+    c.press("a");
+    while !c.screen().contains("d deploy the edge") {
+        c.press("j");
+    }
+    c.press("\n");
+    c.shows("blog_web");
+    c.hides("Deploy Traefik");
+}
+
+#[test]
+fn the_log_of_what_never_ran_says_why() {
+    let mut fleet = fixture::example_fleet();
+    let mut swarm = fleet.swarm.value().cloned().expect("a swarm");
+    let id = swarm.services[0].id.clone();
+    for task in swarm.tasks.iter_mut().filter(|t| t.service_id == id) {
+        task.container_id = None;
+        task.state = matou::model::TaskState::Rejected;
+        task.error = "No such image: ghost:6".into();
+    }
+    let datum = Datum::Swarm(Ok(swarm));
+    fleet.apply(Update { at: NOW, datum });
+    let mut c = Console::on(fleet);
+    c.press("2l");
+    c.shows("no container has started: No such image: ghost:6");
+    c.hides("waiting for lines");
 }

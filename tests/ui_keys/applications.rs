@@ -1,7 +1,7 @@
 //! Applications: deployed, scaled, removed, updated.
 
 use jiff::SignedDuration;
-use matou::job::{Change, Check, Confirm, JobId};
+use matou::job::{Change, Check, Confirm, JobEvent, JobId, JobOutcome};
 use matou::model::{Datum, JobProgress, ServiceMode, TaskState, Update};
 use matou::ops::{FoundVersions, OwnVersion, Request, ServiceVersions};
 use matou::registry::{NewerVersion, VersionStep};
@@ -9,6 +9,8 @@ use matou::stack::{AppLogin, EdgeSettings};
 use matou::ui::fixture::{NOW, example_fleet};
 use matou::ui::msg::Password;
 use matou::ui::{Effect, Msg, update};
+
+use crossterm::event::{KeyCode, KeyModifiers};
 
 use crate::{Console, app_name, asked, plan};
 
@@ -20,7 +22,10 @@ fn deploying_goes_from_catalogue_to_form_to_plan_to_job() {
     let catalogue = matou::stack::Catalogue::load(None).expect("a catalogue");
     let mut entries = catalogue.list_entries().into_iter();
     let at = entries.position(|e| e.name == "hello").expect("hello");
-    c.press(&format!("{}\n", "j".repeat(at)));
+    for _ in 0..at {
+        c.key(KeyCode::Down, KeyModifiers::NONE);
+    }
+    c.press("\n");
     c.shows("Deploy Hello");
     // A required name that is empty is told.
     c.press("\u{8}\u{8}\u{8}\u{8}\u{8}");
@@ -336,12 +341,12 @@ fn the_catalogue_is_searched_by_name_kind_and_words() {
     c.shows("/newsletters_");
     c.shows("listmonk");
     c.hides("nextcloud");
-    c.press("\u{1b}/monitoring\n");
-    // Enter ends the typing, the next one deploys.
+    c.press("\u{1b}/monitoring");
     c.shows("logs");
     c.press("\u{1b}");
     c.shows("nextcloud");
-    c.press("/hello\n\n");
+    // A letter begins the search, and Enter opens what is selected.
+    c.press("hello\n");
     c.shows("Deploy Hello");
     c.press("\u{1b}");
     c.shows("/hello");
@@ -367,4 +372,40 @@ fn an_application_says_how_one_logs_in() {
     // That of one application is not shown with another.
     c.press("j");
     c.hides("log in at");
+}
+
+#[test]
+fn a_form_checks_a_value_when_its_field_is_left() {
+    let mut c = Console::new();
+    c.press("dcryptpad\n");
+    c.shows("Deploy");
+    // The name is well, the domain is not.
+    c.press("\tnot a domain\t");
+    c.shows("a domain, as blog.example.org");
+    c.press(&"\u{8}".repeat(12));
+    c.press("pad.example.org\t");
+    c.hides("a domain, as blog.example.org");
+}
+
+#[test]
+fn the_form_of_a_job_that_failed_is_opened_again_with_its_values() {
+    let mut c = Console::new();
+    let request = Request::Deploy {
+        stack: "hello".into(),
+        app: app_name("site"),
+        variables: [("REPLICAS".to_owned(), "7".to_owned())].into(),
+    };
+    let id = JobId(1);
+    c.take(Msg::JobStarted { id, request });
+    let event = JobEvent::Finished {
+        outcome: JobOutcome::Failed {
+            reason: "no".into(),
+        },
+        took: std::time::Duration::ZERO,
+    };
+    c.take(Msg::Job { id, event });
+    c.press("\u{1b}JE");
+    c.shows("Deploy Hello");
+    c.shows("site");
+    c.shows("7");
 }

@@ -441,3 +441,89 @@ fn another_job_that_begins_is_not_the_one_that_is_cancelled() {
     });
     assert_eq!(c.press("c"), [Effect::CancelJob(JobId(1))]);
 }
+
+/// The first key line of the console, at the smallest size that is told as usable too.
+#[test]
+fn the_last_line_always_leads_on() {
+    for keys in ["", "2", "2\n\n", "2l", "2A", "4", "5"] {
+        for (width, height) in [(40, 12), (80, 24), (120, 40)] {
+            let mut c = Console::new();
+            c.press(keys);
+            let screen = c.screen_of(width, height);
+            let last = screen
+                .trim_end()
+                .lines()
+                .last()
+                .unwrap_or_default()
+                .to_owned();
+            for key in ["a ", "J ", ": ", "? "] {
+                assert!(
+                    last.contains(key),
+                    "{keys:?} {width}: {key:?} is not in {last:?}"
+                );
+            }
+            if keys == "2l" {
+                assert!(last.contains("Esc"), "{last:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn an_overlay_says_its_own_keys_in_the_last_line() {
+    let mut c = Console::new();
+    c.press("a");
+    let screen = c.screen_of(80, 24);
+    let last = screen.trim_end().lines().last().unwrap_or_default();
+    assert!(last.contains("i ignore"), "{last:?}");
+    assert!(!last.contains("provision"), "{last:?}");
+}
+
+/// Without Shift the digits of a French keyboard are other characters, and brackets need AltGr.
+#[test]
+fn panes_and_tabs_are_reached_on_a_french_keyboard() {
+    let mut c = Console::new();
+    c.press("é");
+    c.shows("Labels");
+    for turn in ["]", ">"] {
+        let mut c = Console::new();
+        c.press("&");
+        c.press(turn);
+        c.shows("no tasks");
+    }
+    let mut c = Console::new();
+    c.press("é\n\n");
+    c.key(KeyCode::Right, KeyModifiers::NONE);
+    c.shows("waiting for lines");
+    c.key(KeyCode::Left, KeyModifiers::NONE);
+    c.hides("waiting for lines");
+    // From the first tab the arrow goes back to the list.
+    c.key(KeyCode::Left, KeyModifiers::NONE);
+    let screen = c.screen();
+    assert!(
+        !screen
+            .trim_end()
+            .lines()
+            .last()
+            .unwrap_or_default()
+            .contains("Esc")
+    );
+}
+
+#[test]
+fn what_is_down_comes_first_and_problems_are_alone_with_their_key() {
+    let mut fleet = fixture::example_fleet();
+    let mut swarm = fleet.swarm.value().cloned().expect("a swarm");
+    let web = swarm.services.iter_mut().find(|s| s.name == "shop_web");
+    web.expect("shop_web").running = 0;
+    let datum = Datum::Swarm(Ok(swarm));
+    fleet.apply(Update { at: NOW, datum });
+    let mut c = Console::on(fleet);
+    let screen = c.screen();
+    let (shop, blog) = (screen.find("▸ shop"), screen.find("▸ blog"));
+    assert!(shop.is_some() && shop < blog, "{screen}");
+    c.press("2!");
+    c.shows(" 1 of 2 ");
+    c.press("\u{1b}");
+    c.hides(" 1 of 2 ");
+}

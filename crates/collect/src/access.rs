@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -55,11 +56,16 @@ pub async fn follow_access_log(
     let fleet = query_manager_swarm(nodes).await?;
     let edge = find_edge_service(&fleet)
         .ok_or("nothing takes https for the fleet: `matou deploy traefik edge` does")?;
-    if let Some(failure) = fleet.find_start_failure(&edge.id) {
-        return Err(CollectError::failed(format_args!(
-            "{} takes https for the fleet, and runs nowhere: {}",
-            edge.name, failure.reason
-        )));
+    if edge.running == 0 {
+        let id = std::slice::from_ref(&edge.id);
+        let name = &edge.name;
+        if let Some(why) = fleet.explain_no_container(id, Timestamp::now()) {
+            let text = format!("the edge, {name}, runs nowhere: {why}");
+            return Err(CollectError::failed(text));
+        }
+        let text = format!("the edge, {name}, runs nowhere: no requests come in");
+        // When the receiver is gone, nobody misses the note.
+        let _ = out.send(AccessNews::Note(text)).await;
     }
     let manager = nodes.find_manager().await?;
     let spec = manager.docker.query_service_spec(&edge.id).await;

@@ -48,7 +48,7 @@ pub use bans::{read_all_bans, read_bans};
 pub use certificates::read_certificates;
 pub use error::CollectError;
 pub use intrusions::read_intrusions;
-pub use logs::{LogBatch, LogWindow, follow_journal, follow_service};
+pub use logs::{LogBatch, LogWindow, explain_missing_log, follow_journal, follow_service};
 pub use mail::{
     DkimKey, DkimKeyState, DmarcFinding, DmarcPolicy, MailAddress, MxFinding, NodeMailReach,
     SenderDomain, SmtpError, SmtpReply, SmtpStage, SpfEnd, SpfFinding, TestMail, USUAL_SELECTORS,

@@ -98,6 +98,23 @@ pub async fn follow_service(
     Ok(())
 }
 
+/// Says why there is no log of a service: no container of it ever started. `None` when there is one.
+///
+/// # Errors
+/// When no manager answers.
+pub async fn explain_missing_log(
+    nodes: &Nodes,
+    service: &str,
+) -> Result<Option<String>, CollectError> {
+    let swarm = query_manager_swarm(nodes).await?;
+    let mut services = swarm.services.iter();
+    let found = services.find(|s| s.id == service || s.name == service);
+    Ok(found.and_then(|s| {
+        let why = swarm.explain_no_container(std::slice::from_ref(&s.id), Timestamp::now())?;
+        Some(format!("{}: {why}", s.name))
+    }))
+}
+
 pub(super) async fn query_manager_swarm(nodes: &Nodes) -> Result<Swarm, CollectError> {
     let manager = nodes.find_manager().await?;
     manager

@@ -221,6 +221,7 @@ impl ConfigChecker<'_> {
                     raw::RawColours::Never => Colours::Never,
                 },
                 ascii: raw.theme.ascii,
+                light: raw.theme.light,
                 mouse: raw.theme.mouse.unwrap_or(true),
             },
             nodes,

@@ -324,6 +324,7 @@ pub(super) enum RawColours {
 #[serde(expecting = "struct Theme")]
 pub(super) struct RawThemeConfig {
     pub colours: RawColours,
-    pub ascii: bool,
+    pub ascii: Option<bool>,
+    pub light: Option<bool>,
     pub mouse: Option<bool>,
 }

@@ -567,8 +567,10 @@ pub enum Colours {
 pub struct ThemeConfig {
     /// Which colours are drawn.
     pub colours: Colours,
-    /// Draw nothing outside ASCII.
-    pub ascii: bool,
+    /// Draw nothing outside ASCII; `None`: where the locale or the terminal has no more.
+    pub ascii: Option<bool>,
+    /// Use colours for a light background; `None`: the terminal is asked for its own.
+    pub light: Option<bool>,
     /// Take turns of the wheel and clicks; text is selected with Shift then.
     pub mouse: bool,
 }
@@ -577,7 +579,8 @@ impl Default for ThemeConfig {
     fn default() -> Self {
         Self {
             colours: Colours::Auto,
-            ascii: false,
+            ascii: None,
+            light: None,
             mouse: true,
         }
     }

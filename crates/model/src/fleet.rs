@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use jiff::Timestamp;
+use matou_base::text::format_ago;
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -361,39 +362,12 @@ pub struct Swarm {
     pub tasks: Vec<Task>,
 }
 
-/// Why no container of a service has ever started.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct StartFailure<'a> {
-    /// Of the newest task that failed, in the engine's words.
-    pub reason: &'a str,
-    /// Tasks that failed, of those that the swarm keeps.
-    pub times: usize,
-    /// When the newest one did; `None` when the engine does not say.
-    pub last: Option<Timestamp>,
-}
-
 impl Swarm {
     /// Returns the service that takes https for the fleet.
     pub fn find_edge_service(&self) -> Option<&Service> {
         let is_https = |port: &String| port.starts_with("443:");
         let mut services = self.services.iter();
         services.find(|s| s.ports.iter().any(is_https))
-    }
-
-    /// Returns why no container of a service has ever started: there is no log of it. `None` when one has, as
-    /// far as the swarm remembers, or when no task has failed yet.
-    pub fn find_start_failure(&self, service_id: &str) -> Option<StartFailure<'_>> {
-        let tasks = || self.tasks.iter().filter(|t| t.service_id == service_id);
-        if tasks().any(|t| t.container_id.is_some()) {
-            return None;
-        }
-        let failed = || tasks().filter(|t| !t.error.is_empty());
-        let newest = failed().max_by_key(|t| t.since)?;
-        Some(StartFailure {
-            reason: newest.failure_reason(),
-            times: failed().count(),
-            last: newest.since,
-        })
     }
 
     /// Returns the task of a service that has a running container, and is not about to be stopped.
@@ -409,6 +383,36 @@ impl Swarm {
         let mut tasks = self.tasks.iter();
         self.find_running_task(service_id)
             .or_else(|| tasks.find(|t| t.service_id == service_id && t.is_enterable()))
+    }
+
+    /// Says why services have no output: none of the tasks that the swarm still knows of got a
+    /// container. `None` when one has, or when there is no task.
+    pub fn explain_no_container(&self, service_ids: &[String], now: Timestamp) -> Option<String> {
+        let ours = || {
+            self.tasks
+                .iter()
+                .filter(|t| service_ids.contains(&t.service_id))
+        };
+        if ours().next().is_none() || ours().any(|t| t.container_id.is_some()) {
+            return None;
+        }
+        let failed: Vec<&Task> = ours().filter(|t| t.has_failed()).collect();
+        // A task that waits for a node has an error too.
+        let told = ours().filter(|t| !t.error.is_empty());
+        let Some(last) = told.max_by_key(|t| t.since) else {
+            return Some("no container has started yet".into());
+        };
+        let ago = last
+            .since
+            .map_or_else(String::new, |at| format!("last {}", format_ago(now, at)));
+        let times = match failed.len() {
+            0 => ago,
+            n => format!("failed {n} times that the swarm still knows of, {ago}"),
+        };
+        Some(format!(
+            "no container has started: {} ({times})",
+            last.error
+        ))
     }
 }
 

@@ -562,19 +562,20 @@ fn fail_if_hopeless(
     let failed = list_failed_tasks(service, swarm, old).len();
     if failed >= MAX_FAILURES && service.lacks_tasks() {
         let error = newest_task_error(service, swarm, old).unwrap_or_default();
-        // What never ran has no log.
-        let next = match swarm.find_start_failure(&service.id) {
+        let name = &service.name;
+        let id = std::slice::from_ref(&service.id);
+        let next = match swarm.explain_no_container(id, Timestamp::now()) {
+            None => format!("its log may say more (`matou logs {name}`)"),
+            // What never had a container has no log.
             Some(_) => {
-                let app = service.stack.as_ref().unwrap_or(&service.name);
+                let app = service.stack.as_ref().unwrap_or(name);
                 format!(
-                    "it stays as it is and is tried again: `matou redeploy {app}` when the cause is mended, `matou remove {app}` takes it away"
+                    "no container of it started, and the swarm goes on trying: mend the cause and `matou redeploy {app}`, or take it away with `matou remove {app}`"
                 )
             }
-            None => format!("its log may say more (`matou logs {}`)", service.name),
         };
         return Err(StepError::failed(format!(
-            "{} does not come up, {failed} tasks failed: {error}; {next}",
-            service.name
+            "{name} does not come up, {failed} tasks failed: {error}; {next}"
         )));
     }
     if waited > REPLACEMENT_WAIT

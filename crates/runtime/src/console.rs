@@ -48,7 +48,7 @@ fn open_app(fleet: &FleetContext, store: &MonitorStore) -> Result<App> {
         catalogue: fleet.list_offered_stacks(),
         keymap: ui::KeyMap::with_overrides(&config.keys)
             .map_err(|(action, why)| config.key_error(&action, why))?,
-        theme: ui::Theme::from_config(&config.theme),
+        theme: ui::terminal::read_theme(&config.theme),
         alerts,
         ledger: store.load_ledger(),
         log_memory: config.logs.memory,

@@ -1,5 +1,7 @@
 //! What each action does.
 
+use crossterm::event::KeyCode;
+
 use super::browser;
 use super::keymap::Action;
 use super::msg::Effect;
@@ -11,11 +13,15 @@ use super::overlays::{
 use super::pane::{Focus, Pane, Tab};
 use super::panes::RowKind;
 use super::state::App;
+use matou_edge::find_edge_service;
 use matou_model::{Availability, Role, Service, ServiceMode, Task};
-use matou_monitor::AlertTarget;
+use matou_monitor::{Alert, AlertKind, AlertTarget};
 use matou_ops::{Request, ShellTarget};
 use matou_provision::ProvisionOptions;
 use matou_stack::AppName;
+
+/// The stack of the catalogue that takes https for the fleet.
+const EDGE_STACK: &str = "traefik";
 
 /// Carries an action out.
 pub(super) fn run_action(app: &mut App, action: Action) -> Vec<Effect> {
@@ -40,6 +46,12 @@ pub(super) fn run_action(app: &mut App, action: Action) -> Vec<Effect> {
         Action::Filter => {
             app.focus = Focus::List;
             app.filtering = true;
+        }
+        Action::Problems => {
+            let list = app.focused_list_mut();
+            list.only_problems = !list.only_problems;
+            let pane = app.pane;
+            app.refresh_list(pane);
         }
         Action::Zoom => app.zoom = !app.zoom,
         Action::Palette => app.open_overlay(PaletteOverlay::default()),
@@ -197,6 +209,18 @@ fn turn_tab(app: &mut App, forward: bool) {
     app.detail_top = 0;
 }
 
+/// On the right side the arrows go from tab to tab; from the first one back to the list. `None`: the key is
+/// none of them, or there is no further tab.
+pub(super) fn arrow_turns_tab(app: &App, key: KeyCode, action: Option<Action>) -> Option<Action> {
+    let tabs = app.tabs();
+    let at = tabs.iter().position(|t| *t == app.shown_tab()).unwrap_or(0);
+    match (key, action) {
+        (KeyCode::Right, Some(Action::Open)) if at + 1 < tabs.len() => Some(Action::NextTab),
+        (KeyCode::Left, Some(Action::Back)) if at > 0 => Some(Action::PreviousTab),
+        _ => None,
+    }
+}
+
 fn half_page_rows(app: &App) -> isize {
     let area = match app.focus {
         Focus::List => app.layout.lists[app.pane.index()].area,
@@ -280,6 +304,10 @@ fn try_go_back(app: &mut App) -> bool {
         app.focused_list_mut().filter.reset();
         let pane = app.pane;
         app.refresh_list(pane);
+    } else if app.focused_list().only_problems {
+        app.focused_list_mut().only_problems = false;
+        let pane = app.pane;
+        app.refresh_list(pane);
     } else if app.zoom {
         app.zoom = false;
     } else if app.selected_row().is_some_and(|r| r.open == Some(true)) {
@@ -295,7 +323,9 @@ fn try_go_back(app: &mut App) -> bool {
 }
 
 fn go_back_or_quit(app: &mut App) -> Vec<Effect> {
-    if app.focus == Focus::Detail || app.zoom || !app.focused_list().filter.value().is_empty() {
+    let filtered =
+        app.focused_list().only_problems || !app.focused_list().filter.value().is_empty();
+    if app.focus == Focus::Detail || app.zoom || filtered {
         try_go_back(app);
         return Vec::new();
     }
@@ -569,7 +599,53 @@ fn open_shell(app: &mut App) -> Vec<Effect> {
     }
 }
 
+/// Returns the tab that shows the cause of an alert of this kind.
+fn tab_of_alert(kind: AlertKind) -> Tab {
+    match kind {
+        AlertKind::Drift => Tab::Plan,
+        AlertKind::Disk | AlertKind::DiskTrend => Tab::Storage,
+        AlertKind::Cpu | AlertKind::Memory => Tab::Load,
+        AlertKind::Swarm
+        | AlertKind::Unreachable
+        | AlertKind::NodeDown
+        | AlertKind::Quorum
+        | AlertKind::Replicas
+        | AlertKind::CrashLoop
+        | AlertKind::Job
+        | AlertKind::Told
+        | AlertKind::Alertmanager
+        | AlertKind::Edge
+        | AlertKind::Http
+        | AlertKind::Certificate
+        | AlertKind::Backup => Tab::Overview,
+    }
+}
+
 impl App {
+    /// Shows the cause of an alert: its row, and the tab that tells it. Of an edge that is there: its
+    /// service. Returns false where no pane has it.
+    pub(super) fn show_cause(&mut self, alert: &Alert) -> bool {
+        let edge = self.fleet.swarm.value().and_then(find_edge_service);
+        let target = match (alert.kind, edge) {
+            (AlertKind::Edge, Some(edge)) => AlertTarget::Service(edge.id.clone()),
+            _ => alert.target.clone(),
+        };
+        if !self.go_to_target(&target) {
+            return false;
+        }
+        self.tab = tab_of_alert(alert.kind);
+        self.detail_top = 0;
+        self.focus = Focus::Detail;
+        true
+    }
+
+    /// The form that deploys what takes https for the fleet, where the catalogue has it and no service does.
+    pub(super) fn missing_edge_form(&self) -> Option<FormOverlay> {
+        let edge = self.fleet.swarm.value().and_then(find_edge_service);
+        let entry = self.catalogue.iter().find(|e| e.name == EDGE_STACK)?;
+        edge.is_none().then(|| FormOverlay::for_deploy(entry))
+    }
+
     /// Goes to the row that shows what an alert is about. Returns false where there is none.
     pub(super) fn go_to_target(&mut self, target: &AlertTarget) -> bool {
         let (pane, key) = match target {
@@ -585,6 +661,7 @@ impl App {
         };
         focus_pane(self, pane);
         self.focused_list_mut().filter.reset();
+        self.focused_list_mut().only_problems = false;
         if let AlertTarget::Service(id) = target {
             let services = self.fleet.swarm.value().map_or(&[][..], |s| &s.services);
             if let Some(service) = services.iter().find(|s| s.id == *id) {

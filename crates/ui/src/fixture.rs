@@ -48,6 +48,7 @@ pub fn example_app_with_alerts(fleet: Fleet, theme: Theme, alerts: AlertsConfig)
 pub const THEME: Theme = Theme {
     ascii: false,
     colour: true,
+    light: false,
 };
 
 fn example_catalogue() -> Vec<CatalogueEntry> {

@@ -6,7 +6,7 @@ use super::browser::SnapshotQueryCache;
 use super::jobs::JobList;
 use super::layout::Layout;
 use super::pane::{Focus, Pane, Tab};
-use super::panes::pane_rows;
+use super::panes::{pane_rows, sort_problems_first};
 use super::state::{App, AppInit};
 use matou_monitor as monitor;
 use matou_monitor::{AlertChanges, AlertEngine, AlertInputs, AnswerHistory, DiskTrends};
@@ -71,8 +71,12 @@ impl App {
 
     pub(super) fn refresh_list(&mut self, pane: Pane) {
         let filter = self.lists[pane.index()].filter.value().to_owned();
-        let (rows, total) = pane_rows(pane, &self.fleet, &self.opened, &filter);
-        self.lists[pane.index()].replace_rows(rows, total);
+        let (mut rows, total) = pane_rows(pane, &self.fleet, &self.opened, &filter);
+        let only_problems = self.lists[pane.index()].only_problems;
+        let healths = sort_problems_first(self, &mut rows, only_problems);
+        let list = &mut self.lists[pane.index()];
+        list.replace_rows(rows, total);
+        list.healths = healths;
     }
 
     /// Evaluates the alerts. Returns which began and which ended.

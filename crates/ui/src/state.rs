@@ -16,7 +16,7 @@ use super::msg::{LogSource, Ticket};
 use super::overlay::Overlay;
 use super::pane::{Focus, Pane, Tab};
 use super::panes::{PaneRow, RowKind};
-use super::theme::Theme;
+use super::theme::{Health, Theme};
 use matou_base::text::SafeText;
 use matou_config::AlertsConfig;
 use matou_job::Plan;
@@ -42,6 +42,10 @@ pub(super) struct PaneList {
     /// First visible row.
     pub top: usize,
     pub filter: Input,
+    /// How well each of `rows` is.
+    pub healths: Vec<Health>,
+    /// Only what is wrong is shown.
+    pub only_problems: bool,
 }
 
 impl PaneList {
@@ -70,6 +74,13 @@ impl PaneList {
             Some(at) => self.at = at,
             None => self.select_row(self.at),
         }
+    }
+
+    /// How well the things of the list are, without what is shown below each, from row `from` on.
+    pub(super) fn healths_from(&self, from: usize) -> impl Iterator<Item = Health> {
+        let rows = self.rows.iter().zip(&self.healths).skip(from);
+        rows.filter(|(row, _)| row.depth == 0)
+            .map(|(_, health)| *health)
     }
 
     /// Returns the first of `height` visible rows, so that the selection is among them.

@@ -6,6 +6,7 @@
 
 use std::io::{self, BufWriter, IsTerminal, Stdout, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use color_eyre::eyre::{Result, ensure};
 use crossterm::clipboard::CopyToClipboard;
@@ -21,11 +22,13 @@ use ratatui::Terminal;
 use ratatui::backend::{Backend, ClearType, CrosstermBackend, WindowSize};
 use ratatui::buffer::Cell;
 use ratatui::layout::{Position, Size};
+use terminal_colorsaurus::{QueryOptions, ThemeMode, theme_mode};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
 use crate::layout::Layout;
 use crate::state::App;
+use crate::theme::Theme;
 use crate::view::view;
 use matou_config::{NotifyMethod, ThemeConfig};
 
@@ -103,6 +106,23 @@ pub enum ConsoleSignal {
     /// SIGUSR1, in debug builds only: proves that a panic gives the terminal back.
     #[cfg(debug_assertions)]
     Panic,
+}
+
+/// How long a terminal may take to say its background. What follows ssh to the other end of the world is
+/// quicker; one that never answers is not waited for longer.
+const BACKGROUND_WAIT: Duration = Duration::from_millis(400);
+
+/// Makes the theme: the configured one, for the background that the terminal says it has (OSC 11), unless
+/// that is configured or nothing is coloured. To be called before the terminal is taken.
+pub fn read_theme(config: &ThemeConfig) -> Theme {
+    let dark = Theme::from_config(config, false);
+    if config.light.is_some() || !dark.colour {
+        return dark;
+    }
+    let mut options = QueryOptions::default();
+    options.timeout = BACKGROUND_WAIT;
+    let light = matches!(theme_mode(options), Ok(ThemeMode::Light));
+    Theme::from_config(config, light)
 }
 
 /// Watches signals. Returns the channel on which they arrive.

@@ -17,6 +17,13 @@ pub enum Health {
     Bad,
 }
 
+impl Health {
+    /// Whether somebody should look at it.
+    pub fn is_problem(self) -> bool {
+        matches!(self, Self::Partly | Self::Bad)
+    }
+}
+
 impl From<AlertSeverity> for Health {
     fn from(severity: AlertSeverity) -> Self {
         match severity {
@@ -33,20 +40,72 @@ pub struct Theme {
     pub ascii: bool,
     /// Whether colours are used; without them attributes like bold and reverse remain.
     pub colour: bool,
+    /// Whether colours are those for a light background.
+    pub light: bool,
+}
+
+/// Whether the terminal shows more than ASCII, by its own name and the locale (`LC_ALL` before `LC_CTYPE`
+/// before `LANG`, POSIX 8.2). A locale that is not set leaves it open: it is often lost on the way of ssh.
+fn shows_only_ascii(variable: impl Fn(&str) -> Option<String>) -> bool {
+    let set = |name: &str| variable(name).filter(|v| !v.is_empty());
+    // The console of Linux has a font of 256 or 512 characters.
+    if set("TERM").is_some_and(|t| t == "linux" || t == "dumb") {
+        return true;
+    }
+    let locale = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find_map(set);
+    locale.is_some_and(|l| {
+        let l = l.to_ascii_lowercase();
+        !l.contains("utf-8") && !l.contains("utf8")
+    })
 }
 
 impl Theme {
-    /// The configured theme; `NO_COLOR` and a dumb terminal are honoured.
-    pub fn from_config(config: &ThemeConfig) -> Self {
+    /// The configured theme; `NO_COLOR`, a dumb terminal and the locale are honoured. `light` is what the
+    /// terminal said of its background.
+    pub fn from_config(config: &ThemeConfig, light: bool) -> Self {
         let plain = std::env::var_os("NO_COLOR").is_some_and(|v| !v.is_empty())
             || std::env::var("TERM").is_ok_and(|t| t == "dumb");
         Self {
-            ascii: config.ascii,
+            ascii: config
+                .ascii
+                .unwrap_or_else(|| shows_only_ascii(|name| std::env::var(name).ok())),
+            light: config.light.unwrap_or(light),
             colour: match config.colours {
                 Colours::Auto => !plain,
                 Colours::Always => true,
                 Colours::Never => false,
             },
+        }
+    }
+
+    // On a dark background the terminal's own colours are taken, on a light one those of the 256 whose values
+    // are the same everywhere: most palettes are too bright for white.
+
+    fn green(self) -> Color {
+        match self.light {
+            true => Color::Indexed(22),
+            false => Color::Green,
+        }
+    }
+
+    fn yellow(self) -> Color {
+        match self.light {
+            true => Color::Indexed(94),
+            false => Color::Yellow,
+        }
+    }
+
+    fn red(self) -> Color {
+        match self.light {
+            true => Color::Indexed(124),
+            false => Color::LightRed,
+        }
+    }
+
+    fn cyan(self) -> Color {
+        match self.light {
+            true => Color::Indexed(25),
+            false => Color::Cyan,
         }
     }
 
@@ -61,9 +120,9 @@ impl Theme {
     /// Returns the style of a glyph or word that tells a health.
     pub fn health_style(self, health: Health) -> Style {
         match health {
-            Health::Good => self.foreground(Color::Green),
-            Health::Partly => self.foreground(Color::Yellow),
-            Health::Bad => self.foreground(Color::Red).add_modifier(Modifier::BOLD),
+            Health::Good => self.foreground(self.green()),
+            Health::Partly => self.foreground(self.yellow()),
+            Health::Bad => self.foreground(self.red()).add_modifier(Modifier::BOLD),
             Health::Unknown | Health::Ended => self.dim(),
         }
     }
@@ -90,12 +149,12 @@ impl Theme {
 
     /// What has the focus.
     pub fn focus(self) -> Style {
-        self.foreground(Color::Cyan).add_modifier(Modifier::BOLD)
+        self.foreground(self.cyan()).add_modifier(Modifier::BOLD)
     }
 
     /// Names of keys, and prompts.
     pub fn key(self) -> Style {
-        self.foreground(Color::Cyan)
+        self.foreground(self.cyan())
     }
 
     /// What is old, or of less weight.
@@ -115,17 +174,17 @@ impl Theme {
 
     /// What comes anew, or went well.
     pub fn added(self) -> Style {
-        self.foreground(Color::Green)
+        self.foreground(self.green())
     }
 
     /// What becomes different, or is to be noticed.
     pub fn changed(self) -> Style {
-        self.foreground(Color::Yellow)
+        self.foreground(self.yellow())
     }
 
     /// What goes away, or failed.
     pub fn removed(self) -> Style {
-        self.foreground(Color::Red)
+        self.foreground(self.red())
     }
 
     /// What a search found in a text.
@@ -154,7 +213,7 @@ impl Theme {
 
     /// Marks the manager that leads the swarm.
     pub fn leader_glyph(self) -> &'static str {
-        if self.ascii { "!" } else { "★" }
+        if self.ascii { "L" } else { "★" }
     }
 
     /// Stands before the number of alerts.
@@ -244,5 +303,90 @@ impl Theme {
         } else {
             text.to_owned()
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The relative luminance of sRGB, WCAG 2.1.
+    fn luminance(rgb: [u8; 3]) -> f64 {
+        let [r, g, b] = rgb.map(|c| {
+            let c = f64::from(c) / 255.0;
+            match c <= 0.03928 {
+                true => c / 12.92,
+                false => ((c + 0.055) / 1.055).powf(2.4),
+            }
+        });
+        0.2126 * r + 0.7152 * g + 0.0722 * b
+    }
+
+    fn contrast(one: [u8; 3], other: [u8; 3]) -> f64 {
+        let (a, b) = (luminance(one), luminance(other));
+        (a.max(b) + 0.05) / (a.min(b) + 0.05)
+    }
+
+    /// The values of xterm: its own for the first sixteen, the cube for the others.
+    fn xterm(colour: Color) -> [u8; 3] {
+        let step = |n: u8| if n == 0 { 0 } else { 55 + 40 * n };
+        match colour {
+            Color::Green => [0, 205, 0],
+            Color::Yellow => [205, 205, 0],
+            Color::LightRed => [255, 0, 0],
+            Color::Cyan => [0, 205, 205],
+            Color::Indexed(n @ 16..=231) => {
+                let n = n - 16;
+                [step(n / 36), step(n / 6 % 6), step(n % 6)]
+            }
+            other => panic!("{other:?} is no colour of a role"),
+        }
+    }
+
+    #[test]
+    fn every_role_can_be_read_on_dark_and_on_light() {
+        for (light, background) in [(false, [0; 3]), (true, [255; 3])] {
+            let theme = Theme {
+                ascii: false,
+                colour: true,
+                light,
+            };
+            let roles = [
+                theme.focus(),
+                theme.key(),
+                theme.added(),
+                theme.changed(),
+                theme.removed(),
+                theme.health_style(Health::Good),
+                theme.health_style(Health::Partly),
+                theme.health_style(Health::Bad),
+            ];
+            for role in roles {
+                let colour = role.fg.expect("a role with a colour");
+                let found = contrast(xterm(colour), background);
+                assert!(found >= 4.5, "{colour:?}, light {light}: {found:.1}");
+            }
+        }
+    }
+
+    #[test]
+    fn ascii_is_drawn_where_nothing_else_is_shown() {
+        let ascii = |set: &[(&str, &str)]| {
+            shows_only_ascii(|name| {
+                let found = set.iter().find(|(n, _)| *n == name);
+                found.map(|(_, v)| (*v).to_owned())
+            })
+        };
+        assert!(!ascii(&[]));
+        assert!(!ascii(&[
+            ("LANG", "fr_FR.UTF-8"),
+            ("TERM", "xterm-256color")
+        ]));
+        assert!(!ascii(&[("LC_ALL", ""), ("LANG", "C.utf8")]));
+        assert!(ascii(&[("LANG", "C")]));
+        assert!(ascii(&[("LC_ALL", "C"), ("LANG", "fr_FR.UTF-8")]));
+        assert!(ascii(&[("LC_CTYPE", "POSIX"), ("LANG", "fr_FR.UTF-8")]));
+        assert!(ascii(&[("TERM", "linux"), ("LANG", "fr_FR.UTF-8")]));
+        assert!(ascii(&[("TERM", "dumb")]));
     }
 }

@@ -358,9 +358,9 @@ fn pane_of_datum(datum: &Datum) -> Option<Pane> {
         Datum::Snapshots(_) | Datum::Backups(_) => Some(Pane::Backups),
         Datum::Certificates(_) => Some(Pane::Certificates),
         Datum::Swarm(_) => Some(Pane::Services),
-        Datum::Link { .. }
-        | Datum::Engine { .. }
-        | Datum::Metrics { .. }
+        // A node that is lost is put first.
+        Datum::Link { .. } | Datum::Engine { .. } => Some(Pane::Nodes),
+        Datum::Metrics { .. }
         | Datum::Disks { .. }
         | Datum::Probes(_)
         | Datum::ExternalAlerts(_) => None,
@@ -448,6 +448,12 @@ fn handle_key_event(app: &mut App, key: KeyEvent) -> Vec<Effect> {
             }
             browser::BrowserOutcome::Ignored => {}
         }
+    }
+    if app.focus == Focus::Detail
+        && key.modifiers.is_empty()
+        && let Some(turn) = actions::arrow_turns_tab(app, key.code, action)
+    {
+        return actions::run_action(app, turn);
     }
     match action {
         // The sentence in the last line is opened before anything else.

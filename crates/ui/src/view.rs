@@ -2,9 +2,9 @@
 
 use ratatui::Frame;
 use ratatui::layout::{Margin, Rect};
-use ratatui::style::Style;
+use ratatui::style::{Modifier, Style};
 use ratatui::text::{Line, Span};
-use ratatui::widgets::Block;
+use ratatui::widgets::{Block, Clear};
 
 use super::jobs::JobView;
 use super::keymap::Action;
@@ -13,7 +13,7 @@ use super::log::LogStyle;
 use super::msg::LogSource;
 use super::pane::{Focus, Pane, Tab};
 use super::panes::{self, RowKind};
-use super::state::App;
+use super::state::{App, FollowedLog, PaneList};
 use super::theme::{Health, Theme};
 use matou_base::text::{
     clean_line, display_width, fit_to_width, format_ago, format_plural, truncate_to_width,
@@ -215,14 +215,18 @@ fn draw_pane(app: &App, pane: Pane, layout: &mut Layout, frame: &mut Frame, area
     } else if !filter.is_empty() {
         title += &format!("/{} ", clean_line(filter));
     }
-    let count = match filter.is_empty() {
+    if shown.only_problems {
+        title += "! ";
+    }
+    let count = match filter.is_empty() && !shown.only_problems {
         true => format!(" {} ", shown.total),
         false => format!(" {} of {} ", shown.rows.len(), shown.total),
     };
     let border = theme.border();
     layout.lists[at].area = area;
     if area.height < 3 {
-        return draw_folded_pane(theme, &title, &count, style, frame, area);
+        let marks = health_marks(theme, shown);
+        return draw_folded_pane(theme, (&title, marks), &count, style, frame, area);
     }
     let block = Block::bordered()
         .border_set(border)
@@ -257,39 +261,101 @@ fn draw_pane(app: &App, pane: Pane, layout: &mut Layout, frame: &mut Frame, area
             frame.buffer_mut().set_style(place, style);
         }
     }
-    draw_hidden_count(
-        shown.rows.len().saturating_sub(top + height),
-        style,
-        frame,
-        inner,
-    );
+    draw_hidden_rows(theme, shown, top + height, style, frame, inner);
 }
 
 /// Draws the title of a pane that has no room for more.
 fn draw_folded_pane(
     theme: Theme,
-    title: &str,
+    (title, mut marks): (&str, Vec<Span<'static>>),
     count: &str,
     style: Style,
     frame: &mut Frame,
     area: Rect,
 ) {
     let border = theme.border();
-    let room = usize::from(area.width).saturating_sub(2 + display_width(count));
+    let used = marks.iter().map(Span::width).sum::<usize>();
+    let room = usize::from(area.width).saturating_sub(2 + display_width(count) + used);
     let title = truncate_to_width(&theme.drawable_text(title), room, theme.ellipsis()).into_owned();
     let rule = border
         .horizontal_top
         .repeat(room.saturating_sub(display_width(&title)));
-    let line = Line::from(vec![
+    let mut spans = vec![
         Span::styled(border.top_left, style),
         Span::styled(title, style),
-        Span::styled(rule, style),
-        Span::styled(count.to_owned(), style),
-        Span::styled(border.top_right, style),
-    ]);
+    ];
+    spans.append(&mut marks);
+    spans.push(Span::styled(rule, style));
+    spans.push(Span::styled(count.to_owned(), style));
+    spans.push(Span::styled(border.top_right, style));
+    let line = Line::from(spans);
     frame
         .buffer_mut()
         .set_line(area.x, area.y, &line, area.width);
+}
+
+/// How many things of a folded list are shown one by one.
+const MARKS_SHOWN: usize = 6;
+
+/// How the things of a list are, for its title: a glyph for each, of many how many are not well.
+fn health_marks(theme: Theme, list: &PaneList) -> Vec<Span<'static>> {
+    let count = list.healths_from(0).count();
+    let mut spans: Vec<Span> = match count {
+        0 => return Vec::new(),
+        1..=MARKS_SHOWN => list
+            .healths_from(0)
+            .map(|h| Span::styled(theme.health_glyph(h), theme.health_style(h)))
+            .collect(),
+        _ => problem_counts(theme, list, 0),
+    };
+    if !spans.is_empty() {
+        spans.push(Span::raw(" "));
+    }
+    spans
+}
+
+/// How many things of a list are bad, and how many are partly so, from row `from` on: `2 ○ 1 ◐`.
+fn problem_counts(theme: Theme, list: &PaneList, from: usize) -> Vec<Span<'static>> {
+    let mut spans = Vec::new();
+    for health in [Health::Bad, Health::Partly] {
+        let count = list.healths_from(from).filter(|h| *h == health).count();
+        if count > 0 {
+            let space = if spans.is_empty() { "" } else { " " };
+            let text = format!("{space}{count} {}", theme.health_glyph(health));
+            spans.push(Span::styled(text, theme.health_style(health)));
+        }
+    }
+    spans
+}
+
+/// Writes into the border below `inner` how many rows of a list are hidden there, and how many of them are
+/// not well.
+fn draw_hidden_rows(
+    theme: Theme,
+    list: &PaneList,
+    from: usize,
+    style: Style,
+    frame: &mut Frame,
+    inner: Rect,
+) {
+    let hidden = list.rows.len().saturating_sub(from);
+    if hidden == 0 {
+        return;
+    }
+    let mut spans = vec![Span::styled(format!(" {hidden} more "), style)];
+    let problems = problem_counts(theme, list, from);
+    if !problems.is_empty() {
+        let separator = theme.separator().trim_start();
+        spans.push(Span::styled(separator.to_owned(), style));
+        spans.extend(problems);
+        spans.push(Span::raw(" "));
+    }
+    let line = Line::from(spans);
+    let x = inner.right().saturating_sub(line.width() as u16);
+    let x = x.max(inner.x);
+    frame
+        .buffer_mut()
+        .set_line(x, inner.bottom(), &line, inner.right() - x);
 }
 
 /// Writes into the border below `inner` how many lines are hidden there.
@@ -338,7 +404,8 @@ fn draw_detail_frame(
         x += 1 + text.len() as u16;
         spans.push(Span::styled(theme.rule(), style));
         let tab_style = if *tab == shown {
-            theme.selected()
+            // The border's dimness is not for it.
+            theme.selected().remove_modifier(Modifier::DIM)
         } else {
             Style::new()
         };
@@ -364,27 +431,6 @@ fn draw_detail_frame(
     inner
 }
 
-/// Says why services have no log: none of their containers has ever started.
-fn describe_missing_log(app: &App, source: &LogSource) -> Option<String> {
-    let LogSource::Services { ids, .. } = source else {
-        return None;
-    };
-    let swarm = app.fleet.swarm.value()?;
-    let mut failures = Vec::new();
-    for id in ids {
-        failures.push(swarm.find_start_failure(id)?);
-    }
-    let newest = failures.into_iter().max_by_key(|f| f.last)?;
-    let last = newest.last.map_or_else(String::new, |at| {
-        format!(", the last {}", format_ago(app.now, at))
-    });
-    let times = format_plural(newest.times, "time");
-    Some(format!(
-        "no container ever started, so there is no log: {} ({times}{last})",
-        newest.reason
-    ))
-}
-
 fn draw_detail(app: &App, layout: &mut Layout, frame: &mut Frame, area: Rect) {
     let theme = app.theme;
     let focused = app.focus == Focus::Detail;
@@ -402,9 +448,8 @@ fn draw_detail(app: &App, layout: &mut Layout, frame: &mut Frame, area: Rect) {
             ascii: theme.ascii,
         };
         if let Some(log) = &app.log {
-            let empty = describe_missing_log(app, &log.source);
-            let buffer = frame.buffer_mut();
-            layout.log = Some(log.view.draw(inner, buffer, &style, empty.as_deref()));
+            layout.log = Some(log.view.draw(inner, frame.buffer_mut(), &style));
+            draw_missing_log(app, log, frame, inner);
         }
         return;
     }
@@ -459,6 +504,30 @@ fn draw_detail(app: &App, layout: &mut Layout, frame: &mut Frame, area: Rect) {
     );
 }
 
+/// Says in place of a log that is empty why it is, when no container of it ever started.
+fn draw_missing_log(app: &App, log: &FollowedLog, frame: &mut Frame, area: Rect) {
+    let (LogSource::Services { ids, .. }, Some(swarm)) = (&log.source, app.fleet.swarm.value())
+    else {
+        return;
+    };
+    if !log.view.is_empty() {
+        return;
+    }
+    if let Some(why) = swarm.explain_no_container(ids, app.now) {
+        let theme = app.theme;
+        let text = theme.drawable_text(&clean_line(&why));
+        let lines = panes::wrap_text(&text, area.width.into());
+        frame.render_widget(Clear, area);
+        for (y, line) in (area.y..area.bottom()).zip(lines) {
+            let width = area.width.into();
+            let style = theme.removed();
+            frame
+                .buffer_mut()
+                .set_stringn(area.x, y, line, width, style);
+        }
+    }
+}
+
 fn draw_job_line(app: &App, job: &JobView, frame: &mut Frame, area: Rect) {
     let theme = app.theme;
     let step = job.steps.last().map_or("", |s| &s.step);
@@ -509,19 +578,60 @@ fn draw_last_line(app: &App, frame: &mut Frame, area: Rect) {
             .set_line(area.x, area.y, &line, area.width);
         return;
     }
+    // An overlay writes its own keys here.
+    if !app.overlays.is_empty() {
+        return;
+    }
+    let width = usize::from(area.width);
+    let fixed = fixed_hints(app, width);
+    let room = width.saturating_sub(fixed.iter().map(Span::width).sum());
     let mut spans = vec![Span::raw(" ")];
     let mut used = 1;
     for (key, text) in key_hints(app) {
-        used += display_width(&key) + text.len() + 3;
-        if used > usize::from(area.width) {
+        let columns = display_width(&key) + display_width(text) + 3;
+        if used + columns > room {
             break;
         }
+        used += columns;
         spans.push(Span::styled(key, theme.key()));
         spans.push(Span::raw(format!(" {text}  ")));
     }
+    spans.push(Span::raw(" ".repeat(room.saturating_sub(used))));
+    spans.extend(fixed);
     frame
         .buffer_mut()
         .set_line(area.x, area.y, &Line::from(spans), area.width);
+}
+
+/// From so many columns on the keys that are always shown have their words.
+const WORDED_HINTS: usize = 100;
+
+/// The keys that are always shown, at the right end: the way back first.
+fn fixed_hints(app: &App, width: usize) -> Vec<Span<'static>> {
+    let theme = app.theme;
+    let actions = [
+        (Action::Back, "back"),
+        (Action::Alerts, "alerts"),
+        (Action::Jobs, "jobs"),
+        (Action::Palette, "all"),
+        (Action::Help, "help"),
+    ];
+    let shown = actions.into_iter().skip(match app.focus {
+        Focus::Detail => 0,
+        Focus::List => 1,
+    });
+    let mut spans = Vec::new();
+    for (action, word) in shown {
+        let Some(key) = app.keymap.first_key(action) else {
+            continue;
+        };
+        spans.push(Span::styled(key, theme.key()));
+        spans.push(Span::raw(match width < WORDED_HINTS {
+            true => " ".to_owned(),
+            false => format!(" {word}  "),
+        }));
+    }
+    spans
 }
 
 fn key_hints(app: &App) -> Vec<(String, &'static str)> {
@@ -534,7 +644,6 @@ fn key_hints(app: &App) -> Vec<(String, &'static str)> {
             ("/", "search"),
             ("y", "copy"),
             ("o", "save"),
-            ("Esc", "back"),
         ];
         return fixed.map(|(k, t)| (k.to_owned(), t)).into();
     }
@@ -546,7 +655,6 @@ fn key_hints(app: &App) -> Vec<(String, &'static str)> {
             ("t", "most frequent"),
             ("y", "copy"),
             ("o", "save"),
-            ("Esc", "back"),
         ];
         return fixed.map(|(k, t)| (k.to_owned(), t)).into();
     }
@@ -556,7 +664,6 @@ fn key_hints(app: &App) -> Vec<(String, &'static str)> {
             ("/", "search"),
             ("r", "restore"),
             ("y", "copy the path"),
-            ("Esc", "back"),
         ];
         return fixed.map(|(k, t)| (k.to_owned(), t)).into();
     }
@@ -585,21 +692,18 @@ fn key_hints(app: &App) -> Vec<(String, &'static str)> {
             (Action::Restore, "restore"),
             (Action::Backup, "back up"),
             (Action::BackupAll, "back up all"),
-            (Action::Verify, "prove"),
+            (Action::Verify, "test restore"),
         ],
         _ => &[(Action::Deploy, "deploy")],
     };
     let always = [
-        (Action::Help, "help"),
         (Action::Filter, "filter"),
-        (Action::Palette, "command"),
+        (Action::Problems, "problems"),
         (Action::Quit, "quit"),
     ];
-    let first = [(Action::Help, "help")];
-    first
+    about
         .iter()
-        .chain(about)
-        .chain(&always[1..])
+        .chain(&always)
         .filter_map(|(action, text)| Some((app.keymap.first_key(*action)?, *text)))
         .collect()
 }

@@ -202,19 +202,18 @@ impl LogView {
         text
     }
 
+    /// Whether no line has come yet.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.buffer.is_empty()
+    }
+
     /// Takes what was visible of it.
     pub(crate) fn take_layout(&mut self, drawn: LogLayout) {
         self.drawn = drawn;
     }
 
-    /// Draws it, `empty` in the place of lines where none has come: why there are none. Returns what was visible.
-    pub fn draw(
-        &self,
-        area: Rect,
-        buf: &mut Buffer,
-        style: &LogStyle,
-        empty: Option<&str>,
-    ) -> LogLayout {
+    /// Draws it. Returns what was visible.
+    pub fn draw(&self, area: Rect, buf: &mut Buffer, style: &LogStyle) -> LogLayout {
         if area.is_empty() {
             return self.drawn;
         }
@@ -250,15 +249,12 @@ impl LogView {
             }
         }
         if self.buffer.is_empty() {
-            let text = match (empty, &self.ended) {
-                (Some(why), _) => why,
-                (None, Some(_)) => "no lines",
-                (None, None) => "waiting for lines",
+            let text = if self.ended.is_some() {
+                "no lines"
+            } else {
+                "waiting for lines"
             };
-            let text = self.drawable_text(&text::clean_line(text), style);
-            for (y, line) in (area.y..area.bottom()).zip(crate::panes::wrap_text(&text, width)) {
-                buf.set_stringn(area.x, y, line, width, style.dim);
-            }
+            buf.set_stringn(area.x, area.y, text, width, style.dim);
         }
         LogLayout {
             height,

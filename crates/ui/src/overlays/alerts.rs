@@ -7,27 +7,23 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
-use super::{CatalogueOverlay, FormOverlay, draw_choices, draw_window, move_by_key};
+use super::{draw_choices, draw_window, move_by_key};
 use crate::keymap::Action;
 use crate::layout::ScrollLayout;
 use crate::msg::Effect;
 use crate::overlay::{Overlay, OverlayReply};
-use crate::pane::{Focus, Tab};
 use crate::panes::wrap_text;
 use crate::state::App;
 use crate::theme::Health;
 use matou_base::text::{clean_line, fit_to_width, format_age, format_seconds};
 use matou_monitor::{ALERTMANAGER_KEY_PREFIX, Alert, AlertKind, Remedy, Silence};
 
-/// The stack of the catalogue that takes https for the fleet.
-const EDGE_STACK: &str = "traefik";
-
 /// For how long an alert can be silenced: key, hours, text.
 const SILENCE_TIMES: [(char, i64, &str); 4] = [
-    ('1', 1, "an hour"),
-    ('8', 8, "eight hours"),
-    ('d', 24, "a day"),
-    ('w', 168, "a week"),
+    ('1', 1, "for an hour"),
+    ('8', 8, "for 8 hours"),
+    ('d', 24, "for a day"),
+    ('w', 168, "for a week"),
 ];
 
 #[derive(Default)]
@@ -87,18 +83,14 @@ impl Overlay for AlertsOverlay {
             };
         }
         let selected = app.alerts.get(self.at).cloned();
-        // What is missing is deployed, and nothing else of the catalogue.
-        if let Some(alert) = &selected
-            && alert.remedy == Remedy::Deploy
-            && app.keymap.find_action(key) == Some(Action::Deploy)
-        {
-            return open_edge_form(app);
-        }
         // The key of the remedy selects the row of the alert and runs the remedy.
         if let Some(alert) = &selected
             && let action = remedy_action(alert.remedy)
             && app.keymap.find_action(key) == Some(action)
         {
+            if action == Action::Deploy && alert.kind == AlertKind::Edge {
+                return show_edge(app, alert);
+            }
             // Not on whatever is selected.
             if !app.go_to_target(&alert.target) && acts_on_row(action) {
                 app.show_notice(format!("{} is in none of the panes", alert.what), true);
@@ -111,10 +103,19 @@ impl Overlay for AlertsOverlay {
         }
         match key.code {
             KeyCode::Esc | KeyCode::Char('q' | 'a') => OverlayReply::close(),
-            KeyCode::Enter => match selected {
-                Some(alert) => open_cause(app, &alert),
-                None => OverlayReply::close(),
-            },
+            KeyCode::Enter => {
+                let Some(alert) = selected else {
+                    return OverlayReply::close();
+                };
+                if alert.kind == AlertKind::Edge {
+                    return show_edge(app, &alert);
+                }
+                if !app.show_cause(&alert) {
+                    let text = format!("{} is in none of the panes: {}", alert.what, alert.why);
+                    app.show_notice(text, true);
+                }
+                OverlayReply::close()
+            }
             KeyCode::Char('i') => {
                 self.asking = selected.map(|a| a.key);
                 OverlayReply::stay()
@@ -172,54 +173,6 @@ impl Overlay for AlertsOverlay {
     }
 }
 
-/// Goes to the row of an alert, and opens the tab that shows its cause.
-fn open_cause(app: &mut App, alert: &Alert) -> OverlayReply {
-    if app.go_to_target(&alert.target) {
-        app.tab = cause_tab(alert.kind);
-        app.focus = Focus::Detail;
-        app.detail_top = 0;
-        return OverlayReply::close();
-    }
-    if alert.remedy == Remedy::Deploy {
-        return open_edge_form(app);
-    }
-    app.show_notice(format!("{} is in none of the panes", alert.what), true);
-    OverlayReply::close()
-}
-
-/// Opens the form of the stack that takes https for the fleet.
-fn open_edge_form(app: &App) -> OverlayReply {
-    let mut reply = OverlayReply::close();
-    let entry = app.catalogue.iter().find(|e| e.name == EDGE_STACK);
-    reply.open = Some(match entry {
-        Some(entry) => Box::new(FormOverlay::for_deploy(entry)),
-        None => Box::new(CatalogueOverlay::default()),
-    });
-    reply
-}
-
-/// Returns the tab that shows the cause of an alert.
-fn cause_tab(kind: AlertKind) -> Tab {
-    match kind {
-        AlertKind::Drift => Tab::Plan,
-        AlertKind::Cpu | AlertKind::Memory => Tab::Load,
-        AlertKind::Disk | AlertKind::DiskTrend => Tab::Storage,
-        AlertKind::Swarm
-        | AlertKind::Unreachable
-        | AlertKind::NodeDown
-        | AlertKind::Quorum
-        | AlertKind::Replicas
-        | AlertKind::CrashLoop
-        | AlertKind::Job
-        | AlertKind::Told
-        | AlertKind::Alertmanager
-        | AlertKind::Edge
-        | AlertKind::Http
-        | AlertKind::Certificate
-        | AlertKind::Backup => Tab::Overview,
-    }
-}
-
 /// Silences the alert of this key, or ends its silence, by the key that was pressed; any other key
 /// changes nothing. Returns the effect that silences it in Alertmanager, when it is from there.
 fn silence_alert(app: &mut App, alert: String, key: KeyEvent) -> Option<Effect> {
@@ -246,6 +199,18 @@ fn silence_alert(app: &mut App, alert: String, key: KeyEvent) -> Option<Effect> 
         labels: told.labels.clone(),
         until: silence?.until.unwrap_or(week),
     })
+}
+
+/// Leads to the edge's service, or to the form that deploys it.
+fn show_edge(app: &mut App, alert: &Alert) -> OverlayReply {
+    match app.missing_edge_form() {
+        Some(form) => OverlayReply::replace(form),
+        None if app.show_cause(alert) => OverlayReply::close(),
+        None => OverlayReply {
+            action: Some(Action::Deploy),
+            ..OverlayReply::close()
+        },
+    }
 }
 
 /// Whether an action of a remedy is about the selected row.

@@ -44,7 +44,13 @@ impl Overlay for CatalogueOverlay {
     fn handle_key(&mut self, app: &mut App, key: KeyEvent) -> OverlayReply {
         match self.query.handle_key(key) {
             QueryOutcome::Changed => self.at = 0,
-            QueryOutcome::Handled | QueryOutcome::Entered => {}
+            QueryOutcome::Entered => return self.open_form(app),
+            QueryOutcome::Handled => {
+                let arrow = matches!(key.code, KeyCode::Up | KeyCode::Down);
+                if arrow {
+                    return self.handle_list_key(app, key);
+                }
+            }
             QueryOutcome::Ignored => return self.handle_list_key(app, key),
         }
         OverlayReply::stay()
@@ -54,7 +60,7 @@ impl Overlay for CatalogueOverlay {
         let found = self.list_found(app);
         // As large as it is without a query: it does not jump while one is typed.
         let size = (76, app.catalogue.len().max(3) as u16);
-        let hint = "/ search · Enter deploys it · Esc back";
+        let hint = "type to find · Enter opens its form · Esc back";
         let title = match self.query.status() {
             Some(query) => format!(
                 "Catalogue {} of {} {query}",
@@ -108,19 +114,28 @@ impl Overlay for CatalogueOverlay {
 }
 
 impl CatalogueOverlay {
+    /// Opens the form of the selected entry.
+    fn open_form(&self, app: &App) -> OverlayReply {
+        let mut reply = OverlayReply::stay();
+        if let Some(entry) = self.list_found(app).get(self.at) {
+            reply.open = Some(Box::new(FormOverlay::for_deploy(entry)));
+        }
+        reply
+    }
+
     /// Takes a key that is not typed into the query.
     fn handle_list_key(&mut self, app: &App, key: KeyEvent) -> OverlayReply {
         let found = self.list_found(app);
         match key.code {
-            KeyCode::Esc | KeyCode::Char('q') => OverlayReply::close(),
-            KeyCode::Enter => match found.get(self.at) {
-                Some(entry) => {
-                    let mut reply = OverlayReply::stay();
-                    reply.open = Some(Box::new(FormOverlay::for_deploy(entry)));
-                    reply
-                }
-                None => OverlayReply::stay(),
-            },
+            KeyCode::Esc => OverlayReply::close(),
+            KeyCode::Enter => self.open_form(app),
+            // A letter begins the search.
+            KeyCode::Char(_) => {
+                self.query.handle_key(KeyEvent::from(KeyCode::Char('/')));
+                self.query.handle_key(key);
+                self.at = 0;
+                OverlayReply::stay()
+            }
             _ => {
                 move_by_key(key, &mut self.at, found.len(), 10);
                 OverlayReply::stay()

@@ -16,7 +16,7 @@ use crate::state::App;
 use matou_base::text::{clean_line, fit_to_width};
 use matou_model::Service;
 use matou_ops::{Request, RestoreDestination, RestoreScope};
-use matou_stack::{AppName, CatalogueEntry, EdgeSettings};
+use matou_stack::{AppName, CatalogueEntry, EdgeSettings, Variable, VariableKind};
 
 /// What the values are for.
 enum FormPurpose {
@@ -49,6 +49,22 @@ struct FormField {
     default: String,
     required: bool,
     input: Input,
+    /// The variable of the stack that it is for: its type is checked.
+    variable: Option<Variable>,
+}
+
+impl FormField {
+    fn is_boolean(&self) -> bool {
+        let variable = self.variable.as_ref();
+        variable.is_some_and(|v| v.kind == VariableKind::Boolean)
+    }
+
+    /// Says what is wrong with the value, as far as the field alone tells.
+    fn problem(&self) -> Option<String> {
+        let value = self.input.value().trim();
+        let variable = self.variable.as_ref()?;
+        variable.check_value(value).err().map(|e| e.to_string())
+    }
 }
 
 pub(crate) struct FormOverlay {
@@ -69,6 +85,7 @@ impl FormOverlay {
             default: String::new(),
             required: true,
             input: Input::new(entry.name.clone()),
+            variable: None,
         };
         let variables = entry.variables.iter().map(|v| FormField {
             name: v.name.clone(),
@@ -76,6 +93,7 @@ impl FormOverlay {
             default: v.default.clone().unwrap_or_default(),
             required: v.required && v.default.is_none(),
             input: Input::new(v.default.clone().unwrap_or_default()),
+            variable: Some(v.clone()),
         });
         Self {
             title: format!("Deploy {}", entry.title),
@@ -85,6 +103,54 @@ impl FormOverlay {
             fields: std::iter::once(name).chain(variables).collect(),
             at: 0,
             error: None,
+        }
+    }
+
+    /// The form that a request came from, with its values: to run it otherwise. `None` when it came from none
+    /// that can be filled again.
+    pub(crate) fn for_request(app: &App, request: &Request) -> Option<Self> {
+        let fill = |mut form: Self, values: &[(usize, String)]| {
+            for (at, value) in values {
+                form.fields[*at].input = Input::new(value.clone());
+            }
+            form
+        };
+        match request {
+            Request::Deploy {
+                stack,
+                app: name,
+                variables,
+            } => {
+                let entry = app.catalogue.iter().find(|e| e.name == *stack)?;
+                let mut form = fill(Self::for_deploy(entry), &[(0, name.to_string())]);
+                for field in form.fields.iter_mut().skip(1) {
+                    if let Some(value) = variables.get(&field.name) {
+                        field.input = Input::new(value.clone());
+                    }
+                }
+                Some(form)
+            }
+            Request::Scale { service, replicas } => {
+                let services = &app.fleet.swarm.value()?.services;
+                let service = services.iter().find(|s| s.name == *service)?;
+                Some(Self::for_scale(service, *replicas))
+            }
+            Request::Place { app, to } => {
+                let place = to.clone().unwrap_or_else(|| "anywhere".into());
+                Some(fill(Self::for_placement(app.clone()), &[(0, place)]))
+            }
+            Request::Move { apps, to } => {
+                Some(fill(Self::for_move(apps.clone()), &[(0, to.clone())]))
+            }
+            _ => None,
+        }
+    }
+
+    /// Checks the field that is left.
+    fn leave_field(&mut self, to: usize) {
+        self.error = self.fields[self.at].problem();
+        if self.error.is_none() {
+            self.at = to;
         }
     }
 
@@ -105,6 +171,7 @@ impl FormOverlay {
                 default: String::new(),
                 required: true,
                 input: Input::new(now.to_string()),
+                variable: None,
             }],
             at: 0,
             error: None,
@@ -121,6 +188,7 @@ impl FormOverlay {
                 default: String::new(),
                 required: true,
                 input: Input::default(),
+                variable: None,
             }],
             at: 0,
             error: None,
@@ -134,6 +202,7 @@ impl FormOverlay {
             default: String::new(),
             required: false,
             input: Input::default(),
+            variable: None,
         };
         Self {
             title: format!("Switch {app}"),
@@ -165,6 +234,7 @@ impl FormOverlay {
             default: String::new(),
             required: true,
             input: Input::new(value),
+            variable: None,
         };
         Self {
             title: format!("Restore {app} beside itself"),
@@ -196,6 +266,7 @@ impl FormOverlay {
                 default: String::new(),
                 required: true,
                 input: Input::new(String::new()),
+                variable: None,
             }],
             at: 0,
             error: None,
@@ -218,6 +289,7 @@ impl FormOverlay {
                 default: String::new(),
                 required: true,
                 input: Input::default(),
+                variable: None,
             }],
             at: 0,
             error: None,
@@ -276,6 +348,9 @@ impl FormOverlay {
         for (i, field) in self.fields.iter().enumerate() {
             if field.required && field.input.value().trim().is_empty() {
                 return Err((i, format!("{} is required", field.name)));
+            }
+            if let Some(why) = field.problem() {
+                return Err((i, why));
             }
         }
         match &self.purpose {
@@ -339,9 +414,18 @@ impl Overlay for FormOverlay {
         let last = self.fields.len() - 1;
         match key.code {
             KeyCode::Esc => return OverlayReply::close(),
-            KeyCode::Tab | KeyCode::Down => self.at = (self.at + 1).min(last),
-            KeyCode::BackTab | KeyCode::Up => self.at = self.at.saturating_sub(1),
-            KeyCode::Enter if self.at < last => self.at += 1,
+            KeyCode::Tab | KeyCode::Down => self.leave_field((self.at + 1).min(last)),
+            KeyCode::BackTab | KeyCode::Up => self.leave_field(self.at.saturating_sub(1)),
+            KeyCode::Enter if self.at < last => self.leave_field(self.at + 1),
+            KeyCode::Char(' ') if self.fields[self.at].is_boolean() => {
+                self.error = None;
+                let field = &mut self.fields[self.at];
+                let other = match field.input.value().trim() {
+                    "true" => "false",
+                    _ => "true",
+                };
+                field.input = Input::new(other.into());
+            }
             KeyCode::Enter => match self.build_request() {
                 Ok(request) => {
                     let (plan, effect) = PlanOverlay::open(app, request);
@@ -365,7 +449,10 @@ impl Overlay for FormOverlay {
     fn draw(&self, app: &App, frame: &mut Frame, screen: Rect) -> ScrollLayout {
         let theme = app.theme;
         let size = (70, self.fields.len() as u16 + 4);
-        let hint = "Tab next field · Enter on the last shows the plan · Esc back";
+        let hint = match self.fields[self.at].is_boolean() {
+            true => "Space true or false · Tab next field · Enter on · Esc back",
+            false => "Tab next field · Enter on the last shows the plan · Esc back",
+        };
         let area = draw_window(app, frame, screen, &self.title, hint, size);
         let mut lines: Vec<Line> = Vec::new();
         for (i, field) in self.fields.iter().enumerate() {

@@ -6,7 +6,7 @@ use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
 use super::{draw_scrolled, draw_window, move_by_key};
-use crate::keymap::{ActionGroup, KEY_TABLE};
+use crate::keymap::{Action, ActionGroup, KEY_TABLE};
 use crate::layout::ScrollLayout;
 use crate::overlay::{Overlay, OverlayReply};
 use crate::state::App;
@@ -31,6 +31,16 @@ const ACCESS_KEYS: [(&str, &str); 3] = [
     ("o", "save what the filter keeps"),
 ];
 
+/// What the console calls things.
+const WORDS: [(&str, &str); 6] = [
+    ("edge", "the service that takes https for all applications"),
+    ("drift", "a server is not what config.toml says"),
+    ("stack", "a file that says what an application runs"),
+    ("application", "a stack deployed under a name"),
+    ("service", "a part of an application: one image, some tasks"),
+    ("task", "one container of a service, on a node"),
+];
+
 #[derive(Default)]
 pub(crate) struct HelpOverlay {
     /// What was visible when it was drawn last.
@@ -38,13 +48,17 @@ pub(crate) struct HelpOverlay {
 }
 
 impl Overlay for HelpOverlay {
-    fn handle_key(&mut self, _: &mut App, key: KeyEvent) -> OverlayReply {
+    fn handle_key(&mut self, app: &mut App, key: KeyEvent) -> OverlayReply {
+        // What opened it closes it.
+        if app.keymap.find_action(key) == Some(Action::Help) {
+            return OverlayReply::close();
+        }
         let lines = (self.drawn.lines + 1).saturating_sub(self.drawn.height);
         if move_by_key(key, &mut self.drawn.top, lines, self.drawn.height) {
             return OverlayReply::stay();
         }
         match key.code {
-            KeyCode::Esc | KeyCode::Enter | KeyCode::Char('q' | '?') => OverlayReply::close(),
+            KeyCode::Esc | KeyCode::Enter | KeyCode::Char('q') => OverlayReply::close(),
             _ => OverlayReply::stay(),
         }
     }
@@ -54,7 +68,10 @@ impl Overlay for HelpOverlay {
         let mut lines = Vec::new();
         let mut entry = |keys: &str, help: &str| {
             lines.push(Line::from(vec![
-                Span::styled(fit_to_width(keys, 16, theme.ellipsis()), theme.key()),
+                Span::styled(
+                    fit_to_width(&theme.drawable_text(keys), 16, theme.ellipsis()),
+                    theme.key(),
+                ),
                 Span::raw(format!(" {}", theme.drawable_text(help))),
             ]));
         };
@@ -77,6 +94,11 @@ impl Overlay for HelpOverlay {
         entry("In an access log", "");
         for (keys, help) in ACCESS_KEYS {
             entry(keys, help);
+        }
+        entry("", "");
+        entry("Words", "");
+        for (word, meaning) in WORDS {
+            entry(word, meaning);
         }
         entry("", "");
         entry("Text", "Shift and the mouse select text in most terminals");

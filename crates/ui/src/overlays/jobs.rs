@@ -6,7 +6,7 @@ use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
 use super::plan::reply_with_plan;
-use super::{draw_choices, draw_scrolled, draw_window, move_by_key};
+use super::{FormOverlay, draw_choices, draw_scrolled, draw_window, move_by_key};
 use crate::follow::{Following, NumberedLines};
 use crate::jobs::{JobView, StepState};
 use crate::layout::ScrollLayout;
@@ -80,7 +80,7 @@ impl JobsOverlay {
             ..ScrollLayout::default()
         };
         let size = (72, app.jobs.all.len().max(3) as u16);
-        let hint = "Enter output · c cancel · R run again · Esc back";
+        let hint = "Enter output · c cancel · R run again · E edit · Esc back";
         let area = draw_window(app, frame, screen, "Jobs", hint, size);
         if app.jobs.all.is_empty() {
             let text = "No job was started from this console yet.";
@@ -202,6 +202,21 @@ impl Overlay for JobsOverlay {
             KeyCode::Char('c') => {
                 if let Some(job) = chosen.filter(|j| j.outcome.is_none()) {
                     return OverlayReply::stay().with_effect(Effect::CancelJob(job.id));
+                }
+            }
+            KeyCode::Char('E') => {
+                let ended = chosen.filter(|j| j.outcome.is_some());
+                let request = ended.map(|j| j.request.clone());
+                match request.map(|r| FormOverlay::for_request(app, &r)) {
+                    Some(Some(form)) => {
+                        let mut reply = OverlayReply::stay();
+                        reply.open = Some(Box::new(form));
+                        return reply;
+                    }
+                    Some(None) => {
+                        app.show_notice("this job came from no form: R runs it again", false)
+                    }
+                    None => {}
                 }
             }
             KeyCode::Char('R') => {

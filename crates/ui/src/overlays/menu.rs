@@ -37,7 +37,7 @@ const NODE_MENU_CHOICES: [NodeMenuChoice; 9] = [
         role_request(node, Role::Worker)
     }),
     ('l', "leave the swarm", |node| Request::Leave { node }),
-    ('x', "strike it off: it is lost", |node| {
+    ('x', "remove it for good: it is lost", |node| {
         Request::RemoveNode { node }
     }),
 ];

@@ -19,6 +19,7 @@ mod versions;
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use ratatui::Frame;
 use ratatui::layout::{Margin, Rect};
+use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, Clear};
 
@@ -87,13 +88,53 @@ fn draw_window(
         .title(Line::from(Span::styled(
             format!(" {title} "),
             theme.title(),
-        )))
-        .title_bottom(Line::from(theme.drawable_text(&format!(" {hint} "))).right_aligned());
+        )));
+    // The keys stand where all keys do, unless that line is covered or says something else.
+    let block = match app.notice.is_none() && area.bottom() < screen.bottom() {
+        true => {
+            draw_hint_line(app, frame, screen, hint);
+            block
+        }
+        false => {
+            let hint = theme.drawable_text(&format!(" {hint} "));
+            block.title_bottom(Line::from(hint).right_aligned())
+        }
+    };
     frame.render_widget(Clear, area);
     let inner = block.inner(area);
     frame.render_widget(block, area);
     inner.inner(Margin::new(1, 0))
 }
+
+/// Draws the keys of the topmost overlay into the last line of the screen.
+fn draw_hint_line(app: &App, frame: &mut Frame, screen: Rect, hint: &str) {
+    let theme = app.theme;
+    let line = Rect {
+        y: screen.bottom() - 1,
+        height: 1,
+        ..screen
+    };
+    let hint = if hint.is_empty() { "Esc back" } else { hint };
+    let mut spans = vec![Span::raw(" ")];
+    for part in hint.split(" · ") {
+        let (key, rest) = part.split_once(' ').unwrap_or((part, ""));
+        // What is no key is a sentence.
+        let is_key = key.chars().count() == 1 || HINT_KEYS.contains(&key);
+        let style = match is_key {
+            true => theme.key(),
+            false => Style::new(),
+        };
+        spans.push(Span::styled(theme.drawable_text(key), style));
+        spans.push(Span::raw(theme.drawable_text(&format!(" {rest}  "))));
+    }
+    frame.render_widget(Clear, line);
+    frame
+        .buffer_mut()
+        .set_line(line.x, line.y, &Line::from(spans), line.width);
+}
+
+/// Names of keys in hints, beside single letters.
+const HINT_KEYS: [&str; 5] = ["Enter", "Esc", "Space", "Tab", "Up/Down"];
 
 /// Draws lines from `top` on, limited so that the last page is full.
 fn draw_scrolled(frame: &mut Frame, area: Rect, lines: &[Line<'_>], top: usize) -> ScrollLayout {
@@ -123,7 +164,13 @@ fn draw_choices(app: &App, frame: &mut Frame, area: Rect, lines: Vec<Line<'_>>, 
         spans.extend(line.spans);
         frame
             .buffer_mut()
-            .set_line(area.x, y, &Line::from(spans), area.width);
+            .set_line(area.x, y, &Line::from(spans.clone()), area.width);
+        if Line::from(spans).width() > usize::from(area.width) && area.width > 0 {
+            let end = area.right() - 1;
+            frame
+                .buffer_mut()
+                .set_string(end, y, app.theme.ellipsis(), Style::new());
+        }
         if i == at {
             let row = Rect::new(area.x, y, area.width, 1);
             frame.buffer_mut().set_style(row, app.theme.selected());

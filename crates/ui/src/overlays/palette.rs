@@ -60,6 +60,8 @@ impl Overlay for PaletteOverlay {
                 self.at = (self.at + 1).min(found.len().saturating_sub(1));
             }
             KeyCode::Up | KeyCode::BackTab => self.at = self.at.saturating_sub(1),
+            // Nothing is found: the text stays, to be mended.
+            KeyCode::Enter if found.is_empty() => {}
             KeyCode::Enter => {
                 let mut reply = OverlayReply::close();
                 reply.action = found.get(self.at).map(|b| b.action);
@@ -91,7 +93,11 @@ impl Overlay for PaletteOverlay {
                 Line::from(vec![
                     Span::styled(fit_to_width(b.name, 15, theme.ellipsis()), theme.title()),
                     Span::styled(
-                        fit_to_width(&app.keymap.format_keys(b.action), 15, theme.ellipsis()),
+                        fit_to_width(
+                            &theme.drawable_text(&app.keymap.format_keys(b.action)),
+                            15,
+                            theme.ellipsis(),
+                        ),
                         theme.key(),
                     ),
                     Span::raw(theme.drawable_text(b.help)),
@@ -103,6 +109,12 @@ impl Overlay for PaletteOverlay {
             height: area.height.saturating_sub(2),
             ..area
         };
+        if found.is_empty() && !list.is_empty() {
+            let text = Line::styled("nothing matches", theme.dim());
+            frame
+                .buffer_mut()
+                .set_line(list.x, list.y, &text, list.width);
+        }
         draw_choices(app, frame, list, lines, self.at);
         ScrollLayout::default()
     }

@@ -154,7 +154,7 @@ impl PlanOverlay {
             false => warnings.len(),
         };
         for (node, warning) in &warnings[..shown] {
-            let text = theme.drawable_text(&clean_line(&format!("{node}: {warning}")));
+            let text = theme.drawable_text(&clean_line(&format!("! {node}: {warning}")));
             let text = truncate_to_width(&text, columns, theme.ellipsis()).into_owned();
             lines.push(Line::styled(text, theme.changed()));
         }
@@ -257,6 +257,15 @@ impl Overlay for PlanOverlay {
             self.sent = true;
             app.jobs.sent.push((self.ticket, self.request.clone()));
             return OverlayReply::stay().with_effect(effect);
+        }
+        if let (KeyCode::Enter, Some(name), false) = (key.code, &by_name, confirmed) {
+            let typed = clean_line(self.typed.value()).into_owned();
+            let text = match typed.is_empty() {
+                true => format!("type {name} to go on"),
+                false => format!("{typed:?} is not {name:?}"),
+            };
+            app.show_notice(text, true);
+            return OverlayReply::stay();
         }
         if by_name.is_some() && !matches!(key.code, KeyCode::Up | KeyCode::Down) {
             self.typed.handle_event(&Event::Key(key));
@@ -389,8 +398,8 @@ fn push_change_lines(app: &App, change: &Change, columns: usize, lines: &mut Vec
     if let Some(warning) = &change.warning {
         push_wrapped_text(
             lines,
-            &format!("    {warning}"),
-            "    ",
+            &format!("    ! {warning}"),
+            "      ",
             columns,
             theme.changed(),
             app,

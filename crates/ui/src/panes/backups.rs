@@ -102,6 +102,31 @@ fn known_snapshots(app: &App) -> &[Snapshot] {
     app.fleet.snapshots.value().map_or(&[][..], Vec::as_slice)
 }
 
+pub(super) fn repository_row_health(app: &App, at: usize) -> Health {
+    let backups = app.fleet.backups.value();
+    backups
+        .and_then(|b| b.repositories.get(at))
+        .map_or(Health::Unknown, |r| repository_health(r).0)
+}
+
+/// How the snapshots of an application are: none, too old, refuted by a proof.
+pub(super) fn snapshot_group_health(app: &App, name: &str, first: usize, count: usize) -> Health {
+    let Some(newest) = known_snapshots(app).get(first).filter(|_| count > 0) else {
+        return Health::Partly;
+    };
+    let allowed = i64::from(app.thresholds.backup_hours) * 3600;
+    let late = (app.now - newest.at).as_secs() > allowed || newest.ahead;
+    // Missed backups of another fleet are not judged here.
+    let old = late && newest.other_fleet.is_none();
+    let backups = app.fleet.backups.value();
+    let proof = backups.and_then(|b| b.proofs.get(name));
+    match proof.is_some_and(|p| p.problem.is_some()) {
+        true => Health::Bad,
+        false if old => Health::Partly,
+        false => Health::Good,
+    }
+}
+
 pub(super) fn snapshot_group_line(
     app: &App,
     row: &PaneRow,
@@ -110,15 +135,12 @@ pub(super) fn snapshot_group_line(
     columns: usize,
 ) -> Line<'static> {
     let stale = app.fleet.snapshots.is_stale();
+    let health = snapshot_group_health(app, &row.name, first, count);
     let newest = known_snapshots(app).get(first).filter(|_| count > 0);
     let Some(newest) = newest else {
         let rest = "no snapshot";
         return format_list_line(app, Health::Partly, 0, &row.name, rest, columns, stale);
     };
-    let allowed = i64::from(app.thresholds.backup_hours) * 3600;
-    let late = (app.now - newest.at).as_secs() > allowed || newest.ahead;
-    // Missed backups of another fleet are not judged here.
-    let old = late && newest.other_fleet.is_none();
     let backups = app.fleet.backups.value();
     let proven = backups.and_then(|b| b.proofs.get(&row.name));
     let count = match known_snapshots(app)[first..first + count]
@@ -133,11 +155,6 @@ pub(super) fn snapshot_group_line(
         Some(_) if refuted => " proof failed".to_owned(),
         Some(p) => format!(" proven {}", format_age(app.now, p.at)),
         None => String::new(),
-    };
-    let health = match refuted {
-        true => Health::Bad,
-        false if old => Health::Partly,
-        false => Health::Good,
     };
     let opened = app.theme.fold_glyph(row.open == Some(true));
     format_list_line(
@@ -290,7 +307,7 @@ pub(super) fn repository_detail(app: &App, at: usize, columns: usize) -> DetailP
 /// Adds the last, the next and a missed run of the nightly backup.
 fn add_backup_schedule(app: &App, backups: &Backups, page: DetailPage) -> DetailPage {
     let theme = app.theme;
-    let page = page.blank_line().heading("Every night");
+    let page = page.blank_line().heading("Nightly backup");
     let Some(schedule) = &backups.schedule else {
         return page.text("nothing is scheduled: `matou provision` installs the timer");
     };

@@ -34,6 +34,14 @@ pub(super) fn certificate_rows(fleet: &Fleet, filter: &mut RowFilter) -> (Vec<Pa
     (rows, all.len())
 }
 
+pub(super) fn row_health(app: &App, at: usize) -> Health {
+    match app.fleet.certificates.value().and_then(|c| c.get(at)) {
+        None => Health::Unknown,
+        Some(c) if c.orphan => Health::Partly,
+        Some(c) => certificate_health(c.state_at(app.now, app.thresholds.certificate_days)),
+    }
+}
+
 pub(super) fn certificate_line(app: &App, at: usize, columns: usize) -> Line<'static> {
     let Some(c) = app.fleet.certificates.value().and_then(|c| c.get(at)) else {
         return Line::default();
@@ -47,10 +55,7 @@ pub(super) fn certificate_line(app: &App, at: usize, columns: usize) -> Line<'st
         (_, Some(served)) => format!("{} d", served.days_left(app.now)),
     };
     let stale = app.fleet.certificates.is_stale();
-    let health = match c.orphan {
-        true => Health::Partly,
-        false => certificate_health(state),
-    };
+    let health = row_health(app, at);
     format_list_line(app, health, 0, &c.domain, &right, columns, stale)
 }
 

@@ -21,6 +21,7 @@ use ratatui::text::Line;
 
 use super::pane::{Pane, Tab};
 use super::state::App;
+use super::theme::Health;
 use matou_model::Fleet;
 
 /// Returns the rows of a pane that match the filter, and how many things there are without it. What only has
@@ -42,6 +43,74 @@ pub(super) fn pane_rows(
     match found.0.is_empty() && !filter.is_empty() {
         true => rows(RowFilter::by_letters(filter)),
         false => found,
+    }
+}
+
+/// How well what a row stands for is.
+pub(super) fn row_health(app: &App, row: &PaneRow) -> Health {
+    let fleet = &app.fleet;
+    match &row.kind {
+        RowKind::Node(node) => fleet
+            .nodes
+            .get(*node)
+            .map_or(Health::Unknown, |node| nodes::node_state(fleet, node).0),
+        RowKind::App { services } => services::services_health(app, services),
+        RowKind::Service(service) => services::services_health(app, &[*service]),
+        RowKind::Task { task, .. } => {
+            let tasks = fleet.swarm.value().map_or(&[][..], |s| &s.tasks);
+            tasks.get(*task).map_or(Health::Unknown, tasks::task_health)
+        }
+        // One that nothing uses is not wrong.
+        RowKind::Volume { .. } => Health::Good,
+        RowKind::Certificate(at) => certificates::row_health(app, *at),
+        RowKind::Repository(at) => backups::repository_row_health(app, *at),
+        RowKind::SnapshotGroup { first, count } => {
+            backups::snapshot_group_health(app, &row.name, *first, *count)
+        }
+        RowKind::Snapshot(_) => Health::Good,
+    }
+}
+
+/// Puts what is down first, each with what is shown below it; the order is kept otherwise. What is only partly
+/// well stays in its place: an update makes it so for a moment, and rows would jump. With `only_problems` both
+/// are left and nothing else. Returns how well each of the rows is.
+pub(super) fn sort_problems_first(
+    app: &App,
+    rows: &mut Vec<PaneRow>,
+    only_problems: bool,
+) -> Vec<Health> {
+    let mut blocks: Vec<(Health, Vec<(PaneRow, Health)>)> = Vec::new();
+    for row in rows.drain(..) {
+        let health = row_health(app, &row);
+        match blocks.last_mut() {
+            Some((_, block)) if row.depth > 0 => block.push((row, health)),
+            _ => blocks.push((worst_health(app, &row), vec![(row, health)])),
+        }
+    }
+    if only_problems {
+        blocks.retain(|(worst, _)| worst.is_problem());
+    }
+    // Nodes are few, and known by their places.
+    let moves = |row: &PaneRow| !matches!(row.kind, RowKind::Node(_));
+    blocks.sort_by_key(|(worst, block)| {
+        let down = *worst == Health::Bad && block.first().is_some_and(|(row, _)| moves(row));
+        !down
+    });
+    let all = blocks.into_iter().flat_map(|(_, block)| block);
+    let (sorted, healths) = all.unzip();
+    *rows = sorted;
+    healths
+}
+
+/// How the worst of a row is: an application whose database runs is down when its web server is.
+fn worst_health(app: &App, row: &PaneRow) -> Health {
+    match &row.kind {
+        RowKind::App { services } => services
+            .iter()
+            .map(|at| services::services_health(app, &[*at]))
+            .max()
+            .unwrap_or(Health::Unknown),
+        _ => row_health(app, row),
     }
 }
 
@@ -73,6 +142,9 @@ pub(super) fn drifted_nodes(app: &App) -> Vec<String> {
 
 /// Says why a list is empty, or which key fills it.
 pub(super) fn empty_pane_text(app: &App, pane: Pane) -> String {
+    if app.lists[pane.index()].only_problems {
+        return "nothing here is wrong; Esc shows all".into();
+    }
     if !app.lists[pane.index()].filter.value().is_empty() {
         return "nothing matches; Esc ends the filter".into();
     }

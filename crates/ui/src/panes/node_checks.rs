@@ -43,11 +43,18 @@ pub(super) fn format_drift(app: &App, node: &str) -> Option<String> {
     }
     let words: Vec<String> = counts
         .into_iter()
-        .zip(["=", "+", "~", "-", "!", "?"])
+        .zip([
+            "as wanted",
+            "to add",
+            "to change",
+            "to remove",
+            "to decide",
+            "not known yet",
+        ])
         .filter(|(n, _)| *n > 0)
-        .map(|(n, sign)| format!("{n} {sign}"))
+        .map(|(n, word)| format!("{n} {word}"))
         .collect();
-    Some(words.join(" "))
+    Some(words.join(", "))
 }
 
 /// Returns whether a node is known to differ from config.toml.

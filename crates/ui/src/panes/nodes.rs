@@ -73,9 +73,17 @@ pub(super) fn node_line(app: &App, at: usize, columns: usize) -> ratatui::text::
     let rest = match node.metrics.value() {
         _ if health != Health::Good => format!("{star} {word}"),
         Some(m) => format!(
-            "{star} cpu{:3.0} mem{:3.0} d{:3.0}",
+            "{star} {}{:3.0}% mem{:3.0}% {}{:3.0}%",
+            match columns {
+                ..34 => "c",
+                _ => "cpu",
+            },
             m.cpu,
             m.memory_percent(),
+            match columns {
+                ..40 => "d",
+                _ => "disk",
+            },
             m.disk_percent()
         ),
         None => format!("{star} {word}"),

@@ -10,7 +10,7 @@ use crate::keymap::Action;
 use crate::pane::Tab;
 use crate::state::App;
 use crate::theme::Health;
-use matou_base::text::format_age;
+use matou_base::text::{format_age, format_plural};
 use matou_model::{
     Fleet, JobState, Service, ServiceMode, Swarm, Task, TaskCount, TaskState, UpdateState,
 };
@@ -131,6 +131,13 @@ fn count_health(count: TaskCount) -> Health {
 fn services_at<'a>(app: &'a App, places: &[usize]) -> Vec<&'a Service> {
     let services = app.fleet.swarm.value().map_or(&[][..], |s| &s.services);
     places.iter().filter_map(|i| services.get(*i)).collect()
+}
+
+pub(super) fn services_health(app: &App, places: &[usize]) -> Health {
+    let services = app.fleet.swarm.value().map_or(&[][..], |s| &s.services);
+    count_health(TaskCount::of(
+        places.iter().filter_map(|i| services.get(*i)),
+    ))
 }
 
 pub(super) fn app_line(
@@ -379,7 +386,12 @@ fn add_update_state(app: &App, s: &Service, columns: usize, page: DetailPage) ->
         Some((state, message))
             if *state != UpdateState::Completed && !state.as_str().is_empty() =>
         {
-            let text = format!("  {}: {message}", state.as_str().replace('_', " "));
+            let state = state.as_str().replace('_', " ");
+            // The engine often says the state once more.
+            let text = match message.is_empty() || *message == state {
+                true => format!("  {state}"),
+                false => format!("  {state}: {message}"),
+            };
             page.wrapped_text(&text, columns, app.theme.changed())
         }
         _ => page,
@@ -404,7 +416,9 @@ pub(super) fn service_detail(app: &App, at: usize, tab: Tab, columns: usize) -> 
         return add_service_labels(page, s);
     }
     let mode = match s.mode {
-        ServiceMode::Replicated(n) => format!("{n} replicas"),
+        ServiceMode::Replicated(n) => {
+            format_plural(usize::try_from(n).unwrap_or(usize::MAX), "replica")
+        }
         ServiceMode::Global => "once on every node that fits".into(),
         ServiceMode::ReplicatedJob(n) => format!("a job of {n} completions"),
         ServiceMode::GlobalJob => "a job on every node that fits".into(),
