@@ -142,10 +142,7 @@ fn open_alert(c: &mut Console, what: &str) -> Vec<Effect> {
     c.press("a");
     for _ in 0..20 {
         let screen = c.screen();
-        if screen
-            .lines()
-            .any(|l| l.contains(&format!("▸ ")) && l.contains(what))
-        {
+        if screen.lines().any(|l| l.contains("▸ ") && l.contains(what)) {
             return c.press("\n");
         }
         c.press("j");

@@ -202,8 +202,8 @@ async fn print_lab_status(lab: &Lab, json: bool) -> Result<()> {
         let config = lab.config_path();
         let nodes = nodes.iter().map(|n| LabStatusNode {
             name: &n.name,
-            address: n.address.to_string(),
-            state: n.state.to_string(),
+            address: n.address.clone(),
+            state: n.state.clone(),
         });
         let status = LabStatus {
             config: config.as_ref(),

@@ -88,6 +88,7 @@ pub fn write_outcome<T: Serialize, S: Serializer>(
 }
 
 /// As [`write_outcome`], where a field is borrowed.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
 pub(crate) fn write_outcome_of<T: Serialize, S: Serializer>(
     outcome: &&Result<T, SafeText>,
     to: S,

@@ -100,6 +100,7 @@ pub struct RepositoryLock {
 }
 
 /// Writes when a repository was checked, and what came of it, for scripts.
+#[expect(clippy::ref_option, reason = "serde calls it so")]
 fn write_repository_check<S: serde::Serializer>(
     check: &Option<(Timestamp, Result<SafeText, SafeText>)>,
     to: S,

@@ -376,12 +376,9 @@ impl Catalogue {
         service: &str,
     ) -> Result<KeptReplicas, StackError> {
         let file = self.read_stack_document(stack)?;
-        let service = match file["services"].get(service) {
-            Some(service) => service,
-            None => {
-                let message = format!("the stack {stack} has no service {service}");
-                return Err(StackError::Other(message));
-            }
+        let Some(service) = file["services"].get(service) else {
+            let message = format!("the stack {stack} has no service {service}");
+            return Err(StackError::Other(message));
         };
         Ok(match &service["deploy"]["replicas"] {
             // As the engine takes it.

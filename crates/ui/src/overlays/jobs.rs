@@ -214,7 +214,7 @@ impl Overlay for JobsOverlay {
                         return reply;
                     }
                     Some(None) => {
-                        app.show_notice("this job came from no form: R runs it again", false)
+                        app.show_notice("this job came from no form: R runs it again", false);
                     }
                     None => {}
                 }
