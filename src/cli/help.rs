@@ -75,7 +75,10 @@ const GROUPS: &[(&str, &[&str])] = &[
             "shell",
         ],
     ),
-    ("Stack files", &["lint", "diff", "render", "migrate"]),
+    (
+        "Stack files",
+        &["lint", "diff", "history", "render", "migrate"],
+    ),
     (
         "matou itself",
         &["config", "info", "bundle", "lab", "completions"],

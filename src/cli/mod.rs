@@ -548,7 +548,10 @@ enum CliCommand {
     Bundle(bundle::BundleArgs),
     /// Print what makes a shell complete commands, and names of the fleet
     #[command(after_help = COMPLETIONS_HELP)]
-    Completions { shell: clap_complete::Shell },
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
 }
 
 /// Shown under `matou completions --help`.

@@ -161,7 +161,8 @@ fn render_page(command: &Command, name: &str, above: Option<&str>) -> Result<Str
             if at > 0 {
                 rest.control("br", []);
             }
-            rest.text([roman(line)]);
+            // Examples stand in from the edge in the program's own help.
+            rest.text([roman(line.trim_start())]);
         }
     }
     rest.control("SH", ["EXIT STATUS"]);

@@ -12,6 +12,7 @@ use tui_input::backend::crossterm::EventHandler;
 use super::{PlanOverlay, draw_window, input_spans};
 use crate::layout::ScrollLayout;
 use crate::overlay::{Overlay, OverlayReply};
+use crate::panes::wrap_text;
 use crate::state::App;
 use matou_base::text::{clean_line, fit_to_width};
 use matou_model::Service;
@@ -474,13 +475,15 @@ impl Overlay for FormOverlay {
             lines.push(Line::from(spans));
         }
         lines.push(Line::default());
-        lines.push(match &self.error {
-            Some(error) => Line::styled(theme.drawable_text(error), theme.removed()),
-            None => Line::styled(
-                theme.drawable_text(&clean_line(&self.fields[self.at].help)),
-                theme.dim(),
-            ),
-        });
+        let (text, style) = match &self.error {
+            Some(error) => (theme.drawable_text(error), theme.removed()),
+            None => {
+                let help = clean_line(&self.fields[self.at].help);
+                (theme.drawable_text(&help), theme.dim())
+            }
+        };
+        let wrapped = wrap_text(&text, area.width.into());
+        lines.extend(wrapped.into_iter().map(|line| Line::styled(line, style)));
         super::draw_scrolled(
             frame,
             area,
