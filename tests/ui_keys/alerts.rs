@@ -194,12 +194,8 @@ fn the_alert_of_an_edge_that_is_there_leads_to_its_service() {
     fleet.apply(Update { at: NOW, datum });
     let mut c = Console::on(fleet);
     without_edge(&mut c);
-    c.press("a");
-    while !c.screen().contains("d deploy the edge") {
-        c.press("j");
-    }
-    c.press("\n");
-    c.shows("blog_web");
+    open_alert(&mut c, "edge");
+    c.shows("blog_web ─ Overview");
     c.hides("Deploy Traefik");
 }
 

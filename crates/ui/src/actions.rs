@@ -13,7 +13,6 @@ use super::overlays::{
 use super::pane::{Focus, Pane, Tab};
 use super::panes::RowKind;
 use super::state::App;
-use matou_edge::find_edge_service;
 use matou_model::{Availability, Role, Service, ServiceMode, Task};
 use matou_monitor::{Alert, AlertKind, AlertTarget};
 use matou_ops::{Request, ShellTarget};
@@ -625,12 +624,7 @@ impl App {
     /// Shows the cause of an alert: its row, and the tab that tells it. Of an edge that is there: its
     /// service. Returns false where no pane has it.
     pub(super) fn show_cause(&mut self, alert: &Alert) -> bool {
-        let edge = self.fleet.swarm.value().and_then(find_edge_service);
-        let target = match (alert.kind, edge) {
-            (AlertKind::Edge, Some(edge)) => AlertTarget::Service(edge.id.clone()),
-            _ => alert.target.clone(),
-        };
-        if !self.go_to_target(&target) {
+        if !self.go_to_target(&alert.target) {
             return false;
         }
         self.tab = tab_of_alert(alert.kind);
@@ -641,7 +635,8 @@ impl App {
 
     /// The form that deploys what takes https for the fleet, where the catalogue has it and no service does.
     pub(super) fn missing_edge_form(&self) -> Option<FormOverlay> {
-        let edge = self.fleet.swarm.value().and_then(find_edge_service);
+        let swarm = self.fleet.swarm.value();
+        let edge = swarm.and_then(|swarm| swarm.find_edge_service());
         let entry = self.catalogue.iter().find(|e| e.name == EDGE_STACK)?;
         edge.is_none().then(|| FormOverlay::for_deploy(entry))
     }
