@@ -277,7 +277,9 @@ fn backups_of_a_shop_under_load() {
         "[backup]\nrepository = \"/srv/restic\"\npassword_file = \"wrong-password\"",
     );
     shop.fails(&wrong, &["backup", "--all"], "password of the repository");
-    let text = shop.fails(config, &["backup", "nosuch"], "nosuch is NOT backed up");
+    let unknown = matou(config, &["backup", "nosuch"]);
+    let text = said(&unknown);
+    assert_eq!(unknown.status.code(), Some(2), "{text}");
     assert!(
         text.contains("there is no application \"nosuch\""),
         "{text}"

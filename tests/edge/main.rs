@@ -475,7 +475,7 @@ fn access_log(fleet: &Fleet, config: &PathBuf) {
         interrupt(follow());
     }
     for (app, why) in [
-        ("nobody", "there is no application \"nobody\""),
+        ("nobody", "there is no application or service \"nobody\""),
         ("edge_proxy", "no router of the edge leads to edge_proxy"),
     ] {
         let out = matou(config, &["access", app]);

@@ -6,7 +6,7 @@ use super::restore::{SwapLog, list_apps_with_snapshots};
 use super::{FleetContext, OpsError, Request};
 use matou_backup::matou_folder;
 use matou_base::text::InvalidInput;
-use matou_config::unknown_name;
+use matou_config::{find_nearest_name, unknown_name};
 use matou_model::Swarm;
 use matou_stack::{AppFile, AppName};
 
@@ -197,5 +197,11 @@ async fn check_removable(app: &AppName, fleet: &FleetContext) -> Result<(), OpsE
     {
         return Ok(());
     }
-    Err(unknown)
+    // What was removed already is done; a slip of the pen is not.
+    let mut known = KnownApps::of_files(fleet);
+    known.add_running(&manager.docker.query_swarm().await?);
+    match find_nearest_name(app, known.0.iter().map(String::as_str)) {
+        Some(_) => Err(unknown),
+        None => Ok(()),
+    }
 }
