@@ -158,7 +158,7 @@ fn what_can_not_be_asked_for_is_told_with_what_can() {
         ),
         (
             &["deploy", "hello", "Bad_Name", "--yes"],
-            1,
+            2,
             "lower-case letters",
         ),
         (

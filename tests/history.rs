@@ -217,6 +217,11 @@ fn what_is_wrong_is_told(practice: &Practice) {
             "the name of the application is missing",
         ),
         (&["diff", "no name"], 2, "no name"),
+        (
+            &["history", "wbe"],
+            2,
+            "there is no application with a history \"wbe\"; did you mean \"web\"?",
+        ),
     ] {
         let out = matou(config, arguments);
         let text = said(&out);

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use color_eyre::eyre::{Result, eyre};
+use color_eyre::eyre::Result;
 
 use super::Exit;
 use matou_base::outln;
@@ -22,8 +22,7 @@ pub(super) async fn run_history_command(
     most: usize,
     json: bool,
 ) -> Result<ExitCode> {
-    let history = matou_ops::load_history(app, most, fleet).await;
-    let history = history.map_err(|e| eyre!(e))?;
+    let history = matou_ops::load_history(app, most, fleet).await?;
     if json {
         matou_base::out::print_json_pretty(&history)?;
         return Ok(Exit::Done.into());

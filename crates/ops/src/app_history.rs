@@ -2,6 +2,7 @@
 
 use crate::backup::{collect_fleet_files, select_app_files};
 use crate::{FleetContext, OpsError};
+use matou_config::unknown_name;
 use matou_history::{FleetFolder, Revision};
 use matou_stack::{AppFile, AppName};
 
@@ -24,7 +25,7 @@ pub struct AppHistory {
 /// revisions. What was cut off before its commit is committed first.
 ///
 /// # Errors
-/// No history is kept, or git's.
+/// No history is kept, there is none of such an application, or git's.
 pub async fn load_history(
     app: Option<&AppName>,
     most: usize,
@@ -37,10 +38,18 @@ pub async fn load_history(
         None => vec!["config.toml".into(), "apps".into(), "stacks".into()],
     };
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    Ok(AppHistory {
+    let history = AppHistory {
         edited: folder.list_edited(&names).await?,
         revisions: folder.list_revisions(&names, most).await?,
-    })
+    };
+    match app {
+        Some(app) if history.edited.is_empty() && history.revisions.is_empty() => {
+            let known = AppFile::list_names(folder.path());
+            let known = known.iter().map(AppName::as_str);
+            Err(unknown_name("application with a history", app, known).into())
+        }
+        _ => Ok(history),
+    }
 }
 
 /// Lists the names of an application's files: its own, which may be gone, and its stack's.
