@@ -220,7 +220,7 @@ fn what_is_wrong_is_told(practice: &Practice) {
         (
             &["history", "wbe"],
             2,
-            "there is no application with a history \"wbe\"; did you mean \"web\"?",
+            "there is no application with a history \"wbe\"; there is web",
         ),
     ] {
         let out = matou(config, arguments);

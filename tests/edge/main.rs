@@ -719,7 +719,7 @@ fn places(fleet: &Fleet, config: &PathBuf) {
     let out = matou(config, &["place", "ver", "n9", "--yes"]);
     let text = said(&out);
     assert!(
-        !out.status.success() && text.contains("the swarm has no node n9, only n1, n2"),
+        !out.status.success() && text.contains("there is no node \"n9\"; there are n1, n2"),
         "{text}"
     );
     let out = matou(config, &["place", "edge", "n2", "--yes"]);
