@@ -167,6 +167,7 @@ impl FleetFolder {
         changes: &[FileChange],
         reason: &Reason,
     ) -> Result<Vec<String>, HistoryError> {
+        changes.iter().try_for_each(|c| self.check_place(c))?;
         let Some(git) = &self.git else {
             self.write_files(changes)?;
             return Ok(Vec::new());
@@ -492,6 +493,32 @@ impl FleetFolder {
             notes.push(format!("what {name} held is kept as {name}.before"));
         }
         Ok(())
+    }
+
+    /// Refuses a file that comes from elsewhere, as a revision's, where a folder on the way to it is a link: it
+    /// could lead anywhere.
+    fn check_place(&self, change: &FileChange) -> Result<(), HistoryError> {
+        let FileChange::Replace { name, .. } = change else {
+            return Ok(());
+        };
+        let plain = Path::new(name)
+            .components()
+            .all(|part| matches!(part, std::path::Component::Normal(_)));
+        let folders = Path::new(name).ancestors().skip(1);
+        let is_link = |folder: &Path| self.path.join(folder).is_symlink();
+        let link = folders
+            .filter(|folder| !folder.as_os_str().is_empty())
+            .find(|folder| is_link(folder));
+        match (plain, link) {
+            (true, None) => Ok(()),
+            (false, _) => Err(HistoryError::Other(format!(
+                "{name:?} is no path in the fleet folder"
+            ))),
+            (true, Some(folder)) => Err(HistoryError::Other(format!(
+                "{} in the fleet folder is a link: {name} is not written through it; put a folder in its place",
+                folder.display()
+            ))),
+        }
     }
 
     fn write_files(&self, changes: &[FileChange]) -> Result<(), HistoryError> {

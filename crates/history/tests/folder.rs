@@ -441,3 +441,35 @@ async fn without_the_switch_there_is_no_git() {
     let said = folder.list_revisions(&[], 1).await.unwrap_err().to_string();
     assert!(said.starts_with("no history is kept"), "{said}");
 }
+
+#[tokio::test]
+async fn nothing_from_elsewhere_is_written_through_a_link() {
+    for config in [CONFIG.to_owned(), CONFIG.replace("true", "false")] {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = make_folder(dir.path(), &config);
+        let outside = tempfile::tempdir().unwrap();
+        std::os::unix::fs::symlink(outside.path(), dir.path().join("stacks/sub")).unwrap();
+        for name in [
+            "stacks/sub/key",
+            "stacks/sub/deep/key",
+            "../key",
+            "/tmp/key",
+        ] {
+            let planted = FileChange::Replace {
+                name: name.into(),
+                content: b"planted".to_vec(),
+                mode: 0o644,
+            };
+            let both = [write("apps/new.toml", "stack = \"x\"\n"), planted];
+            let said = folder.change(&both, &reason("back")).await.unwrap_err();
+            let said = said.to_string();
+            assert!(
+                said.contains("is a link") || said.contains("is no path"),
+                "{said}"
+            );
+        }
+        assert_eq!(fs::read_dir(outside.path()).unwrap().count(), 0);
+        // All or nothing.
+        assert!(!dir.path().join("apps/new.toml").exists());
+    }
+}

@@ -108,15 +108,18 @@ pub enum ConsoleSignal {
     Panic,
 }
 
-/// How long a terminal may take to say its background. What follows ssh to the other end of the world is
-/// quicker; one that never answers is not waited for longer.
+/// How long a terminal of this machine may take to say its background.
 const BACKGROUND_WAIT: Duration = Duration::from_millis(400);
 
 /// Makes the theme: the configured one, for the background that the terminal says it has (OSC 11), unless
-/// that is configured or nothing is coloured. To be called before the terminal is taken.
+/// that is configured or nothing is coloured. A terminal at the other end of ssh is not asked: the first picture
+/// would wait for it, and an answer that is late would be taken for keys. To be called before the terminal is
+/// taken.
 pub fn read_theme(config: &ThemeConfig) -> Theme {
     let dark = Theme::from_config(config, false);
-    if config.light.is_some() || !dark.colour {
+    let is_set = |name: &str| std::env::var_os(name).is_some_and(|v| !v.is_empty());
+    let is_remote = ["SSH_TTY", "SSH_CONNECTION"].into_iter().any(is_set);
+    if config.light.is_some() || !dark.colour || is_remote {
         return dark;
     }
     let mut options = QueryOptions::default();

@@ -48,23 +48,29 @@ impl WriteAppFiles {
         self.changes.iter().map(FileChange::name).collect()
     }
 
-    /// Says of each file whether it changes; whether one does.
+    /// Says of each file whether it changes, and of an application's what; whether one does.
     fn compare(&self) -> (Vec<Change>, bool) {
+        let mut lines = Vec::new();
         let mut differs = false;
-        let lines = self.changes.iter().map(|change| {
+        for change in &self.changes {
             let name = change.name();
             let path = self.folder.path().join(name).display().to_string();
             let held = read_folder_file(&self.folder, name);
-            let line = match (held.as_deref(), change.content()) {
-                (held, wanted) if held == wanted => return Change::same(path),
-                (None, _) => Change::add(path),
-                (Some(_), None) => Change::remove(path),
-                (Some(_), Some(_)) => Change::modify(path, "as it was", "as asked for now"),
-            };
-            differs = true;
-            line
-        });
-        (lines.collect(), differs)
+            differs |= held.as_deref() != change.content();
+            match (held.as_deref(), change.content()) {
+                (held, wanted) if held == wanted => lines.push(Change::same(path)),
+                (None, _) => lines.push(Change::add(path)),
+                (Some(_), None) => lines.push(Change::remove(path)),
+                (Some(old), Some(new)) => {
+                    let values = compare_toml(old, new);
+                    if values.is_empty() {
+                        lines.push(Change::modify(path, "as it is", "with another text"));
+                    }
+                    lines.extend(values.into_iter().map(|v| v.to_change(name)));
+                }
+            }
+        }
+        (lines, differs)
     }
 
     /// What the history adds to the plan, and whether something of it is left to do.
@@ -85,41 +91,66 @@ impl WriteAppFiles {
     fn reason(&self) -> Reason {
         let lines = self.changes.iter().flat_map(|change| {
             let held = read_folder_file(&self.folder, change.name()).unwrap_or_default();
-            describe_toml_changes(&held, change.content().unwrap_or_default())
+            compare_toml(&held, change.content().unwrap_or_default())
         });
         Reason {
             title: self.why.clone(),
-            lines: lines.collect(),
+            lines: lines.map(|value| value.to_string()).collect(),
         }
     }
 }
 
-/// Returns a line for each value that differs in two files of TOML, without secrets; nothing for what is none.
-fn describe_toml_changes(old: &[u8], new: &[u8]) -> Vec<String> {
+/// A value that differs in two files of TOML; secrets are masked.
+struct DifferingValue {
+    /// With the names of the tables that it is in, as `variables.DOMAIN`.
+    key: String,
+    old: Option<String>,
+    new: Option<String>,
+}
+
+impl DifferingValue {
+    fn to_change(&self, file: &str) -> Change {
+        let key = format!("{file}, {}", self.key);
+        match (&self.old, &self.new) {
+            (Some(old), Some(new)) => Change::modify(key, old, new),
+            (None, Some(new)) => Change::add(format!("{key}: {new}")),
+            (old, _) => Change::remove(format!("{key}: {}", old.as_deref().unwrap_or_default())),
+        }
+    }
+}
+
+impl std::fmt::Display for DifferingValue {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let key = &self.key;
+        match (&self.old, &self.new) {
+            (Some(old), Some(new)) => write!(f, "~ {key}: {old} -> {new}"),
+            (None, Some(new)) => write!(f, "+ {key}: {new}"),
+            (old, _) => write!(f, "- {key}: {}", old.as_deref().unwrap_or_default()),
+        }
+    }
+}
+
+/// Returns the values that differ, by key; none of what is no TOML.
+fn compare_toml(old: &[u8], new: &[u8]) -> Vec<DifferingValue> {
     let read = |bytes: &[u8]| {
         let table = toml::from_str::<toml::Table>(&String::from_utf8_lossy(bytes));
+        let table = toml::Value::Table(table.unwrap_or_default());
         let mut found = BTreeMap::new();
-        flatten_toml(
-            "",
-            &toml::Value::Table(table.unwrap_or_default()),
-            &mut found,
-        );
+        flatten_toml("", &table, &mut found);
         found
     };
     let (old, new) = (read(old), read(new));
     let keys: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
-    let differing = keys
-        .into_iter()
-        .filter(|key| old.get(*key) != new.get(*key));
-    let lines = differing.map(|key| {
+    let differing = keys.into_iter().filter(|k| old.get(*k) != new.get(*k));
+    let values = differing.map(|key| {
         let shown = |value: &String| mask_secret_entry(key, value);
-        match (old.get(key), new.get(key)) {
-            (Some(old), Some(new)) => format!("~ {key}: {} -> {}", shown(old), shown(new)),
-            (None, Some(new)) => format!("+ {key}: {}", shown(new)),
-            (old, _) => format!("- {key}: {}", old.map(shown).unwrap_or_default()),
+        DifferingValue {
+            key: key.clone(),
+            old: old.get(key).map(shown),
+            new: new.get(key).map(shown),
         }
     });
-    lines.collect()
+    values.collect()
 }
 
 fn flatten_toml(key: &str, value: &toml::Value, into: &mut BTreeMap<String, String>) {

@@ -133,9 +133,17 @@ impl Step for RemoveAppFiles {
                 .await;
         }
         // Last of all: once it is gone here, it is gone everywhere.
-        if let (Some(_), Some(folder)) = (self.local_file(), self.0.fleet.folder()) {
+        if let Some(folder) = self.0.fleet.folder() {
             let name = AppFile::name(&self.0.app);
-            if folder.keeps_history() {
+            // Where it can't be read, it may be.
+            let known = match folder.keeps_history() {
+                true => folder
+                    .list_revisions(&[&name], 1)
+                    .await
+                    .map(|r| !r.is_empty()),
+                false => Ok(false),
+            };
+            if known.unwrap_or(true) || (folder.keeps_history() && self.local_file().is_some()) {
                 let what = format!("{name} in the history of the fleet folder");
                 let until = "until that is rewritten, as by `git filter-repo`";
                 self.0.note_leftover(cx, what, until).await;
