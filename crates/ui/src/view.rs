@@ -216,11 +216,11 @@ fn draw_pane(app: &App, pane: Pane, layout: &mut Layout, frame: &mut Frame, area
         title += &format!("/{} ", clean_line(filter));
     }
     if shown.only_problems {
-        title += "! ";
+        title += "! problems ";
     }
     let count = match filter.is_empty() && !shown.only_problems {
         true => format!(" {} ", shown.total),
-        false => format!(" {} of {} ", shown.rows.len(), shown.total),
+        false => format!(" {} of {} ", shown.healths_from(0).count(), shown.total),
     };
     let border = theme.border();
     layout.lists[at].area = area;
@@ -240,12 +240,7 @@ fn draw_pane(app: &App, pane: Pane, layout: &mut Layout, frame: &mut Frame, area
     layout.lists[at].top = top;
     if shown.rows.is_empty() {
         let text = theme.drawable_text(&clean_line(&panes::empty_pane_text(app, pane)));
-        let lines = panes::wrap_text(&text, inner.width.into());
-        for (y, line) in (inner.y..inner.bottom()).zip(lines) {
-            frame
-                .buffer_mut()
-                .set_stringn(inner.x, y, line, inner.width.into(), theme.dim());
-        }
+        draw_cut_text(&text, theme, frame, inner);
         return;
     }
     for (y, (i, row)) in (inner.y..inner.bottom()).zip(shown.rows.iter().enumerate().skip(top)) {
@@ -262,6 +257,25 @@ fn draw_pane(app: &App, pane: Pane, layout: &mut Layout, frame: &mut Frame, area
         }
     }
     draw_hidden_rows(theme, shown, top + height, style, frame, inner);
+}
+
+/// Draws a text in the lines that there are. One that needs more ends with an ellipsis.
+fn draw_cut_text(text: &str, theme: Theme, frame: &mut Frame, area: Rect) {
+    let columns = usize::from(area.width);
+    let mut lines = panes::wrap_text(text, columns);
+    let room = usize::from(area.height);
+    if lines.len() > room {
+        lines.truncate(room);
+        if let Some(last) = lines.last_mut() {
+            let kept = columns.saturating_sub(display_width(theme.ellipsis()));
+            *last = truncate_to_width(last, kept, "").into_owned() + theme.ellipsis();
+        }
+    }
+    for (y, line) in (area.y..area.bottom()).zip(lines) {
+        frame
+            .buffer_mut()
+            .set_stringn(area.x, y, line, columns, theme.dim());
+    }
 }
 
 /// Draws the title of a pane that has no room for more.

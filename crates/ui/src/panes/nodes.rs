@@ -81,7 +81,8 @@ pub(super) fn node_line(app: &App, at: usize, columns: usize) -> ratatui::text::
             m.cpu,
             m.memory_percent(),
             match columns {
-                ..40 => "d",
+                // Beside a name of eleven columns.
+                ..42 => "d",
                 _ => "disk",
             },
             m.disk_percent()
