@@ -321,7 +321,8 @@ impl Practice {
         assert!(first.iter().all(|c| second.contains(c)), "{second:?}");
         let all = ["site_default", "site_inner", "site_other"];
         assert_eq!(self.list("network", "site_"), all);
-        self.ok(&["rollback", "site_web", "--yes"]);
+        let text = self.ok(&["rollback", "site_web", "--yes"]);
+        assert!(text.contains("apps/site.toml stays as it is"), "{text}");
         let mounted = "docker exec $(docker ps -q -f name=site_web | head -1) cat /etc/motd";
         until(SOON, || {
             let text = said(&self.fleet.try_run("n1", mounted));

@@ -87,7 +87,10 @@ async fn dispatch_request(request: &Request, fleet: &FleetContext) -> Result<Job
             Confirm::TypeName(domain.clone()),
             renew::renewal_steps(domain, fleet)?,
         ),
-        Request::Rollback { service } => (Confirm::Ask, rollback::rollback_steps(service)),
+        Request::Rollback { service } => (
+            Confirm::Ask,
+            rollback::rollback_steps(service, fleet.folder()),
+        ),
         Request::Scale { service, replicas } => {
             let swarm = manager.docker.query_swarm().await?;
             let steps = service::scale_steps(service, *replicas, &swarm, fleet)?;

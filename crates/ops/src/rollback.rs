@@ -8,19 +8,22 @@ use super::deploy::stack::append_entry_changes;
 use super::service::{PATIENCE, find_named_service};
 use super::tasks::{AwaitedServices, WaitForTasks};
 use matou_base::text::{format_plural, sha256_hex};
+use matou_history::FleetFolder;
 use matou_job::{Change, Check, Step, StepContext, StepError};
-use matou_stack::{HASH_LABEL, Labels};
+use matou_model::Service;
+use matou_stack::{AppFile, HASH_LABEL, Labels};
 
 /// Counts up whenever tasks are to be replaced; it describes nothing.
 const FORCE_UPDATE: &str = "TaskTemplate.ForceUpdate";
 
 /// Returns the steps that take a service back to what it was before its last update, and wait for
 /// the tasks.
-pub(super) fn rollback_steps(service: &str) -> Vec<Box<dyn Step>> {
+pub(super) fn rollback_steps(service: &str, folder: Option<FleetFolder>) -> Vec<Box<dyn Step>> {
     let service = service.to_owned();
     vec![
         Box::new(RollBackService {
             service: service.clone(),
+            folder,
         }),
         Box::new(WaitForTasks {
             awaited: AwaitedServices::RolledBack(service),
@@ -31,6 +34,19 @@ pub(super) fn rollback_steps(service: &str) -> Vec<Box<dyn Step>> {
 
 struct RollBackService {
     service: String,
+    folder: Option<FleetFolder>,
+}
+
+impl RollBackService {
+    /// Says that the application's file is not taken back with the service; `None` where there is none.
+    fn describe_file(&self, service: &Service) -> Option<Change> {
+        let name = AppFile::name(service.stack.as_deref()?);
+        let file = self.folder.as_ref()?.path().join(&name);
+        file.is_file().then(|| {
+            Change::same(format!("{name} stays as it is"))
+                .with_warning("the next deploy makes the service what it says")
+        })
+    }
 }
 
 #[async_trait]
@@ -56,6 +72,7 @@ impl Step for RollBackService {
                 .clone()
                 .with_warning("the job runs again from its beginning");
         }
+        changes.extend(self.describe_file(service));
         Ok(Check::Change(changes))
     }
 

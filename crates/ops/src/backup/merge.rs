@@ -16,7 +16,6 @@ use matou_config::Config;
 use matou_config::unknown_name;
 use matou_history::{FileChange, FleetFolder, Reason};
 use matou_host::{Command, Host, shell_script};
-
 use matou_stack::AppFile;
 
 /// Merges the archive on standard input into the folder `$1`. Files below replace/ replace existing
