@@ -13,5 +13,5 @@ mod revisions;
 
 pub use error::HistoryError;
 pub use folder::{FileChange, FleetFolder, Reason};
-pub use open_secrets::find_open_secrets;
+pub use open_secrets::{find_open_secrets, is_secret_value};
 pub use revisions::{FolderFile, Revision};

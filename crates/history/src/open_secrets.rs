@@ -145,6 +145,20 @@ fn is_literal(value: &str) -> bool {
     !(is_variable || is_plain_variable || is_switch || is_number || is_path)
 }
 
+/// Whether a value is a secret whatever its name: a private key, a password in an address, or the hash of
+/// a password, by which it can be found out. Hashes are known by their prefixes in crypt(5) and htpasswd.
+pub fn is_secret_value(value: &str) -> bool {
+    const HASHES: [&str; 13] = [
+        "$apr1$", "$1$", "$2a$", "$2b$", "$2x$", "$2y$", "$5$", "$6$", "$7$", "$y$", "$argon2",
+        "{SHA}", "{SSHA}",
+    ];
+    // In a compose file each dollar is written twice.
+    let value = value.replace("$$", "$");
+    value.contains("PRIVATE KEY-----")
+        || HASHES.iter().any(|prefix| value.contains(prefix))
+        || value.split_whitespace().any(has_password_in_url)
+}
+
 /// Whether `SCHEME://USER:PASSWORD@HOST` stands in a word, with a password that stands there itself.
 fn has_password_in_url(word: &str) -> bool {
     word.match_indices("://").any(|(at, _)| {
@@ -158,7 +172,29 @@ fn has_password_in_url(word: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::find_open_secrets;
+    use super::{find_open_secrets, is_secret_value};
+
+    #[test]
+    fn what_looks_like_a_secret_is_one_whatever_its_name() {
+        for value in [
+            "ops:$apr1$xbMl7nUh$BnziBk4n3n/9p.tx/w3DQ/",
+            "[\"ops:$$2y$$05$$abc\"]",
+            "u:{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=",
+            "mysql://shop:pw@db/shop",
+            "-----BEGIN RSA PRIVATE KEY-----",
+        ] {
+            assert!(is_secret_value(value), "{value}");
+        }
+        for value in [
+            "$5 a month",
+            "a.example.org",
+            "https://a.example/x",
+            "$HOME",
+            "1$",
+        ] {
+            assert!(!is_secret_value(value), "{value}");
+        }
+    }
 
     #[test]
     fn secrets_in_the_open_are_named() {

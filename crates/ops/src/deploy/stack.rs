@@ -239,14 +239,23 @@ pub(crate) fn append_entry_changes(
     }
 }
 
-/// Returns a value as the plan shows it: `(hidden)` when its key says that it is a secret.
+/// Returns a value as the plan and the history show it: `(hidden)` when its key says that it is a
+/// secret, or when it looks like one itself: a hash of a password, a password in an address.
 pub(super) fn mask_secret_entry(key: &str, value: &str) -> String {
     let key = key.to_ascii_uppercase();
-    let secret = ["PASS", "SECRET", "TOKEN", "KEY", "USERS", "CREDENTIAL"]
-        .iter()
-        .any(|word| key.contains(word))
+    let is_secret_key = [
+        "PASS",
+        "SECRET",
+        "TOKEN",
+        "KEY",
+        "USERS",
+        "CREDENTIAL",
+        "BASIC_AUTH",
+    ]
+    .iter()
+    .any(|word| key.contains(word))
         && !key.ends_with("_FILE");
-    match secret {
+    match is_secret_key || matou_history::is_secret_value(value) {
         true => "(hidden)".to_owned(),
         false => value.to_owned(),
     }
