@@ -39,11 +39,17 @@ enum Act {
     RemoveVolumes,
     Deploy,
     Scale,
+    Backup,
+    /// The data is saved, and new images run on it.
+    Update,
+    /// They do not answer: the data is put back out of the snapshot.
+    UpdateInVain,
+    Erase,
     /// Somebody makes a folder where the application's was.
     Stranger,
 }
 
-const ACTS: [Act; 10] = [
+const ACTS: [Act; 14] = [
     Act::Restore,
     Act::RestoreInVain,
     Act::RestoreFile,
@@ -53,6 +59,10 @@ const ACTS: [Act; 10] = [
     Act::RemoveVolumes,
     Act::Deploy,
     Act::Scale,
+    Act::Backup,
+    Act::Update,
+    Act::UpdateInVain,
+    Act::Erase,
     Act::Stranger,
 ];
 
@@ -150,6 +160,34 @@ impl World {
         Ok(())
     }
 
+    /// What a snapshot that is taken now would hold is of one time: never one folder of before a restore
+    /// beside another of after it.
+    fn check_saved(&self) {
+        let from = |name: &str| self.disk.get(&live(name)).map(|data| data.from);
+        let is_mixed = match (from("files"), from("db")) {
+            (Some(files), Some(db)) => files != db && ![files, db].contains(&"stranger"),
+            _ => false,
+        };
+        assert!(!is_mixed, "half of another time is saved:\n{self:#?}");
+    }
+
+    /// Takes away all of the application, in the order of the real job; ends where the program does.
+    fn erase(&mut self) -> Result<(), StepError> {
+        self.step()?;
+        self.services.retain(|name, _| !name.starts_with("shop_"));
+        let kept = Path::new(FOLDER).parent().unwrap().to_owned();
+        self.step()?;
+        self.state = None;
+        // What another application uses stays.
+        for place in [kept, live("db")] {
+            for path in self.below(&place) {
+                self.step()?;
+                self.disk.remove(&path);
+            }
+        }
+        self.step()
+    }
+
     /// Whatever runs writes.
     fn time_passes(&mut self) {
         let places = [
@@ -207,6 +245,13 @@ impl World {
             text += &format!("{name} {} {}; ", data.from, !data.writes.is_empty());
         }
         text
+    }
+
+    /// An update is refused while its data could not be put back.
+    fn can_be_updated(&self) -> bool {
+        let keeps = |s: &RestoreState| s.phase == RestorePhase::Restored;
+        let runs = self.services.keys().any(|s| s.starts_with("shop_"));
+        runs && !self.state.as_ref().is_some_and(keeps)
     }
 
     fn is_interrupted(&self) -> bool {
@@ -584,8 +629,43 @@ fn give(act: Act, world: &World, steps: u32) -> (World, bool) {
     let settled = !world.is_interrupted();
     match act {
         // What other jobs ask before they begin.
-        Act::Remove | Act::RemoveVolumes | Act::Deploy | Act::Scale if !settled => {
+        Act::Remove
+        | Act::RemoveVolumes
+        | Act::Deploy
+        | Act::Scale
+        | Act::Backup
+        | Act::Update
+        | Act::UpdateInVain
+        | Act::Erase
+            if !settled =>
+        {
             return (world, false);
+        }
+        Act::Backup => {
+            world.check_saved();
+            return (world, false);
+        }
+        Act::Update | Act::UpdateInVain if !world.can_be_updated() => return (world, false),
+        Act::Update | Act::UpdateInVain => {
+            world.check_saved();
+            // The snapshot, then the images.
+            for _ in 0..2 {
+                if world.step().is_err() {
+                    return (world, false);
+                }
+                world.time_passes();
+            }
+            if act == Act::Update {
+                return (world, false);
+            }
+        }
+        Act::Erase => {
+            for place in [Path::new(FOLDER).parent().unwrap(), &live("db")] {
+                let shown = world.precious(place);
+                world.let_go.extend(shown);
+            }
+            let done = world.erase().is_ok();
+            return (world, done);
         }
         Act::Remove | Act::RemoveVolumes => {
             world.services.retain(|name, _| !name.starts_with("shop_"));
@@ -697,6 +777,11 @@ fn check_done(act: Act, after: &World, path: &[String]) {
             );
         }
     }
+    if act == Act::Erase {
+        let kept = Path::new(FOLDER).parent().unwrap();
+        assert!(after.state.is_none() && !after.is_there(kept), "{path:?}");
+        assert!(!after.is_there(&live("db")), "{path:?}");
+    }
     if act == Act::Restore {
         for name in ["files", "db"] {
             assert_eq!(after.disk[&live(name)].from, "snapshot", "{path:?}");
@@ -747,7 +832,7 @@ fn no_order_of_commands_and_interruptions_loses_data() {
     }
     eprintln!("{tried} commands, {} worlds", seen.len());
     tried_faults(&format!(
-        "{tried} commands, each of restore, undo, forget and the next restore ended at any step, in {} states, in memory",
+        "{tried} commands, each of restore, undo, forget, update, erase and the next restore ended at any step, in {} states, in memory",
         seen.len()
     ));
     assert!(tried > 10_000, "{tried}");
