@@ -213,8 +213,7 @@ impl Step for RemoveVolumes {
     }
 }
 
-/// Removes the stack `$1`. Docker does not wait for the tasks, and swarm keeps a network that one of
-/// them has ("is in use by task", swarmkit's `removeNetwork`): what is left is removed again.
+/// Removes the stack `$1`, and what is left of it again.
 const REMOVE_STACK: &str = shell_script(include_str!("../scripts/remove_stack.sh"));
 
 /// Removes a stack's services, networks, secrets and configs; its tasks may still be stopping then.
