@@ -141,6 +141,7 @@ fn two_operators() {
     a_sleeping_holder(&w);
     a_stale_folder(&w);
     odd_names(&w);
+    all_others_wait(&w);
     during_a_restore(&w);
 }
 
@@ -337,24 +338,96 @@ fn odd_names(w: &World) {
     );
 }
 
-/// Neither a scale nor a backup comes between the renames of a restore.
+/// Whatever else changes an application, or reads it as a whole, is told of who works on it, and does
+/// nothing: not one kind of job goes on beside another one.
+fn all_others_wait(w: &World) {
+    w.part("all others wait");
+    ok(&w.b, &["files", "--take", "shop"]);
+    let archive = w.a.with_file_name("shop.tar");
+    let archive = archive.to_str().expect("a path");
+    let others: [&[&str]; 12] = [
+        &["redeploy", "shop", "--headers", "off", "--yes"],
+        &["update", "shop", "--to", "1.1", "--yes"],
+        &["restart", "shop_web", "--yes"],
+        &["rollback", "shop_web", "--yes"],
+        &["place", "shop", "n1", "--yes"],
+        &["switch", "shop", "--headers", "off", "--yes"],
+        &["backup", "shop", "--yes"],
+        &["restore", "shop", "--yes"],
+        &["restore", "shop", "--path", "/", "--yes"],
+        &["export", "shop", "--into", archive, "--yes"],
+        &["remove", "shop", "--yes"],
+        &["erase", "shop", "--yes"],
+    ];
+    // As many at once as are told before the lock of the holder, who sleeps, is one of the dead.
+    for (turn, some) in others.chunks(4).enumerate() {
+        let to = if turn % 2 == 0 { "1" } else { "2" };
+        let first = begin(&w.a, &["scale", "shop_web", to, "--yes"]);
+        w.locked("shop");
+        signal(&first, Signal::SIGSTOP);
+        let before = w.n1(
+            "docker service inspect shop_web; ls /mnt/data/.matou/restores; docker volume ls -q",
+        );
+        let running: Vec<Child> = some.iter().map(|args| begin(&w.b, args)).collect();
+        for (args, child) in some.iter().zip(running) {
+            let (done, text) = end(child);
+            assert!(
+                !done && text.contains("shop is in use by ") && text.contains("(scale shop_web to"),
+                "{args:?}: {text}"
+            );
+            assert!(!text.contains("done in"), "{args:?}: {text}");
+        }
+        let after = w.n1(
+            "docker service inspect shop_web; ls /mnt/data/.matou/restores; docker volume ls -q",
+        );
+        assert_eq!(after, before, "{some:?}");
+        signal(&first, Signal::SIGCONT);
+        let (done, text) = end(first);
+        assert!(done, "{text}");
+    }
+    assert!(!Path::new(archive).exists());
+    support::fault(
+        "locks",
+        "redeploy, update, restart, rollback, place, switch, backup, restore, export, remove, erase while another job works on the application",
+        "each told who, what, since when; nothing was done",
+    );
+}
+
+/// No scale, deploy or backup comes between the renames of a restore.
 fn during_a_restore(w: &World) {
     w.part("during a restore");
     ok(&w.a, &["scale", "shop_web", "1", "--yes"]);
     let restore = begin(&w.a, &["restore", "shop", "--yes"]);
     w.locked("shop");
     let scale = begin(&w.b, &["scale", "shop_web", "2", "--yes", "--wait"]);
+    let deploy = begin(
+        &w.b,
+        &["redeploy", "shop", "--headers", "off", "--yes", "--wait"],
+    );
+    let undo = begin(&w.b, &["restore", "undo", "shop", "--yes"]);
     let backup = matou(&w.b, &["backup", "shop"]);
     let text = said(&backup);
+    let (undone, told) = end(undo);
+    assert!(!undone, "{told}");
     let (restored, told) = end(restore);
     assert!(restored, "{told}");
+    let (deployed, told) = end(deploy);
+    assert!(
+        deployed && told.contains("shop is in use by") && told.contains("restore shop"),
+        "{told}"
+    );
     let (scaled, told) = end(scale);
     assert!(
         scaled && told.contains("shop is in use by") && told.contains("restore shop"),
         "{told}"
     );
-    // It waited until the restore was done, or it did nothing.
+    // It waited until the restore was done, or it did nothing and says so.
     assert!(text.contains("shop is in use by"), "{text}");
+    assert_eq!(
+        backup.status.success(),
+        text.contains("snapshot of shop"),
+        "{text}"
+    );
     let live = w.n1("stat -c %i /mnt/data/shop_files");
     let inside = w.n1("for c in $(docker ps -q --filter name=shop_web); do docker exec $c stat -c %i /data; done | sort -u");
     assert_eq!(inside, live);

@@ -234,7 +234,7 @@ fn what_was_lost_comes_back_and_what_was_interrupted_is_never_between() {
     let begun = std::time::Instant::now();
     let p = Practice::new();
     told(begun, "a fleet");
-    let watch = exposure::Watch::begin(&["restore-pass-5d2e"]);
+    let mut watch = exposure::Watch::begin(&["restore-pass-5d2e"]);
     p.make("shop", 20_000);
     watch.also(&p.ok(&["secrets", "shop", "show", "db_password"]));
     told(begun, "a shop with 20,000 files");

@@ -673,7 +673,6 @@ fn used_keys(services: &[Value]) {
 }
 
 #[test]
-#[ignore = "minutes on a fleet of its own: make test-long"]
 fn what_is_written_differs_in_what_was_asked() {
     let practice = Practice::open();
     let practice = &practice;

@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use first_starts::{open_installer, slow_database};
 use matou::lab::LabKind;
 use support::edge::{Authority, images, import};
+use support::exposure::{Watch, own_modes_in};
 use support::registry::{Registry, free_port};
 use support::{Fleet, matou, ok, said, until};
 
@@ -99,8 +100,11 @@ fn secrets(fleet: &Fleet, config: &PathBuf) {
     )
     .expect("written");
     let state = tempfile::tempdir().expect("a folder");
+    // Whatever the operator's shell would let others do.
     let run = |args: &[&str]| {
-        let out = Command::new(env!("CARGO_BIN_EXE_matou"))
+        let out = Command::new("sh")
+            .args(["-c", "umask 000; ulimit -c unlimited; exec \"$@\"", "sh"])
+            .arg(env!("CARGO_BIN_EXE_matou"))
             .arg("--config")
             .arg(config)
             .args(args)
@@ -110,6 +114,7 @@ fn secrets(fleet: &Fleet, config: &PathBuf) {
         (out.status.success(), said(&out))
     };
     let file = file.to_string_lossy().into_owned();
+    let mut watch = Watch::begin(&[]);
     let (fine, deployed) = run(&["deploy", &file, "vault", "--yes"]);
     assert!(
         fine && deployed.contains("+ secret vault_token_v1, made at random"),
@@ -137,6 +142,15 @@ fn secrets(fleet: &Fleet, config: &PathBuf) {
     assert!(fine, "{rotated}");
     let second = inside();
     assert_ne!(first, second);
+    let (fine, updated) = run(&["redeploy", "vault", "--headers", "off", "--yes"]);
+    assert!(fine, "{updated}");
+    let (fine, scaled) = run(&["scale", "vault_web", "2", "--yes"]);
+    assert!(fine, "{scaled}");
+    for value in [&first, &second] {
+        watch.also(value);
+    }
+    watch.end(fleet, &["n1", "n2"]);
+    own_modes_in(&state.path().join("matou"));
     let (_, list) = run(&["secrets", "vault"]);
     assert_eq!(list.trim(), "master version 1\ntoken version 2");
     let (fine, refused) = run(&["secrets", "vault", "rotate", "master", "--yes"]);

@@ -1,10 +1,10 @@
 //! What others could see of a fleet's secrets while it is worked on, and who may read what matou writes.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -29,39 +29,48 @@ const SECURITY: &str = include_str!("../../docs/security.md");
 
 /// Looks all the time at every process, those of the practice nodes too, which are this machine's.
 pub(crate) struct Watch {
-    secrets: Arc<Mutex<Vec<String>>>,
+    secrets: Vec<String>,
     stop: Arc<AtomicBool>,
-    looking: JoinHandle<Vec<String>>,
+    looking: JoinHandle<Vec<Seen>>,
+}
+
+/// A command line, or the environment of a program that should have no secret in it.
+struct Seen {
+    /// What is told of it.
+    what: String,
+    text: String,
 }
 
 impl Watch {
     pub(crate) fn begin(secrets: &[&str]) -> Self {
-        let secrets: Vec<String> = secrets.iter().map(|s| s.trim().to_owned()).collect();
-        assert!(secrets.iter().all(|s| s.len() > 7), "too short to be told");
-        let secrets = Arc::new(Mutex::new(secrets));
         let stop = Arc::new(AtomicBool::new(false));
         let looking = std::thread::spawn({
-            let (secrets, stop) = (secrets.clone(), stop.clone());
-            move || look(&secrets, &stop)
+            let stop = stop.clone();
+            move || look(&stop)
         });
-        Self {
-            secrets,
+        let mut watch = Self {
+            secrets: Vec::new(),
             stop,
             looking,
+        };
+        for secret in secrets {
+            watch.also(secret);
         }
+        watch
     }
 
-    /// One more that must not be seen.
-    pub(crate) fn also(&self, secret: &str) {
+    /// One more that must not be seen, nor have been since the watch began: a value that was made at
+    /// random is known only afterwards.
+    pub(crate) fn also(&mut self, secret: &str) {
         let secret = secret.trim().to_owned();
         assert!(secret.len() > 7, "too short to be told");
-        self.secrets.lock().expect("no panic").push(secret);
+        self.secrets.push(secret);
     }
 
     /// Nobody has seen any of them: on no command line, in no environment, journal, log, or file in a
     /// folder for files that pass, of these nodes and of this machine.
     pub(crate) fn end(self, fleet: &Fleet, nodes: &[&str]) {
-        let secrets = self.secrets.lock().expect("no panic").clone();
+        let secrets = self.secrets;
         // That it sees anything is seen by one that is shown on purpose.
         let decoy = format!("sleep 1; : decoy {}", secrets[0]);
         let shown = std::process::Command::new("sh")
@@ -70,8 +79,9 @@ impl Watch {
         assert!(shown.expect("a shell").success());
         self.stop.store(true, Ordering::Relaxed);
         let seen = self.looking.join().expect("no panic");
-        let (decoy, seen): (Vec<String>, Vec<String>) =
-            seen.into_iter().partition(|s| s.contains(": decoy "));
+        let holds = |seen: &Seen| secrets.iter().any(|s| seen.text.contains(s.as_str()));
+        let seen = seen.into_iter().filter(holds).map(|seen| seen.what);
+        let (decoy, seen): (Vec<String>, Vec<String>) = seen.partition(|s| s.contains(": decoy "));
         assert!(!decoy.is_empty(), "the watch sees nothing");
         assert!(seen.is_empty(), "secrets were seen: {seen:#?}");
 
@@ -86,7 +96,7 @@ impl Watch {
             let out = said(&fleet.try_run(node, &script.replace("@LIST@", &list)));
             left.extend(out.lines().map(|l| format!("{node}: {l}")));
         }
-        for file in own_files() {
+        for file in files_of(&own_folder()) {
             let text = std::fs::read(&file).unwrap_or_default();
             let text = String::from_utf8_lossy(&text);
             if secrets.iter().any(|s| text.contains(s)) {
@@ -97,33 +107,34 @@ impl Watch {
     }
 }
 
-/// Files of matou's state on this machine: journal, log, what is remembered.
-fn own_files() -> Vec<PathBuf> {
+/// Where matou's state is on this machine.
+fn own_folder() -> PathBuf {
     let state = std::env::var_os("XDG_STATE_HOME").map_or_else(
         || PathBuf::from(std::env::var_os("HOME").expect("a home")).join(".local/state"),
         PathBuf::from,
     );
-    let of = |folder: &Path| -> Vec<PathBuf> {
-        let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-        let paths = entries.map(|e| e.path());
-        paths.filter(|p| p.is_file()).collect()
-    };
-    of(&state.join("matou"))
+    state.join("matou")
+}
+
+/// Files of matou's state: journal, log, what is remembered.
+fn files_of(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let paths = entries.map(|e| e.path());
+    paths.filter(|p| p.is_file()).collect()
 }
 
 /// What a process is known by: another may get its number.
 type Process = (String, String);
 
-fn look(secrets: &Mutex<Vec<String>>, stop: &AtomicBool) -> Vec<String> {
+fn look(stop: &AtomicBool) -> Vec<Seen> {
     let mut found = Vec::new();
+    let mut known = HashSet::new();
     // How often each was looked at: a young one may yet become another program.
     let mut looked: HashMap<Process, u32> = HashMap::new();
     let own = std::process::id().to_string();
     let mut round = 0u32;
     while !stop.load(Ordering::Relaxed) {
         round += 1;
-        let secrets = secrets.lock().expect("no panic").clone();
-        let holds = |text: &str| secrets.iter().any(|s| text.contains(s.as_str()));
         for process in std::fs::read_dir("/proc").expect("/proc").flatten() {
             let pid = process.file_name().to_string_lossy().into_owned();
             if pid == own || !pid.bytes().all(|b| b.is_ascii_digit()) {
@@ -145,15 +156,22 @@ fn look(secrets: &Mutex<Vec<String>>, stop: &AtomicBool) -> Vec<String> {
                 continue;
             }
             let line = read("cmdline");
-            if holds(&line) {
-                found.push(line);
+            if known.insert(line.clone()) {
+                found.push(Seen {
+                    what: line.clone(),
+                    text: line,
+                });
             }
+            if BY_ENVIRONMENT.contains(&name) {
+                continue;
+            }
+            let environment = read("environ");
             // Its name once more: between two looks a shell may have become its program.
-            if !BY_ENVIRONMENT.contains(&name)
-                && holds(&read("environ"))
-                && !BY_ENVIRONMENT.contains(&read("comm").trim())
-            {
-                found.push(format!("environment of {name}"));
+            if !BY_ENVIRONMENT.contains(&read("comm").trim()) && known.insert(environment.clone()) {
+                found.push(Seen {
+                    what: format!("environment of {name}"),
+                    text: environment,
+                });
             }
         }
         if round.is_multiple_of(200) {
@@ -161,8 +179,6 @@ fn look(secrets: &Mutex<Vec<String>>, stop: &AtomicBool) -> Vec<String> {
         }
         std::thread::sleep(Duration::from_millis(30));
     }
-    found.sort();
-    found.dedup();
     found
 }
 
@@ -240,9 +256,16 @@ pub(crate) fn modes(fleet: &Fleet, nodes: &[&str]) {
 
 /// The same of the operator's files.
 pub(crate) fn own_modes() {
+    own_modes_in(&own_folder());
+}
+
+/// What is in a folder of matou's state is its owner's alone.
+pub(crate) fn own_modes_in(folder: &Path) {
     let own = nix::unistd::getuid().as_raw();
-    for file in own_files() {
-        let found = std::fs::metadata(&file).expect("it is there");
+    let files = files_of(folder);
+    assert!(!files.is_empty(), "nothing in {}", folder.display());
+    for file in files.iter().map(PathBuf::as_path).chain([folder]) {
+        let found = std::fs::metadata(file).expect("it is there");
         assert_eq!(found.permissions().mode() & 0o077, 0, "{}", file.display());
         assert_eq!(found.uid(), own, "{}", file.display());
     }
