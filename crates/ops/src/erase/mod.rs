@@ -52,6 +52,7 @@ pub(super) async fn build_erase_job(app: &AppName, fleet: &FleetContext) -> Resu
     if known.volumes.is_empty()
         && !known.resumed
         && read_secret_versions(fleet, app).await?.is_empty()
+        && !record::has_record(fleet, app, &storage).await?
     {
         match repositories.is_empty() {
             true => check_app_is_known(fleet, app).await?,

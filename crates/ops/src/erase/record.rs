@@ -6,6 +6,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::context::{EraseContext, EraseLeftover};
+use crate::{FleetContext, OpsError};
+use matou_backup::matou_folder;
+use matou_docker::NodeHandle;
 use matou_host::Command;
 use matou_job::{Change, Check, Step, StepContext, StepError};
 
@@ -109,6 +112,28 @@ fn render_erase_record(
         text += &format!("- {line}\n");
     }
     text
+}
+
+/// Whether the storage node has the record of an earlier erasing of the application, which is done then.
+pub(super) async fn has_record(
+    fleet: &FleetContext,
+    app: &str,
+    storage: &NodeHandle,
+) -> Result<bool, OpsError> {
+    let look = Command::sh(
+        "for f in \"$1/$2\"-????-??-??.txt; do [ ! -s \"$f\" ] || exit 0; done; exit 1",
+    )
+    .arg(
+        matou_folder(&fleet.config)
+            .join("erased")
+            .display()
+            .to_string(),
+    )
+    .arg(app)
+    .sudo()
+    .timeout(Duration::from_secs(30))
+    .label("records of what was erased");
+    Ok(storage.host.run(&look).await?.code == 0)
 }
 
 impl WriteEraseRecord {
