@@ -271,7 +271,62 @@ fn updates_itself(fleet: &Fleet, config: &PathBuf) {
     assert_eq!(running.wait().expect("it ends").code(), Some(130));
     assert_eq!(version(), "2.0");
     ok(config, &["restore", "forget", "own", "--yes"]);
+
+    cut_off(fleet, config, &stack, &version);
     ok(config, &["erase", "own", "--yes"]);
+}
+
+/// matou is killed while the application works on itself, twice: the snapshot of before is named until an
+/// update has ended, or its data is back.
+fn cut_off(fleet: &Fleet, config: &PathBuf, stack: &dyn Fn(&str), version: &dyn Fn() -> String) {
+    let update = ["update", "own", "--itself", "--yes"];
+    let killed_at = |at: &str| {
+        stack(&format!("echo {at} >/www/data/version; sleep 600"));
+        let mut running = Command::new(env!("CARGO_BIN_EXE_matou"))
+            .arg("--config")
+            .arg(config)
+            .args(update)
+            .stdout(std::process::Stdio::null())
+            .stderr(std::process::Stdio::null())
+            .spawn()
+            .expect("matou starts");
+        until(std::time::Duration::from_secs(180), || {
+            let now = version();
+            (now == at).then_some(()).ok_or(now)
+        });
+        running.kill().expect("killed");
+        running.wait().expect("it ends");
+    };
+    killed_at("once");
+    let told = |plan: &str| {
+        let line = plan.lines().find(|l| l.contains("was cut off"));
+        let line = line.unwrap_or_else(|| panic!("{plan}"));
+        let id = line
+            .split("--snapshot ")
+            .nth(1)
+            .and_then(|l| l.split('`').next());
+        id.expect("a snapshot").to_owned()
+    };
+    let dry = ["update", "own", "--itself", "--dry-run"];
+    let before = told(&ok(config, &dry));
+    killed_at("twice");
+    // Still that of before the first one.
+    assert_eq!(told(&ok(config, &dry)), before);
+    ok(config, &["restore", "own", "--snapshot", &before, "--yes"]);
+    assert_eq!(version(), "2.0");
+    ok(config, &["restore", "forget", "own", "--yes"]);
+    stack("echo 3.0 >/www/data/version");
+    let text = ok(config, &update);
+    assert!(text.contains("own was 2.0 and is 3.0"), "{text}");
+    let plan = ok(config, &dry);
+    assert!(!plan.contains("was cut off"), "{plan}");
+    let marks = fleet.run("n1", "ls /mnt/data/.matou/updates");
+    assert_eq!(marks.trim(), "");
+    support::fault(
+        "images",
+        "matou is killed while an application updates itself, twice",
+        "the next plan names the snapshot of before the first; restored, and updated in the end",
+    );
 }
 
 /// An application whose image writes its code into its volume when it starts.

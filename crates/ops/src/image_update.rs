@@ -228,6 +228,7 @@ impl ImageUpdate {
         }
         let note = "no container of a new image has run: its data was not touched";
         cx.out.note(note).await;
+        self.data.end_with_data_of(id, cx).await;
         why
     }
 }
@@ -263,7 +264,8 @@ impl Step for ImageUpdate {
                 }
             }
         }
-        if is_done {
+        let cut_off = self.data.find_cut_off().await?;
+        if is_done && cut_off.is_none() {
             return Ok(Check::Done(lines));
         }
         if let Some(open) = self.data.find_earlier_restore().await? {
@@ -274,6 +276,7 @@ impl Step for ImageUpdate {
             self.data.app
         ));
         lines.insert(0, saved);
+        lines.splice(0..0, cut_off);
         Ok(Check::Change(lines))
     }
 
@@ -285,7 +288,7 @@ impl Step for ImageUpdate {
         let steps = deploy::deploy_request_steps(&request, &self.manager, &self.data.fleet).await?;
         let job = build_job_on_node(&self.manager, &request, Confirm::None, steps);
         let Err(why) = self.data.run_part(job, cx).await else {
-            return Ok(());
+            return self.data.end().await;
         };
         Err(self.go_back(&id, earlier.as_ref(), &before, why, cx).await)
     }

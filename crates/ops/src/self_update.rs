@@ -203,7 +203,10 @@ impl Step for SelfUpdate {
             version,
             "the newest that it finds itself; when that fails, its data is put back",
         );
-        Ok(Check::Change(vec![backup, update]))
+        let cut_off = self.data.find_cut_off().await?;
+        Ok(Check::Change(
+            cut_off.into_iter().chain([backup, update]).collect(),
+        ))
     }
 
     /// Whether there is a newer version, only the application knows.
@@ -218,6 +221,7 @@ impl Step for SelfUpdate {
             Ok(after) => after,
             Err(why) => return Err(self.go_back(&id, why, cx).await),
         };
+        self.data.end().await?;
         let text = match after == before {
             true => format!("{} is {after}, as before", self.data.app),
             false => format!("{} was {before} and is {after}", self.data.app),
