@@ -78,7 +78,7 @@ for s in $(docker service ls -q -f "label=com.docker.stack.namespace=$A"); do
     docker service inspect -f '{{json .Spec}}' "$s"
 done
 for kind in secret config network volume; do docker $kind ls --format "$kind {{.Name}}" | grep "^$kind ${A}_"; done
-cd /mnt/data && find . \( -path "./${A}_*" -o -path "*/$A" -o -path "*/$A/*" -o -name "$A.*" \) -printf '%y %m %u %p\n'
+cd /mnt/data && find . \( -path "./${A}_*" -o -path "*/$A" -o -path "*/$A/*" -o -name "$A.*" \) -printf '%y %m %u %p\n' | sort
 cat ".matou/fleet/apps/$A.toml" 2>/dev/null
 for s in web db; do
     c=$(docker ps -q -f "label=com.docker.swarm.service.name=${A}_$s")

@@ -377,10 +377,43 @@ fn interrupted(p: &Practice) {
     for phase in ["restoring", "loading", "started"] {
         interrupted_twice(p, phase);
     }
+    backup_while_loading(p);
     support::fault(
         "restore",
         "matou is killed in a restore (phases restoring, loading, started), then in its undo",
         "one undo leads out; the data in use comes back, what was written to the restored one is kept",
+    );
+}
+
+/// A backup is asked for while the dump is just being loaded: half a database never becomes the newest
+/// snapshot.
+fn backup_while_loading(p: &Practice) {
+    let snapshots = || p.ok(&["snapshots", "shop", "--json"]);
+    let before = snapshots();
+    let mut running = p.spawn(&["restore", "shop", "--yes"]);
+    p.wait_on_storage("grep -q '\"loading\"' /mnt/data/.matou/restores/shop.json");
+    let pid = running.id().to_string();
+    let signal = |name: &str| {
+        let done = Command::new("kill").args([name, &pid]).status();
+        assert!(done.expect("kill").success());
+    };
+    signal("-STOP");
+    let out = p.matou(&["backup", "shop"]);
+    let text = said(&out);
+    signal("-CONT");
+    assert!(
+        !out.status.success() && text.contains("shop is in use by ") && !text.contains("done in"),
+        "{text}"
+    );
+    assert_eq!(running.wait().expect("ended").code(), Some(0));
+    assert_eq!(snapshots(), before);
+    let rows = p.rows("shop");
+    p.ok(&["restore", "forget", "shop", "--yes"]);
+    assert_eq!(p.rows("shop"), rows);
+    support::fault(
+        "restore",
+        "a backup is asked for while a restore loads the dump",
+        "refused, or it waits; no snapshot of half a database",
     );
 }
 
