@@ -389,7 +389,7 @@ fn interrupted(p: &Practice) {
 /// snapshot.
 fn backup_while_loading(p: &Practice) {
     let snapshots = || p.ok(&["snapshots", "shop", "--json"]);
-    let before = snapshots();
+    let (before, rows) = (snapshots(), p.rows("shop"));
     let mut running = p.spawn(&["restore", "shop", "--yes"]);
     p.wait_on_storage("grep -q '\"loading\"' /mnt/data/.matou/restores/shop.json");
     let pid = running.id().to_string();
@@ -407,9 +407,9 @@ fn backup_while_loading(p: &Practice) {
     );
     assert_eq!(running.wait().expect("ended").code(), Some(0));
     assert_eq!(snapshots(), before);
-    let rows = p.rows("shop");
-    p.ok(&["restore", "forget", "shop", "--yes"]);
+    p.ok(&["restore", "undo", "shop", "--yes"]);
     assert_eq!(p.rows("shop"), rows);
+    p.ok(&["restore", "forget", "shop", "--yes"]);
     support::fault(
         "restore",
         "a backup is asked for while a restore loads the dump",
