@@ -5,6 +5,7 @@ mod applications;
 mod backups;
 mod logs;
 mod nodes;
+mod read_only;
 mod screen;
 
 use crossterm::event::{Event as TerminalEvent, KeyCode, KeyEvent, KeyModifiers};

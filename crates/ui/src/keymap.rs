@@ -84,6 +84,15 @@ pub enum Action {
     Interrupt,
 }
 
+impl Action {
+    /// Whether it leads to a job or a shell: a read-only console offers no such key.
+    pub(super) fn changes_something(self) -> bool {
+        let found = KEY_TABLE.iter().find(|b| b.action == self);
+        let looks = matches!(self, Self::Jobs | Self::Update);
+        self == Self::Shell || found.is_some_and(|b| b.group == ActionGroup::Jobs && !looks)
+    }
+}
+
 /// An action with its name, its default keys and its help.
 pub struct KeyBinding {
     /// What the keys ask for.

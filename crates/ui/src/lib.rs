@@ -29,6 +29,7 @@ mod overlay;
 mod overlays;
 mod pane;
 mod panes;
+mod read_only;
 mod refresh;
 mod state;
 pub mod terminal;

@@ -23,6 +23,7 @@ impl App {
             thresholds: init.alerts,
             log_memory: init.log_memory,
             zone: init.zone,
+            read_only: init.read_only,
             now: init.now,
             pane: Pane::Services,
             focus: Focus::List,

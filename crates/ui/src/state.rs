@@ -145,6 +145,8 @@ pub struct AppInit {
     pub zone: TimeZone,
     /// Sentences about what went wrong before the console opened; each is shown as a notice.
     pub warnings: Vec<String>,
+    /// It only looks: no job, no shell, no file.
+    pub read_only: bool,
     /// The time at which the console opens.
     pub now: Timestamp,
 }
@@ -160,6 +162,7 @@ pub struct App {
     pub(super) thresholds: AlertsConfig,
     pub(super) log_memory: usize,
     pub(super) zone: TimeZone,
+    pub(super) read_only: bool,
     pub(super) now: Timestamp,
 
     pub(super) pane: Pane,

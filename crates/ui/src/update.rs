@@ -19,6 +19,7 @@ use super::overlay::{Overlay, OverlayAnswer};
 use super::overlays::{JobsOverlay, MessageOverlay, QuitOverlay};
 use super::pane::{Focus, Pane, Tab};
 use super::panes::RowKind;
+use super::read_only;
 use super::state::{App, ConfigComparison, FollowedAccessLog, FollowedLog};
 use super::text_input::insert_text;
 use matou_base::text::SafeText;
@@ -36,6 +37,7 @@ const WHEEL_ROWS: isize = 3;
 /// Applies a message to the state. Returns what is to be done outside.
 pub fn update(app: &mut App, msg: Msg, now: Timestamp) -> Vec<Effect> {
     app.now = now;
+    let asked = matches!(msg, Msg::Terminal(_));
     let mut effects = match msg {
         Msg::Terminal(event) => handle_terminal_event(app, event),
         Msg::Fleet(update) => {
@@ -117,6 +119,9 @@ pub fn update(app: &mut App, msg: Msg, now: Timestamp) -> Vec<Effect> {
     effects.extend(follow_selected_access_log(app));
     effects.extend(announce_alert_changes(app));
     effects.extend(browser::query_shown_content(app));
+    if app.read_only {
+        read_only::refuse_changes(app, &mut effects, asked);
+    }
     effects
 }
 

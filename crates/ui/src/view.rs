@@ -120,7 +120,12 @@ fn draw_header(app: &App, frame: &mut Frame, area: Rect) {
         Span::styled(format!(" {name} "), theme.title()),
         Span::styled(theme.rule(), theme.dim()),
     ];
-    let used = 7 + display_width(&name) + 3 + display_width(&alerts);
+    let mut used = 7 + display_width(&name) + 3 + display_width(&alerts);
+    if app.read_only {
+        let text = " read-only ";
+        spans.insert(2, Span::styled(text, theme.changed()));
+        used += text.len();
+    }
     let room = usize::from(area.width).saturating_sub(used);
     // What does not fit is left out whole, the least important first.
     while parts.len() > 1 && display_width(&parts.join(theme.separator())) + 2 > room {
@@ -679,7 +684,8 @@ fn key_hints(app: &App) -> Vec<(String, &'static str)> {
             ("r", "restore"),
             ("y", "copy the path"),
         ];
-        return fixed.map(|(k, t)| (k.to_owned(), t)).into();
+        let shown = fixed.iter().filter(|(k, _)| !app.read_only || *k != "r");
+        return shown.map(|(k, t)| ((*k).to_owned(), *t)).collect();
     }
     let selected = app.selected_row().map(|r| &r.kind);
     let about: &[(Action, &str)] = match selected {
@@ -718,6 +724,7 @@ fn key_hints(app: &App) -> Vec<(String, &'static str)> {
     about
         .iter()
         .chain(&always)
+        .filter(|(action, _)| !(app.read_only && action.changes_something()))
         .filter_map(|(action, text)| Some((app.keymap.first_key(*action)?, *text)))
         .collect()
 }

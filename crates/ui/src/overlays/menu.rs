@@ -94,4 +94,8 @@ impl Overlay for NodeMenuOverlay {
         draw_choices(app, frame, area, lines, self.at);
         ScrollLayout::default()
     }
+
+    fn leads_to_plan(&self) -> bool {
+        true
+    }
 }
