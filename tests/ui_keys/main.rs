@@ -4,6 +4,7 @@ mod alerts;
 mod applications;
 mod backups;
 mod logs;
+mod marks;
 mod nodes;
 mod read_only;
 mod screen;

@@ -31,6 +31,7 @@ pub enum Action {
     HalfPageDown,
     Filter,
     Problems,
+    Mark,
     Palette,
     Help,
     Deploy,
@@ -453,6 +454,13 @@ pub const KEY_TABLE: &[KeyBinding] = &[
         &["!"],
         ActionGroup::Look,
         "show only what is wrong",
+    ),
+    bind_action(
+        Action::Mark,
+        "mark",
+        &["space"],
+        ActionGroup::Look,
+        "mark lines that one action is about; Esc unmarks them",
     ),
     bind_action(
         Action::Copy,

@@ -24,6 +24,7 @@ mod jobs;
 pub mod keymap;
 mod layout;
 mod log;
+mod marks;
 pub mod msg;
 mod overlay;
 mod overlays;

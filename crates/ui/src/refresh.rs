@@ -78,6 +78,7 @@ impl App {
         let list = &mut self.lists[pane.index()];
         list.replace_rows(rows, total);
         list.healths = healths;
+        self.drop_vanished_marks(pane);
     }
 
     /// Evaluates the alerts. Returns which began and which ended.

@@ -1,6 +1,6 @@
 //! What the console knows and shows.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -46,6 +46,8 @@ pub(super) struct PaneList {
     pub healths: Vec<Health>,
     /// Only what is wrong is shown.
     pub only_problems: bool,
+    /// Keys of the marked rows, those that are hidden too.
+    pub marked: BTreeSet<String>,
 }
 
 impl PaneList {

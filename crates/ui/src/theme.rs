@@ -226,6 +226,11 @@ impl Theme {
         if self.ascii { ">" } else { "▸" }
     }
 
+    /// Marks a line that an action on several is about.
+    pub fn mark_glyph(self) -> &'static str {
+        if self.ascii { "+" } else { "✓" }
+    }
+
     /// Stands between an old value and its new one.
     pub fn arrow(self) -> &'static str {
         if self.ascii { "->" } else { "→" }

@@ -131,6 +131,7 @@ fn answer_overlay(app: &mut App, ticket: Ticket, answer: OverlayAnswer) -> Vec<E
     if let Some(overlay) = asking {
         overlay.take_answer(answer);
         app.dirty = true;
+        return overlay.next_question().into_iter().collect();
     }
     Vec::new()
 }
@@ -146,7 +147,12 @@ fn take_plan(app: &mut App, ticket: Ticket, plan: Result<Plan, SafeText>) -> Vec
             Ok(_) => "the fleet changed after it was confirmed: look at its plan again",
             Err(reason) => reason,
         };
-        app.show_notice(format!("{} was not run: {why}", request.title()), true);
+        let others = match app.jobs.current.as_ref() {
+            Some((current, _)) if *current == ticket => app.jobs.give_up_queued(),
+            _ => String::new(),
+        };
+        let text = format!("{} was not run: {why}{others}", request.title());
+        app.show_notice(text, true);
     }
     let mut effects = answer_overlay(app, ticket, OverlayAnswer::Plan(plan));
     if is_time_to_leave(app) {
@@ -213,14 +219,32 @@ fn take_job_event(app: &mut App, id: JobId, event: JobEvent) -> Vec<Effect> {
     app.dirty = true;
     let ended = app.jobs.take_event(id, event, app.now).map(|job| {
         let title = job.request.title();
-        match &job.outcome {
+        let well = matches!(job.outcome, Some(JobOutcome::Done { .. }));
+        let ends = (job.request.clone(), well);
+        let said = match &job.outcome {
             Some(JobOutcome::Failed { reason }) => (format!("{title}: {reason}"), true),
             _ => (format!("{title}: {}", job.state_word()), false),
-        }
+        };
+        (said, ends)
     });
     // What it changed is read again: snapshots, certificates, services.
     let mut effects = ended.iter().map(|_| Effect::Refresh).collect::<Vec<_>>();
-    if let Some((text, error)) = ended {
+    if let Some(((mut text, mut error), (request, well))) = ended {
+        // The next of those that were confirmed together; none after one that failed.
+        if app
+            .jobs
+            .current
+            .as_ref()
+            .is_some_and(|(_, r)| *r == request)
+        {
+            app.jobs.current = None;
+            if !well {
+                let others = app.jobs.give_up_queued();
+                error |= !others.is_empty();
+                text += &others;
+            }
+            effects.extend(app.jobs.start_next());
+        }
         app.show_notice(text, error);
     }
     match app.jobs.count_running() {

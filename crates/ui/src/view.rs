@@ -223,6 +223,9 @@ fn draw_pane(app: &App, pane: Pane, layout: &mut Layout, frame: &mut Frame, area
     if shown.only_problems {
         title += "! problems ";
     }
+    if !shown.marked.is_empty() {
+        title += &format!("{} marked ", shown.marked.len());
+    }
     let count = match filter.is_empty() && !shown.only_problems {
         true => format!(" {} ", shown.total),
         false => format!(" {} of {} ", shown.healths_from(0).count(), shown.total),
@@ -251,6 +254,14 @@ fn draw_pane(app: &App, pane: Pane, layout: &mut Layout, frame: &mut Frame, area
     for (y, (i, row)) in (inner.y..inner.bottom()).zip(shown.rows.iter().enumerate().skip(top)) {
         let line = panes::row_line(app, row, inner.width.into());
         frame.buffer_mut().set_line(inner.x, y, &line, inner.width);
+        if shown.marked.contains(&row.key) {
+            // Between the glyph of its health and its name.
+            let x = inner.x + row.depth * 2 + 1;
+            let sign = theme.mark_glyph();
+            frame.buffer_mut().set_stringn(x, y, sign, 1, theme.key());
+            let place = Rect::new(inner.x, y, inner.width, 1);
+            frame.buffer_mut().set_style(place, theme.key());
+        }
         if i == shown.at && app.pane == pane {
             let place = Rect::new(inner.x, y, inner.width, 1);
             let style = if focused {
@@ -564,7 +575,11 @@ fn draw_job_line(app: &App, job: &JobView, frame: &mut Frame, area: Rect) {
     }
     text += &format!("  {} s", job.elapsed_seconds(app.now));
     let key = app.keymap.first_key(Action::Jobs).unwrap_or_default();
-    let right = format!("{key} jobs: {} running ", app.jobs.count_running());
+    let waiting = match app.jobs.queued.len() {
+        0 => String::new(),
+        n => format!(", {n} wait"),
+    };
+    let right = format!("{key} jobs: {} running{waiting} ", app.jobs.count_running());
     let room = usize::from(area.width).saturating_sub(display_width(&right));
     let line = Line::from(vec![
         Span::styled(fit_to_width(&text, room, theme.ellipsis()), theme.focus()),
@@ -718,6 +733,7 @@ fn key_hints(app: &App) -> Vec<(String, &'static str)> {
     };
     let always = [
         (Action::Filter, "filter"),
+        (Action::Mark, "mark"),
         (Action::Problems, "problems"),
         (Action::Quit, "quit"),
     ];
