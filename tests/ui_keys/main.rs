@@ -8,6 +8,7 @@ mod marks;
 mod nodes;
 mod read_only;
 mod screen;
+mod sorting;
 
 use crossterm::event::{Event as TerminalEvent, KeyCode, KeyEvent, KeyModifiers};
 use matou::job::{Change, Check, Confirm, NodePlan, Plan, StagePlan, StepPlan};

@@ -12,7 +12,7 @@ use super::overlays::{
     RestoreOverlay, VersionsOverlay,
 };
 use super::pane::{Focus, Pane, Tab};
-use super::panes::{PaneRow, RowKind};
+use super::panes::{PaneRow, RowKind, SortOrder};
 use super::state::App;
 use matou_model::{Availability, Role, Service, ServiceMode, Task};
 use matou_monitor::{Alert, AlertKind, AlertTarget};
@@ -57,6 +57,13 @@ pub(super) fn run_action(app: &mut App, action: Action) -> Vec<Effect> {
             app.refresh_list(pane);
         }
         Action::Mark => app.toggle_mark(),
+        Action::Sort => {
+            let pane = app.pane;
+            let list = app.focused_list_mut();
+            list.order = SortOrder::after(list.order, pane);
+            app.refresh_list(pane);
+        }
+        Action::SortReverse => reverse_order(app),
         Action::Zoom => app.zoom = !app.zoom,
         Action::Palette => app.open_overlay(PaletteOverlay::default()),
         Action::Help => app.open_overlay(HelpOverlay::default()),
@@ -199,6 +206,22 @@ fn focus_pane(app: &mut App, pane: Pane) {
     app.pane = pane;
     app.focus = Focus::List;
     app.detail_top = 0;
+}
+
+/// Turns the order of a list round that is sorted by hand.
+fn reverse_order(app: &mut App) {
+    match app.focused_list().order {
+        Some(order) => {
+            app.focused_list_mut().order = Some(order.reversed());
+            let pane = app.pane;
+            app.refresh_list(pane);
+        }
+        None => {
+            let key = app.keymap.first_key(Action::Sort).unwrap_or_default();
+            let text = format!("what is down comes first here: {key} sorts by a column");
+            app.show_notice(text, false);
+        }
+    }
 }
 
 fn pane_after(pane: Pane, by: usize) -> Pane {

@@ -15,7 +15,7 @@ use super::log::LogView;
 use super::msg::{LogSource, Ticket};
 use super::overlay::Overlay;
 use super::pane::{Focus, Pane, Tab};
-use super::panes::{PaneRow, RowKind};
+use super::panes::{PaneRow, RowKind, SortOrder};
 use super::theme::{Health, Theme};
 use matou_base::text::SafeText;
 use matou_config::AlertsConfig;
@@ -46,6 +46,8 @@ pub(super) struct PaneList {
     pub healths: Vec<Health>,
     /// Only what is wrong is shown.
     pub only_problems: bool,
+    /// How it is sorted by hand; `None`: what is down comes first.
+    pub order: Option<SortOrder>,
     /// Keys of the marked rows, those that are hidden too.
     pub marked: BTreeSet<String>,
 }

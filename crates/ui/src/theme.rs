@@ -231,6 +231,16 @@ impl Theme {
         if self.ascii { "+" } else { "✓" }
     }
 
+    /// Stands before what a list is sorted by: upwards, or with the largest first.
+    pub fn order_glyph(self, descending: bool) -> &'static str {
+        match (descending, self.ascii) {
+            (true, false) => "↓",
+            (false, false) => "↑",
+            (true, true) => "v",
+            (false, true) => "^",
+        }
+    }
+
     /// Stands between an old value and its new one.
     pub fn arrow(self) -> &'static str {
         if self.ascii { "->" } else { "→" }

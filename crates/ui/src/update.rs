@@ -331,6 +331,7 @@ fn alarm_effect(app: &App, first: &Alert, count: usize) -> Option<Effect> {
 fn apply_fleet_update(app: &mut App, update: Update) {
     let same = repeats_last_reading(&app.fleet, &update.datum);
     let pane = pane_of_datum(&update.datum);
+    let measures_nodes = matches!(update.datum, Datum::Metrics { .. });
     record_history(app, &update);
     app.fleet.apply(update);
     if same {
@@ -342,6 +343,10 @@ fn apply_fleet_update(app: &mut App, update: Update) {
     // The pane of backups lists applications that were never backed up too.
     if pane == Some(Pane::Services) {
         app.refresh_list(Pane::Backups);
+    }
+    // By what they use, nodes are sorted anew with each reading.
+    if measures_nodes && app.lists[Pane::Nodes.index()].order.is_some() {
+        app.refresh_list(Pane::Nodes);
     }
     // Nodes come and go with the swarm.
     if pane == Some(Pane::Services) || app.lists[Pane::Nodes.index()].total != app.fleet.nodes.len()

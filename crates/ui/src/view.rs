@@ -223,6 +223,10 @@ fn draw_pane(app: &App, pane: Pane, layout: &mut Layout, frame: &mut Frame, area
     if shown.only_problems {
         title += "! problems ";
     }
+    if let Some(order) = shown.order {
+        let sign = theme.order_glyph(order.descending);
+        title += &format!("{sign}{} ", order.column.title());
+    }
     if !shown.marked.is_empty() {
         title += &format!("{} marked ", shown.marked.len());
     }
@@ -734,6 +738,7 @@ fn key_hints(app: &App) -> Vec<(String, &'static str)> {
     let always = [
         (Action::Filter, "filter"),
         (Action::Mark, "mark"),
+        (Action::Sort, "sort"),
         (Action::Problems, "problems"),
         (Action::Quit, "quit"),
     ];
