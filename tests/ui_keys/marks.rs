@@ -76,6 +76,9 @@ fn marked_applications_are_removed_one_after_the_other() {
     let request = remove("blog");
     c.take(Msg::JobStarted { id, request });
     c.shows("1 running, 1 wait");
+    c.press("\u{1b}q");
+    c.shows("A job runs, 1 to come.");
+    c.press("\u{1b}");
     let event = finished(JobOutcome::Done { changed: 1 });
     let effects = c.take(Msg::Job { id, event });
     assert_eq!(runs(&effects), [remove("shop")]);

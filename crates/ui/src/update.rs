@@ -141,15 +141,17 @@ fn answer_overlay(app: &mut App, ticket: Ticket, answer: OverlayAnswer) -> Vec<E
 fn take_plan(app: &mut App, ticket: Ticket, plan: Result<Plan, SafeText>) -> Vec<Effect> {
     let sent = app.jobs.sent.iter().position(|(sent, _)| *sent == ticket);
     let sent = sent.map(|at| app.jobs.sent.remove(at));
+    // Of those that were confirmed together, none is run after it.
+    let current = app.jobs.current.take_if(|(current, _)| *current == ticket);
+    let others = match current {
+        Some(_) => app.jobs.give_up_queued(),
+        None => String::new(),
+    };
     let is_open = app.overlays.iter().any(|o| o.ticket() == Some(ticket));
-    if let (Some((_, request)), false) = (sent, is_open) {
+    if let (Some((_, request)), false) = (sent.or(current), is_open) {
         let why = match &plan {
             Ok(_) => "the fleet changed after it was confirmed: look at its plan again",
             Err(reason) => reason,
-        };
-        let others = match app.jobs.current.as_ref() {
-            Some((current, _)) if *current == ticket => app.jobs.give_up_queued(),
-            _ => String::new(),
         };
         let text = format!("{} was not run: {why}{others}", request.title());
         app.show_notice(text, true);
