@@ -577,7 +577,7 @@ const SCENES: &[Scene] = &[
     }),
     ("read_only", |t| {
         let mut app = fixture::example_app_read_only(fixture::example_fleet(), t);
-        press(&mut app, "2x");
+        press(&mut app, "2");
         app
     }),
     ("help_searched", |t| on(t, "?/restore")),

@@ -149,9 +149,15 @@ impl BatchOverlay {
 
     /// What is to be typed where one of the plans asks for a name; of several the number stands for the names.
     fn word_to_type(&self) -> Option<String> {
-        let mut plans = self.planned();
-        let by_name = plans.any(|(_, plan)| matches!(plan.confirm, Confirm::TypeName(_)));
-        by_name.then(|| format!("{} {}", self.verb, self.planned().count()))
+        let mut names = self.planned().filter_map(|(_, plan)| match &plan.confirm {
+            Confirm::TypeName(name) => Some(name),
+            _ => None,
+        });
+        let first = names.next()?;
+        Some(match self.planned().count() {
+            1 => first.clone(),
+            count => format!("{} {count}", self.verb),
+        })
     }
 
     /// Hands the confirmed plans over, to be run one after the other.
