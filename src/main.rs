@@ -74,7 +74,7 @@ fn start_program(cli: Cli) -> Result<ExitCode> {
         .build()?;
     let code = tokio.block_on(async {
         if cli.is_console() {
-            runtime::run_console(cli.open_fleet()?).await
+            runtime::run_console(cli.open_fleet()?, cli.is_read_only()).await
         } else {
             cli.run().await
         }

@@ -218,6 +218,35 @@ fn a_tiny_terminal_and_resizing_do_no_harm() {
 }
 
 #[test]
+fn a_read_only_console_opens_no_shell_and_starts_no_job() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let config = dir.path().join("config.toml");
+    std::fs::write(&config, "[[nodes]]\nname = \"here\"\nrole = \"manager\"\n").expect("written");
+    let config = config.to_string_lossy();
+    let program = env!("CARGO_BIN_EXE_matou");
+    let mut pty = Pty::start(program, &["--read-only", "--config", &config], &[], 120, 40);
+    pty.wait_for("read-only", SOON);
+    for (keys, refusal) in [
+        ("1e", "read-only: no shell is opened"),
+        ("p", "read-only: no job is planned or run"),
+        ("2d", "read-only: no job is planned or run"),
+    ] {
+        pty.send(keys);
+        pty.wait_for(refusal, SOON);
+    }
+    pty.send("q");
+    assert_eq!(pty.end(SOON), 0);
+
+    let out = std::process::Command::new(program)
+        .args(["--read-only", "status"])
+        .output()
+        .expect("matou starts");
+    assert_eq!(out.status.code(), Some(2));
+    let text = support::said(&out);
+    assert!(text.contains("--read-only is for the console"), "{text}");
+}
+
+#[test]
 fn without_a_terminal_the_console_says_what_to_use_instead() {
     let out = std::process::Command::new(env!("CARGO_BIN_EXE_matou"))
         .output()

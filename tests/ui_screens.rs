@@ -544,12 +544,43 @@ fn versions(app: &mut App) {
     press(app, "jjjjj");
 }
 
+/// Both applications marked and about to be removed; of one, nothing can be said.
+fn batch(app: &mut App) {
+    let effects = press(app, "2g j x");
+    let by_name = Confirm::TypeName("blog".into());
+    let ticket = effects.iter().find_map(|e| match e {
+        Effect::Plan { ticket, .. } => Some(*ticket),
+        _ => None,
+    });
+    let message = Msg::Planned {
+        ticket: ticket.expect("a plan was asked for"),
+        plan: Ok(plan(by_name, changes())),
+    };
+    let effects = update(app, message, NOW);
+    let reason =
+        SafeText::of("its services are not of matou: remove them with `docker service rm`");
+    answer(app, &effects, Err(reason));
+}
+
 type Scene = (&'static str, fn(Theme) -> App);
 
 /// Everything that can be seen.
 const SCENES: &[Scene] = &[
     ("services", |t| on(t, "2")),
     ("services_opened", |t| on(t, "2j\nj\nj")),
+    ("services_marked", |t| on(t, "2g j ")),
+    ("services_sorted", |t| on(t, "2ooo")),
+    ("batch", |t| {
+        let mut app = on(t, "");
+        batch(&mut app);
+        app
+    }),
+    ("read_only", |t| {
+        let mut app = fixture::example_app_read_only(fixture::example_fleet(), t);
+        press(&mut app, "2");
+        app
+    }),
+    ("help_searched", |t| on(t, "?/restore")),
     ("service_labels", |t| on(t, "2j\nj]]")),
     ("nodes", |t| on(t, "1")),
     ("node_tasks", |t| on(t, "1j]")),

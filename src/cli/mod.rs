@@ -57,6 +57,10 @@ pub struct Cli {
     /// without either, this machine alone is the fleet]
     #[arg(long, short, global = true, env = "MATOU_CONFIG", value_name = "FILE")]
     config: Option<PathBuf>,
+    /// Open the console to look only: it starts no job, opens no shell and writes no file that a key asks
+    /// for
+    #[arg(long)]
+    read_only: bool,
     #[command(subcommand)]
     command: Option<CliCommand>,
 }
@@ -593,7 +597,12 @@ impl Cli {
     pub fn parse_arguments() -> Result<Self, clap::Error> {
         let cli = Self::try_parse()?;
         if let Some(given) = &cli.command {
-            given.check_arguments(&mut <Self as CommandFactory>::command())?;
+            let mut usage = <Self as CommandFactory>::command();
+            if cli.read_only {
+                let text = "--read-only is for the console, which opens without a command";
+                return Err(usage.error(clap::error::ErrorKind::ArgumentConflict, text));
+            }
+            given.check_arguments(&mut usage)?;
         }
         Ok(cli)
     }
@@ -601,6 +610,11 @@ impl Cli {
     /// Whether the console is to be opened.
     pub fn is_console(&self) -> bool {
         self.command.is_none()
+    }
+
+    /// Whether the console is to look only.
+    pub fn is_read_only(&self) -> bool {
+        self.read_only
     }
 
     /// Reads the configuration and opens the fleet.

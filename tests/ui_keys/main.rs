@@ -4,8 +4,11 @@ mod alerts;
 mod applications;
 mod backups;
 mod logs;
+mod marks;
 mod nodes;
+mod read_only;
 mod screen;
+mod sorting;
 
 use crossterm::event::{Event as TerminalEvent, KeyCode, KeyEvent, KeyModifiers};
 use matou::job::{Change, Check, Confirm, NodePlan, Plan, StagePlan, StepPlan};

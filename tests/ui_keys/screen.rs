@@ -527,3 +527,30 @@ fn what_is_down_comes_first_and_problems_are_alone_with_their_key() {
     c.press("\u{1b}");
     c.hides(" 1 of 2 ");
 }
+
+#[test]
+fn help_is_searched_by_words_and_esc_goes_back_step_by_step() {
+    let mut c = Console::new();
+    c.press("?");
+    c.shows("Help");
+    // Keys are text while it is typed: none of them closes the help or moves.
+    c.press("/snapshot");
+    c.shows("Help /snapshot_");
+    c.shows("restore the selected application, snapshot, file or folder");
+    c.hides("follow the log of the selected service");
+    // The heading of what is found stays.
+    c.shows("Jobs");
+    c.hides("Looking");
+    c.press(" q?");
+    c.shows("nothing matches");
+    c.press("\u{8}\u{8}\u{8}\n");
+    c.shows("Help /snapshot ");
+    // A key is found by its name too.
+    c.press("/\u{1b}/ctrl-z\n");
+    c.shows("suspend; `fg` comes back");
+    c.hides("draw the screen anew");
+    c.press("\u{1b}");
+    c.shows("deploy an application from the catalogue");
+    c.press("\u{1b}");
+    c.hides("Help");
+}

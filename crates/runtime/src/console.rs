@@ -33,7 +33,7 @@ const MAX_BURST: usize = 64;
 const QUEUE_CAPACITY: usize = 256;
 
 /// Makes the console's state, of which nothing has been read yet but what earlier consoles left.
-fn open_app(fleet: &FleetContext, store: &MonitorStore) -> Result<App> {
+fn open_app(fleet: &FleetContext, store: &MonitorStore, read_only: bool) -> Result<App> {
     let config = &fleet.config;
     let picture = Fleet::new(&config.fleet.name, fleet.nodes.as_model());
     let mut warnings = config.warnings.clone();
@@ -54,19 +54,20 @@ fn open_app(fleet: &FleetContext, store: &MonitorStore) -> Result<App> {
         log_memory: config.logs.memory,
         zone: jiff::tz::TimeZone::system(),
         warnings,
+        read_only,
         now: Timestamp::now(),
     }))
 }
 
-/// Opens the console. Returns when the operator leaves it.
+/// Opens the console, one that only looks when it is `read_only`. Returns when the operator leaves it.
 ///
 /// # Errors
 /// When the terminal can't be used, or a key or the edge is configured wrongly.
-pub async fn run_console(fleet: FleetContext) -> Result<ExitCode> {
+pub async fn run_console(fleet: FleetContext, read_only: bool) -> Result<ExitCode> {
     let (messages, mut arriving) = mpsc::channel::<Msg>(QUEUE_CAPACITY);
     let config = fleet.config.clone();
     let store = MonitorStore::new(&matou_config::state_path()?, &config.fleet.name);
-    let mut app = open_app(&fleet, &store)?;
+    let mut app = open_app(&fleet, &store, read_only)?;
     let outside = fleet.probe_settings().map_err(|e| eyre!(e))?;
     // Signals are watched before the terminal is taken: one that comes must give it back.
     let mut signals = ui::terminal::watch_signals()?;

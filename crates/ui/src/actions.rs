@@ -4,6 +4,7 @@ use crossterm::event::KeyCode;
 
 use super::browser;
 use super::keymap::Action;
+use super::marks;
 use super::msg::Effect;
 use super::overlays::{
     AlertsOverlay, BansOverlay, CatalogueOverlay, FormOverlay, HelpOverlay, IntrusionsOverlay,
@@ -11,7 +12,7 @@ use super::overlays::{
     RestoreOverlay, VersionsOverlay,
 };
 use super::pane::{Focus, Pane, Tab};
-use super::panes::RowKind;
+use super::panes::{PaneRow, RowKind, SortOrder};
 use super::state::App;
 use matou_model::{Availability, Role, Service, ServiceMode, Task};
 use matou_monitor::{Alert, AlertKind, AlertTarget};
@@ -24,6 +25,9 @@ const EDGE_STACK: &str = "traefik";
 
 /// Carries an action out.
 pub(super) fn run_action(app: &mut App, action: Action) -> Vec<Effect> {
+    if let Some(effects) = marks::run_on_marked(app, action) {
+        return effects;
+    }
     match action {
         Action::Pane1 => focus_pane(app, Pane::Nodes),
         Action::Pane2 => focus_pane(app, Pane::Services),
@@ -52,6 +56,14 @@ pub(super) fn run_action(app: &mut App, action: Action) -> Vec<Effect> {
             let pane = app.pane;
             app.refresh_list(pane);
         }
+        Action::Mark => app.toggle_mark(),
+        Action::Sort => {
+            let pane = app.pane;
+            let list = app.focused_list_mut();
+            list.order = SortOrder::after(list.order, pane);
+            app.refresh_list(pane);
+        }
+        Action::SortReverse => reverse_order(app),
         Action::Zoom => app.zoom = !app.zoom,
         Action::Palette => app.open_overlay(PaletteOverlay::default()),
         Action::Help => app.open_overlay(HelpOverlay::default()),
@@ -106,7 +118,7 @@ pub(super) fn run_action(app: &mut App, action: Action) -> Vec<Effect> {
         Action::ProvisionAll => return open_provision_plan(app, false),
         Action::NodeMenu => {
             if let Some(node) = selected_node(app) {
-                app.open_overlay(NodeMenuOverlay::for_node(&node));
+                app.open_overlay(NodeMenuOverlay::for_nodes(vec![node]));
             }
         }
         Action::Promote => {
@@ -194,6 +206,22 @@ fn focus_pane(app: &mut App, pane: Pane) {
     app.pane = pane;
     app.focus = Focus::List;
     app.detail_top = 0;
+}
+
+/// Turns the order of a list round that is sorted by hand.
+fn reverse_order(app: &mut App) {
+    match app.focused_list().order {
+        Some(order) => {
+            app.focused_list_mut().order = Some(order.reversed());
+            let pane = app.pane;
+            app.refresh_list(pane);
+        }
+        None => {
+            let key = app.keymap.first_key(Action::Sort).unwrap_or_default();
+            let text = format!("what is down comes first here: {key} sorts by a column");
+            app.show_notice(text, false);
+        }
+    }
 }
 
 fn pane_after(pane: Pane, by: usize) -> Pane {
@@ -307,6 +335,8 @@ fn try_go_back(app: &mut App) -> bool {
         app.focused_list_mut().only_problems = false;
         let pane = app.pane;
         app.refresh_list(pane);
+    } else if app.clear_marks() {
+        // Nothing else is left for this key.
     } else if app.zoom {
         app.zoom = false;
     } else if app.selected_row().is_some_and(|r| r.open == Some(true)) {
@@ -324,6 +354,7 @@ fn try_go_back(app: &mut App) -> bool {
 fn go_back_or_quit(app: &mut App) -> Vec<Effect> {
     let filtered =
         app.focused_list().only_problems || !app.focused_list().filter.value().is_empty();
+    let filtered = filtered || !app.focused_list().marked.is_empty();
     if app.focus == Focus::Detail || app.zoom || filtered {
         try_go_back(app);
         return Vec::new();
@@ -357,7 +388,7 @@ fn selected_service(app: &mut App) -> Option<Service> {
     found
 }
 
-fn open_plan(app: &mut App, request: Request) -> Vec<Effect> {
+pub(super) fn open_plan(app: &mut App, request: Request) -> Vec<Effect> {
     let (view, effect) = PlanOverlay::open(app, request);
     app.open_overlay(view);
     vec![effect]
@@ -497,8 +528,13 @@ fn take_selected_app(app: &mut App, first: &str) -> Option<AppName> {
 
 /// Returns the name of what the selected row belongs to: an application, or a stack of any name.
 fn selected_app(app: &App) -> Option<String> {
+    row_app(app, app.selected_row()?)
+}
+
+/// Returns the name of what a row belongs to.
+pub(super) fn row_app(app: &App, row: &PaneRow) -> Option<String> {
     let services = app.fleet.swarm.value().map_or(&[][..], |s| &s.services);
-    app.selected_row().and_then(|row| match &row.kind {
+    match &row.kind {
         RowKind::App { .. } => Some(row.name.clone()),
         RowKind::SnapshotGroup { first, count } => {
             let snapshot = app.fleet.snapshots.value().and_then(|s| s.get(*first));
@@ -519,7 +555,7 @@ fn selected_app(app: &App) -> Option<String> {
             )
         }
         _ => None,
-    })
+    }
 }
 
 /// Returns the selected node; else shows a notice.

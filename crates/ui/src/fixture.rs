@@ -28,9 +28,21 @@ pub fn example_app(fleet: Fleet, theme: Theme) -> App {
     example_app_with_alerts(fleet, theme, example_alerts_config())
 }
 
+/// Returns the console of a fleet that only looks.
+pub fn example_app_read_only(fleet: Fleet, theme: Theme) -> App {
+    App::new(AppInit {
+        read_only: true,
+        ..example_init(fleet, theme, example_alerts_config())
+    })
+}
+
 /// Returns the console of a fleet, with these limits and notifications of alerts.
 pub fn example_app_with_alerts(fleet: Fleet, theme: Theme, alerts: AlertsConfig) -> App {
-    App::new(AppInit {
+    App::new(example_init(fleet, theme, alerts))
+}
+
+fn example_init(fleet: Fleet, theme: Theme, alerts: AlertsConfig) -> AppInit {
+    AppInit {
         fleet,
         catalogue: example_catalogue(),
         keymap: KeyMap::default(),
@@ -40,8 +52,9 @@ pub fn example_app_with_alerts(fleet: Fleet, theme: Theme, alerts: AlertsConfig)
         log_memory: 1 << 20,
         zone: jiff::tz::TimeZone::UTC,
         warnings: Vec::new(),
+        read_only: false,
         now: NOW,
-    })
+    }
 }
 
 /// The colours and characters of most terminals.

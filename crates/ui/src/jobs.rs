@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use jiff::Timestamp;
 
-use super::msg::Ticket;
+use super::msg::{Effect, Ticket};
 use matou_base::text::human_bytes;
 use matou_job::{JobEvent, JobId, JobOutcome, OutputStream};
 use matou_ops::Request;
@@ -132,6 +132,15 @@ impl JobView {
     }
 }
 
+/// A confirmed request that waits for the one before it.
+#[derive(Debug)]
+pub(super) struct QueuedRun {
+    /// That of its plan.
+    pub ticket: Ticket,
+    pub request: Request,
+    pub plan_hash: String,
+}
+
 /// All jobs of this console, newest first.
 #[derive(Debug, Default)]
 pub(super) struct JobList {
@@ -141,11 +150,40 @@ pub(super) struct JobList {
     pub already_running: Vec<Request>,
     /// Requests whose plan was confirmed, and that have not begun.
     pub sent: Vec<(Ticket, Request)>,
+    /// Confirmed together with [`JobList::current`]: they run after it, one after the other.
+    pub queued: VecDeque<QueuedRun>,
+    /// Which of those that were confirmed together was started last, until it ends.
+    pub current: Option<(Ticket, Request)>,
 }
 
 impl JobList {
     pub(super) fn count_running(&self) -> usize {
         self.all.iter().filter(|j| j.outcome.is_none()).count()
+    }
+
+    /// Starts the next of those that were confirmed together, unless one of them runs.
+    pub(super) fn start_next(&mut self) -> Option<Effect> {
+        if self.current.is_some() {
+            return None;
+        }
+        let next = self.queued.pop_front()?;
+        self.current = Some((next.ticket, next.request.clone()));
+        self.sent.push((next.ticket, next.request.clone()));
+        Some(Effect::Run {
+            ticket: next.ticket,
+            request: next.request,
+            plan_hash: next.plan_hash,
+        })
+    }
+
+    /// Gives up those that wait. Returns their titles, for a sentence; empty when none does.
+    pub(super) fn give_up_queued(&mut self) -> String {
+        self.current = None;
+        let titles: Vec<String> = self.queued.drain(..).map(|q| q.request.title()).collect();
+        match titles.as_slice() {
+            [] => String::new(),
+            some => format!("; not run after it: {}", some.join(", ")),
+        }
     }
 
     /// The newest job that runs.

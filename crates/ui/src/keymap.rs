@@ -31,6 +31,9 @@ pub enum Action {
     HalfPageDown,
     Filter,
     Problems,
+    Mark,
+    Sort,
+    SortReverse,
     Palette,
     Help,
     Deploy,
@@ -82,6 +85,15 @@ pub enum Action {
     Redraw,
     Quit,
     Interrupt,
+}
+
+impl Action {
+    /// Whether it leads to a job or a shell: a read-only console offers no such key.
+    pub(super) fn changes_something(self) -> bool {
+        let found = KEY_TABLE.iter().find(|b| b.action == self);
+        let looks = matches!(self, Self::Jobs | Self::Update);
+        self == Self::Shell || found.is_some_and(|b| b.group == ActionGroup::Jobs && !looks)
+    }
 }
 
 /// An action with its name, its default keys and its help.
@@ -444,6 +456,27 @@ pub const KEY_TABLE: &[KeyBinding] = &[
         &["!"],
         ActionGroup::Look,
         "show only what is wrong",
+    ),
+    bind_action(
+        Action::Mark,
+        "mark",
+        &["space"],
+        ActionGroup::Look,
+        "mark lines that one action is about; Esc unmarks them",
+    ),
+    bind_action(
+        Action::Sort,
+        "sort",
+        &["o"],
+        ActionGroup::Look,
+        "sort the list by its next column; at last problems first",
+    ),
+    bind_action(
+        Action::SortReverse,
+        "sort-reverse",
+        &["O"],
+        ActionGroup::Look,
+        "sort the list the other way round",
     ),
     bind_action(
         Action::Copy,

@@ -43,6 +43,11 @@ pub(super) trait Overlay {
     /// Takes the answer to its ticket. A ticket has one question: other answers do not come.
     fn take_answer(&mut self, _: OverlayAnswer) {}
 
+    /// Returns what it asks for next, after an answer.
+    fn next_question(&mut self) -> Option<Effect> {
+        None
+    }
+
     /// Whether it shows the plan of this request.
     fn shows_plan_of(&self, _: &Request) -> bool {
         false

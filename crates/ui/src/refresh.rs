@@ -6,7 +6,7 @@ use super::browser::SnapshotQueryCache;
 use super::jobs::JobList;
 use super::layout::Layout;
 use super::pane::{Focus, Pane, Tab};
-use super::panes::{pane_rows, sort_problems_first};
+use super::panes::{pane_rows, sort_rows};
 use super::state::{App, AppInit};
 use matou_monitor as monitor;
 use matou_monitor::{AlertChanges, AlertEngine, AlertInputs, AnswerHistory, DiskTrends};
@@ -23,6 +23,7 @@ impl App {
             thresholds: init.alerts,
             log_memory: init.log_memory,
             zone: init.zone,
+            read_only: init.read_only,
             now: init.now,
             pane: Pane::Services,
             focus: Focus::List,
@@ -73,10 +74,12 @@ impl App {
         let filter = self.lists[pane.index()].filter.value().to_owned();
         let (mut rows, total) = pane_rows(pane, &self.fleet, &self.opened, &filter);
         let only_problems = self.lists[pane.index()].only_problems;
-        let healths = sort_problems_first(self, &mut rows, only_problems);
+        let order = self.lists[pane.index()].order;
+        let healths = sort_rows(self, &mut rows, only_problems, order);
         let list = &mut self.lists[pane.index()];
         list.replace_rows(rows, total);
         list.healths = healths;
+        self.drop_vanished_marks(pane);
     }
 
     /// Evaluates the alerts. Returns which began and which ended.

@@ -1,6 +1,6 @@
 //! What the console knows and shows.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -15,7 +15,7 @@ use super::log::LogView;
 use super::msg::{LogSource, Ticket};
 use super::overlay::Overlay;
 use super::pane::{Focus, Pane, Tab};
-use super::panes::{PaneRow, RowKind};
+use super::panes::{PaneRow, RowKind, SortOrder};
 use super::theme::{Health, Theme};
 use matou_base::text::SafeText;
 use matou_config::AlertsConfig;
@@ -46,6 +46,10 @@ pub(super) struct PaneList {
     pub healths: Vec<Health>,
     /// Only what is wrong is shown.
     pub only_problems: bool,
+    /// How it is sorted by hand; `None`: what is down comes first.
+    pub order: Option<SortOrder>,
+    /// Keys of the marked rows, those that are hidden too.
+    pub marked: BTreeSet<String>,
 }
 
 impl PaneList {
@@ -145,6 +149,8 @@ pub struct AppInit {
     pub zone: TimeZone,
     /// Sentences about what went wrong before the console opened; each is shown as a notice.
     pub warnings: Vec<String>,
+    /// It only looks: no job, no shell, no file.
+    pub read_only: bool,
     /// The time at which the console opens.
     pub now: Timestamp,
 }
@@ -160,6 +166,7 @@ pub struct App {
     pub(super) thresholds: AlertsConfig,
     pub(super) log_memory: usize,
     pub(super) zone: TimeZone,
+    pub(super) read_only: bool,
     pub(super) now: Timestamp,
 
     pub(super) pane: Pane,

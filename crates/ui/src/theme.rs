@@ -226,6 +226,21 @@ impl Theme {
         if self.ascii { ">" } else { "▸" }
     }
 
+    /// Marks a line that an action on several is about.
+    pub fn mark_glyph(self) -> &'static str {
+        if self.ascii { "+" } else { "✓" }
+    }
+
+    /// Stands before what a list is sorted by: upwards, or with the largest first.
+    pub fn order_glyph(self, descending: bool) -> &'static str {
+        match (descending, self.ascii) {
+            (true, false) => "↓",
+            (false, false) => "↑",
+            (true, true) => "v",
+            (false, true) => "^",
+        }
+    }
+
     /// Stands between an old value and its new one.
     pub fn arrow(self) -> &'static str {
         if self.ascii { "->" } else { "→" }

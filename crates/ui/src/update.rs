@@ -19,6 +19,7 @@ use super::overlay::{Overlay, OverlayAnswer};
 use super::overlays::{JobsOverlay, MessageOverlay, QuitOverlay};
 use super::pane::{Focus, Pane, Tab};
 use super::panes::RowKind;
+use super::read_only;
 use super::state::{App, ConfigComparison, FollowedAccessLog, FollowedLog};
 use super::text_input::insert_text;
 use matou_base::text::SafeText;
@@ -36,6 +37,7 @@ const WHEEL_ROWS: isize = 3;
 /// Applies a message to the state. Returns what is to be done outside.
 pub fn update(app: &mut App, msg: Msg, now: Timestamp) -> Vec<Effect> {
     app.now = now;
+    let asked = matches!(msg, Msg::Terminal(_));
     let mut effects = match msg {
         Msg::Terminal(event) => handle_terminal_event(app, event),
         Msg::Fleet(update) => {
@@ -117,6 +119,9 @@ pub fn update(app: &mut App, msg: Msg, now: Timestamp) -> Vec<Effect> {
     effects.extend(follow_selected_access_log(app));
     effects.extend(announce_alert_changes(app));
     effects.extend(browser::query_shown_content(app));
+    if app.read_only {
+        read_only::refuse_changes(app, &mut effects, asked);
+    }
     effects
 }
 
@@ -126,6 +131,7 @@ fn answer_overlay(app: &mut App, ticket: Ticket, answer: OverlayAnswer) -> Vec<E
     if let Some(overlay) = asking {
         overlay.take_answer(answer);
         app.dirty = true;
+        return overlay.next_question().into_iter().collect();
     }
     Vec::new()
 }
@@ -135,13 +141,20 @@ fn answer_overlay(app: &mut App, ticket: Ticket, answer: OverlayAnswer) -> Vec<E
 fn take_plan(app: &mut App, ticket: Ticket, plan: Result<Plan, SafeText>) -> Vec<Effect> {
     let sent = app.jobs.sent.iter().position(|(sent, _)| *sent == ticket);
     let sent = sent.map(|at| app.jobs.sent.remove(at));
+    // Of those that were confirmed together, none is run after it.
+    let current = app.jobs.current.take_if(|(current, _)| *current == ticket);
+    let others = match current {
+        Some(_) => app.jobs.give_up_queued(),
+        None => String::new(),
+    };
     let is_open = app.overlays.iter().any(|o| o.ticket() == Some(ticket));
-    if let (Some((_, request)), false) = (sent, is_open) {
+    if let (Some((_, request)), false) = (sent.or(current), is_open) {
         let why = match &plan {
             Ok(_) => "the fleet changed after it was confirmed: look at its plan again",
             Err(reason) => reason,
         };
-        app.show_notice(format!("{} was not run: {why}", request.title()), true);
+        let text = format!("{} was not run: {why}{others}", request.title());
+        app.show_notice(text, true);
     }
     let mut effects = answer_overlay(app, ticket, OverlayAnswer::Plan(plan));
     if is_time_to_leave(app) {
@@ -208,14 +221,32 @@ fn take_job_event(app: &mut App, id: JobId, event: JobEvent) -> Vec<Effect> {
     app.dirty = true;
     let ended = app.jobs.take_event(id, event, app.now).map(|job| {
         let title = job.request.title();
-        match &job.outcome {
+        let well = matches!(job.outcome, Some(JobOutcome::Done { .. }));
+        let ends = (job.request.clone(), well);
+        let said = match &job.outcome {
             Some(JobOutcome::Failed { reason }) => (format!("{title}: {reason}"), true),
             _ => (format!("{title}: {}", job.state_word()), false),
-        }
+        };
+        (said, ends)
     });
     // What it changed is read again: snapshots, certificates, services.
     let mut effects = ended.iter().map(|_| Effect::Refresh).collect::<Vec<_>>();
-    if let Some((text, error)) = ended {
+    if let Some(((mut text, mut error), (request, well))) = ended {
+        // The next of those that were confirmed together; none after one that failed.
+        if app
+            .jobs
+            .current
+            .as_ref()
+            .is_some_and(|(_, r)| *r == request)
+        {
+            app.jobs.current = None;
+            if !well {
+                let others = app.jobs.give_up_queued();
+                error |= !others.is_empty();
+                text += &others;
+            }
+            effects.extend(app.jobs.start_next());
+        }
         app.show_notice(text, error);
     }
     match app.jobs.count_running() {
@@ -302,6 +333,7 @@ fn alarm_effect(app: &App, first: &Alert, count: usize) -> Option<Effect> {
 fn apply_fleet_update(app: &mut App, update: Update) {
     let same = repeats_last_reading(&app.fleet, &update.datum);
     let pane = pane_of_datum(&update.datum);
+    let measures_nodes = matches!(update.datum, Datum::Metrics { .. });
     record_history(app, &update);
     app.fleet.apply(update);
     if same {
@@ -313,6 +345,10 @@ fn apply_fleet_update(app: &mut App, update: Update) {
     // The pane of backups lists applications that were never backed up too.
     if pane == Some(Pane::Services) {
         app.refresh_list(Pane::Backups);
+    }
+    // By what they use, nodes are sorted anew with each reading.
+    if measures_nodes && app.lists[Pane::Nodes.index()].order.is_some() {
+        app.refresh_list(Pane::Nodes);
     }
     // Nodes come and go with the swarm.
     if pane == Some(Pane::Services) || app.lists[Pane::Nodes.index()].total != app.fleet.nodes.len()

@@ -120,7 +120,12 @@ fn draw_header(app: &App, frame: &mut Frame, area: Rect) {
         Span::styled(format!(" {name} "), theme.title()),
         Span::styled(theme.rule(), theme.dim()),
     ];
-    let used = 7 + display_width(&name) + 3 + display_width(&alerts);
+    let mut used = 7 + display_width(&name) + 3 + display_width(&alerts);
+    if app.read_only {
+        let text = " read-only ";
+        spans.insert(2, Span::styled(text, theme.changed()));
+        used += text.len();
+    }
     let room = usize::from(area.width).saturating_sub(used);
     // What does not fit is left out whole, the least important first.
     while parts.len() > 1 && display_width(&parts.join(theme.separator())) + 2 > room {
@@ -218,6 +223,13 @@ fn draw_pane(app: &App, pane: Pane, layout: &mut Layout, frame: &mut Frame, area
     if shown.only_problems {
         title += "! problems ";
     }
+    if let Some(order) = shown.order {
+        let sign = theme.order_glyph(order.descending);
+        title += &format!("{sign}{} ", order.column.title());
+    }
+    if !shown.marked.is_empty() {
+        title += &format!("{} marked ", shown.marked.len());
+    }
     let count = match filter.is_empty() && !shown.only_problems {
         true => format!(" {} ", shown.total),
         false => format!(" {} of {} ", shown.healths_from(0).count(), shown.total),
@@ -246,6 +258,14 @@ fn draw_pane(app: &App, pane: Pane, layout: &mut Layout, frame: &mut Frame, area
     for (y, (i, row)) in (inner.y..inner.bottom()).zip(shown.rows.iter().enumerate().skip(top)) {
         let line = panes::row_line(app, row, inner.width.into());
         frame.buffer_mut().set_line(inner.x, y, &line, inner.width);
+        if shown.marked.contains(&row.key) {
+            // Between the glyph of its health and its name.
+            let x = inner.x + row.depth * 2 + 1;
+            let sign = theme.mark_glyph();
+            frame.buffer_mut().set_stringn(x, y, sign, 1, theme.key());
+            let place = Rect::new(inner.x, y, inner.width, 1);
+            frame.buffer_mut().set_style(place, theme.key());
+        }
         if i == shown.at && app.pane == pane {
             let place = Rect::new(inner.x, y, inner.width, 1);
             let style = if focused {
@@ -559,7 +579,11 @@ fn draw_job_line(app: &App, job: &JobView, frame: &mut Frame, area: Rect) {
     }
     text += &format!("  {} s", job.elapsed_seconds(app.now));
     let key = app.keymap.first_key(Action::Jobs).unwrap_or_default();
-    let right = format!("{key} jobs: {} running ", app.jobs.count_running());
+    let waiting = match app.jobs.queued.len() {
+        0 => String::new(),
+        n => format!(", {n} wait"),
+    };
+    let right = format!("{key} jobs: {} running{waiting} ", app.jobs.count_running());
     let room = usize::from(area.width).saturating_sub(display_width(&right));
     let line = Line::from(vec![
         Span::styled(fit_to_width(&text, room, theme.ellipsis()), theme.focus()),
@@ -679,7 +703,8 @@ fn key_hints(app: &App) -> Vec<(String, &'static str)> {
             ("r", "restore"),
             ("y", "copy the path"),
         ];
-        return fixed.map(|(k, t)| (k.to_owned(), t)).into();
+        let shown = fixed.iter().filter(|(k, _)| !app.read_only || *k != "r");
+        return shown.map(|(k, t)| ((*k).to_owned(), *t)).collect();
     }
     let selected = app.selected_row().map(|r| &r.kind);
     let about: &[(Action, &str)] = match selected {
@@ -712,12 +737,15 @@ fn key_hints(app: &App) -> Vec<(String, &'static str)> {
     };
     let always = [
         (Action::Filter, "filter"),
+        (Action::Mark, "mark"),
+        (Action::Sort, "sort"),
         (Action::Problems, "problems"),
         (Action::Quit, "quit"),
     ];
     about
         .iter()
         .chain(&always)
+        .filter(|(action, _)| !(app.read_only && action.changes_something()))
         .filter_map(|(action, text)| Some((app.keymap.first_key(*action)?, *text)))
         .collect()
 }

@@ -81,7 +81,11 @@ impl JobsOverlay {
         };
         let size = (72, app.jobs.all.len().max(3) as u16);
         let hint = "Enter output · c cancel · R run again · E edit · Esc back";
-        let area = draw_window(app, frame, screen, "Jobs", hint, size);
+        let title = match app.jobs.queued.len() {
+            0 => "Jobs".to_owned(),
+            n => format!("Jobs, {n} wait"),
+        };
+        let area = draw_window(app, frame, screen, &title, hint, size);
         if app.jobs.all.is_empty() {
             let text = "No job was started from this console yet.";
             frame

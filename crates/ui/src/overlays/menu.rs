@@ -5,9 +5,11 @@ use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
+use super::batch::BatchWish;
 use super::plan::reply_with_plan;
 use super::{draw_choices, draw_window, move_by_key};
 use crate::layout::ScrollLayout;
+use crate::marks::open_wishes;
 use crate::overlay::{Overlay, OverlayReply};
 use crate::state::App;
 use matou_model::{Availability, Role};
@@ -51,16 +53,14 @@ fn role_request(node: String, to: Role) -> Request {
 }
 
 pub(crate) struct NodeMenuOverlay {
-    node: String,
+    nodes: Vec<String>,
     at: usize,
 }
 
 impl NodeMenuOverlay {
-    pub(crate) fn for_node(node: &str) -> Self {
-        Self {
-            node: node.to_owned(),
-            at: 0,
-        }
+    /// Of one node, or of several that are marked.
+    pub(crate) fn for_nodes(nodes: Vec<String>) -> Self {
+        Self { nodes, at: 0 }
     }
 }
 
@@ -72,16 +72,25 @@ impl Overlay for NodeMenuOverlay {
             KeyCode::Char(c) => NODE_MENU_CHOICES.iter().find(|(letter, ..)| *letter == c),
             _ => None,
         };
-        let Some((_, _, request)) = chosen else {
+        let Some((_, text, request)) = chosen else {
             move_by_key(key, &mut self.at, NODE_MENU_CHOICES.len(), 4);
             return OverlayReply::stay();
         };
-        reply_with_plan(app, request(self.node.clone()))
+        if let [node] = self.nodes.as_slice() {
+            return reply_with_plan(app, request(node.clone()));
+        }
+        let verb = text.split([' ', ':', ',']).next().unwrap_or(text);
+        let wishes = self.nodes.iter().cloned().map(request);
+        let wishes = wishes.map(BatchWish::Request).collect();
+        let mut reply = OverlayReply::close();
+        reply.effects = open_wishes(app, verb, wishes);
+        reply
     }
 
     fn draw(&self, app: &App, frame: &mut Frame, screen: Rect) -> ScrollLayout {
         let size = (36, NODE_MENU_CHOICES.len() as u16);
-        let area = draw_window(app, frame, screen, &self.node, "Esc back", size);
+        let title = self.nodes.join(", ");
+        let area = draw_window(app, frame, screen, &title, "Esc back", size);
         let lines = NODE_MENU_CHOICES
             .iter()
             .map(|(letter, text, _)| {
@@ -93,5 +102,9 @@ impl Overlay for NodeMenuOverlay {
             .collect();
         draw_choices(app, frame, area, lines, self.at);
         ScrollLayout::default()
+    }
+
+    fn leads_to_plan(&self) -> bool {
+        true
     }
 }

@@ -2,6 +2,7 @@
 
 mod alerts;
 mod bans;
+mod batch;
 mod catalogue;
 mod form;
 mod help;
@@ -28,6 +29,7 @@ use super::state::App;
 
 pub(super) use alerts::AlertsOverlay;
 pub(super) use bans::BansOverlay;
+pub(super) use batch::{BatchOverlay, BatchWish};
 pub(super) use catalogue::CatalogueOverlay;
 pub(super) use form::FormOverlay;
 pub(super) use help::HelpOverlay;

@@ -256,6 +256,8 @@ impl Overlay for PlanOverlay {
             };
             self.sent = true;
             app.jobs.sent.push((self.ticket, self.request.clone()));
+            // What was marked for it is done.
+            app.clear_marks();
             return OverlayReply::stay().with_effect(effect);
         }
         if let (KeyCode::Enter, Some(name), false) = (key.code, &by_name, confirmed) {
@@ -367,7 +369,7 @@ impl Overlay for PlanOverlay {
     }
 }
 
-fn step_changes(step: &StepPlan) -> &[Change] {
+pub(super) fn step_changes(step: &StepPlan) -> &[Change] {
     match &step.check {
         Ok(Check::Done(changes) | Check::Change(changes)) => changes,
         _ => &[],
@@ -380,7 +382,12 @@ fn acceptable_decisions(plan: &Plan) -> Vec<String> {
     accept.collect()
 }
 
-fn push_change_lines(app: &App, change: &Change, columns: usize, lines: &mut Vec<Line<'static>>) {
+pub(super) fn push_change_lines(
+    app: &App,
+    change: &Change,
+    columns: usize,
+    lines: &mut Vec<Line<'static>>,
+) {
     let theme = app.theme;
     let style = match change.kind {
         ChangeKind::Same => theme.dim(),
@@ -408,7 +415,7 @@ fn push_change_lines(app: &App, change: &Change, columns: usize, lines: &mut Vec
 }
 
 /// Adds a text, wrapped; lines after the first of each paragraph are indented.
-fn push_wrapped_text(
+pub(super) fn push_wrapped_text(
     lines: &mut Vec<Line<'static>>,
     text: &str,
     indent: &str,

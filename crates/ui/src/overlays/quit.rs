@@ -48,6 +48,10 @@ impl Overlay for QuitOverlay {
         let key = |key: &'static str, text: &'static str| {
             Line::from(vec![Span::styled(key, theme.key()), Span::raw(text)])
         };
+        let waits = match app.jobs.queued.len() {
+            0 => String::new(),
+            n => format!(", {n} to come"),
+        };
         let lines = match app.jobs.count_running() {
             0 => {
                 let keys = [key("y", "  leave the console"), key("n", "  stay")];
@@ -57,8 +61,8 @@ impl Overlay for QuitOverlay {
             }
             n => vec![
                 Line::raw(match (n, self.waiting) {
-                    (1, false) => "A job runs.".into(),
-                    (n, false) => format!("{n} jobs run."),
+                    (1, false) => format!("A job runs{waits}."),
+                    (n, false) => format!("{n} jobs run{waits}."),
                     (_, true) => theme.drawable_text("leaving when the jobs have ended …"),
                 }),
                 Line::default(),

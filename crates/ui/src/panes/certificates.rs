@@ -59,6 +59,14 @@ pub(super) fn certificate_line(app: &App, at: usize, columns: usize) -> Line<'st
     format_list_line(app, health, 0, &c.domain, &right, columns, stale)
 }
 
+/// For how long the worst of what is served is valid; `None` where nothing is served.
+pub(super) fn seconds_left(app: &App, at: usize) -> Option<i64> {
+    let certificate = app.fleet.certificates.value()?.get(at)?;
+    let most = app.thresholds.certificate_days;
+    let served = certificate.worst_served(app.now, most)?;
+    Some(served.not_after.as_second() - app.now.as_second())
+}
+
 pub(super) fn certificate_detail(app: &App, at: usize, columns: usize) -> DetailPage {
     let theme = app.theme;
     let page = DetailPage::new(theme);

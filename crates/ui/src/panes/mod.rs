@@ -8,6 +8,7 @@ mod nodes;
 mod page;
 mod row;
 mod services;
+mod sort;
 mod tasks;
 mod volumes;
 
@@ -16,6 +17,7 @@ pub(super) use nodes::node_state;
 use page::DetailPage;
 pub(super) use page::wrap_text;
 pub(super) use row::{PaneRow, RowFilter, RowKind};
+pub(super) use sort::SortOrder;
 
 use ratatui::text::Line;
 
@@ -73,11 +75,12 @@ pub(super) fn row_health(app: &App, row: &PaneRow) -> Health {
 
 /// Puts what is down first, each with what is shown below it; the order is kept otherwise. What is only partly
 /// well stays in its place: an update makes it so for a moment, and rows would jump. With `only_problems` both
-/// are left and nothing else. Returns how well each of the rows is.
-pub(super) fn sort_problems_first(
+/// are left and nothing else. An `order` that was asked for is the only one. Returns how well each of the rows is.
+pub(super) fn sort_rows(
     app: &App,
     rows: &mut Vec<PaneRow>,
     only_problems: bool,
+    order: Option<SortOrder>,
 ) -> Vec<Health> {
     let mut blocks: Vec<(Health, Vec<(PaneRow, Health)>)> = Vec::new();
     for row in rows.drain(..) {
@@ -92,10 +95,16 @@ pub(super) fn sort_problems_first(
     }
     // Nodes are few, and known by their places.
     let moves = |row: &PaneRow| !matches!(row.kind, RowKind::Node(_));
-    blocks.sort_by_key(|(worst, block)| {
-        let down = *worst == Health::Bad && block.first().is_some_and(|(row, _)| moves(row));
-        !down
-    });
+    match order {
+        None => blocks.sort_by_key(|(worst, block)| {
+            let down = *worst == Health::Bad && block.first().is_some_and(|(row, _)| moves(row));
+            !down
+        }),
+        Some(order) => blocks.sort_by(|(_, a), (_, b)| match (a.first(), b.first()) {
+            (Some((a, _)), Some((b, _))) => order.compare(app, a, b),
+            _ => std::cmp::Ordering::Equal,
+        }),
+    }
     let all = blocks.into_iter().flat_map(|(_, block)| block);
     let (sorted, healths) = all.unzip();
     *rows = sorted;

@@ -128,7 +128,7 @@ fn count_health(count: TaskCount) -> Health {
     }
 }
 
-fn services_at<'a>(app: &'a App, places: &[usize]) -> Vec<&'a Service> {
+pub(super) fn services_at<'a>(app: &'a App, places: &[usize]) -> Vec<&'a Service> {
     let services = app.fleet.swarm.value().map_or(&[][..], |s| &s.services);
     places.iter().filter_map(|i| services.get(*i)).collect()
 }
