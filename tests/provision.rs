@@ -144,6 +144,7 @@ fn from_nothing(fleet: &Fleet, config: &PathBuf) {
     watch.end(fleet, &["n1", "n2", "n3"]);
     exposure::modes(fleet, &["n1", "n2", "n3"]);
     exposure::own_modes();
+    hardened_units(fleet);
 
     // The manager works on its own: its binary, its configuration, its key.
     let there = fleet.run(
@@ -900,4 +901,33 @@ fn leave(fleet: &Fleet, config: &PathBuf) {
     });
     ok(config, &["remove-node", "n2", "--yes"]);
     assert!(!nodes().contains("n2"), "{}", nodes());
+}
+
+/// What systemd itself says of matou's units: how much of the server each could reach, of 10.
+fn hardened_units(fleet: &Fleet) {
+    const MOST: [(&str, f32); 3] = [
+        ("matou-firewall.service", 3.9),
+        ("matou-metrics.service", 6.0),
+        ("matou-backup.service", 6.5),
+    ];
+    let units = fleet.run(
+        "n1",
+        "systemctl list-unit-files --no-legend 'matou-*.service' | cut -d ' ' -f 1",
+    );
+    let mut judged = 0;
+    for unit in units.split_whitespace() {
+        let said = fleet.run(
+            "n1",
+            &format!("systemd-analyze security --no-pager {unit} | tail -n 1"),
+        );
+        let level = said.rsplit(": ").next().and_then(|s| s.split(' ').next());
+        let level: f32 = level.and_then(|l| l.parse().ok()).expect("a level");
+        let (_, most) = MOST
+            .iter()
+            .find(|(name, _)| *name == unit)
+            .unwrap_or_else(|| panic!("{unit} has no bound here: {said}"));
+        assert!(level <= *most, "{said}");
+        judged += 1;
+    }
+    assert!(judged >= 2, "{units}");
 }
