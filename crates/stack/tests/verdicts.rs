@@ -15,7 +15,9 @@ const SLOWEST: Duration = Duration::from_secs(1);
 const LEAST_AGREEMENT: f64 = 99.0;
 
 /// Parts of errors about what only a deploy refuses, or Traefik: `docker stack config` takes it.
-const LATER_THAN_THE_CLIENT: [&str; 9] = [
+const LATER_THAN_THE_CLIENT: [&str; 10] = [
+    // A rule of Traefik 1 whose variable has no value.
+    "has no value",
     "Swarm",
     "Traefik",
     "has no content: give it a `file`",
@@ -25,6 +27,18 @@ const LATER_THAN_THE_CLIENT: [&str; 9] = [
     "publishes",
     "leads to no port",
     "have the same rule",
+];
+
+/// Keys that the client refuses at once, whatever the words of matou's error.
+const FORBIDDEN: [&str; 8] = [
+    "`extends`",
+    "`volume_driver`",
+    "`volumes_from`",
+    "`cpu_quota`",
+    "`cpu_shares`",
+    "`cpuset`",
+    "`mem_limit`",
+    "`memswap_limit`",
 ];
 
 /// Parts of errors about what matou refuses of its own accord.
@@ -443,13 +457,17 @@ struct Tally {
     wrong: Vec<String>,
 }
 
+fn is_later_than_the_client(message: &str) -> bool {
+    is_one_of(message, &LATER_THAN_THE_CLIENT) && !is_one_of(message, &FORBIDDEN)
+}
+
 impl Tally {
     fn count_file(&mut self, name: &str, refusal: Option<&str>, findings: &[LintFinding]) {
         let errors = findings
             .iter()
             .filter(|f| f.severity == LintSeverity::Error);
         let (later, own): (Vec<&LintFinding>, Vec<&LintFinding>) =
-            errors.partition(|f| is_one_of(&f.message, &LATER_THAN_THE_CLIENT));
+            errors.partition(|f| is_later_than_the_client(&f.message));
         let said = |all: &[&LintFinding]| {
             let all = all
                 .iter()
