@@ -31,8 +31,6 @@ fn only_look(effects: &[Effect], after: &str) {
                 | Effect::ReadSnapshot { .. }
                 | Effect::Alarm { .. }
                 | Effect::Copy(_)
-                | Effect::ReadPassword { .. }
-                | Effect::CopyPassword(_)
         );
         assert!(looks, "{after}: {effect:?} left a read-only console");
     }

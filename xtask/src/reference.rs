@@ -20,7 +20,7 @@ pub fn render_page() -> String {
     for exit in Exit::ALL {
         let _ = writeln!(page, "| {} | {} |", exit as u8, exit.meaning());
     }
-    page += "\n## Keys\n\nThe name is that of `[keys]` in config.toml, and of the palette. A console that `matou --read-only` opens shows all of it, and refuses\nwhat would plan or run a job, open a shell, or write a file.\n";
+    page += "\n## Keys\n\nThe name is that of `[keys]` in config.toml, and of the palette. A console that `matou --read-only` opens shows all of it, and refuses\nwhat would plan or run a job, open a shell, write a file, or give a password out.\n";
     for group in ActionGroup::ALL {
         let _ = write!(
             page,

@@ -8,11 +8,11 @@ use super::marks;
 use super::msg::Effect;
 use super::overlays::{
     AlertsOverlay, BansOverlay, CatalogueOverlay, FormOverlay, HelpOverlay, IntrusionsOverlay,
-    JobsOverlay, LogSearchOverlay, NodeMenuOverlay, PaletteOverlay, PlanOverlay, QuitOverlay,
-    RestoreOverlay, VersionsOverlay,
+    JobsOverlay, LogSearchOverlay, NodeMenuOverlay, PaletteOverlay, QuitOverlay, RestoreOverlay,
+    VersionsOverlay, open_plan,
 };
 use super::pane::{Focus, Pane, Tab};
-use super::panes::{PaneRow, RowKind, SortOrder};
+use super::panes::{RowKind, SortOrder, row_app};
 use super::state::App;
 use matou_model::{Availability, Role, Service, ServiceMode, Task};
 use matou_monitor::{Alert, AlertKind, AlertTarget};
@@ -388,12 +388,6 @@ fn selected_service(app: &mut App) -> Option<Service> {
     found
 }
 
-pub(super) fn open_plan(app: &mut App, request: Request) -> Vec<Effect> {
-    let (view, effect) = PlanOverlay::open(app, request);
-    app.open_overlay(view);
-    vec![effect]
-}
-
 fn open_scale_form(app: &mut App) -> Vec<Effect> {
     if let Some(service) = selected_service(app) {
         match service.mode {
@@ -529,33 +523,6 @@ fn take_selected_app(app: &mut App, first: &str) -> Option<AppName> {
 /// Returns the name of what the selected row belongs to: an application, or a stack of any name.
 fn selected_app(app: &App) -> Option<String> {
     row_app(app, app.selected_row()?)
-}
-
-/// Returns the name of what a row belongs to.
-pub(super) fn row_app(app: &App, row: &PaneRow) -> Option<String> {
-    let services = app.fleet.swarm.value().map_or(&[][..], |s| &s.services);
-    match &row.kind {
-        RowKind::App { .. } => Some(row.name.clone()),
-        RowKind::SnapshotGroup { first, count } => {
-            let snapshot = app.fleet.snapshots.value().and_then(|s| s.get(*first));
-            match (count, snapshot) {
-                (0, _) => Some(row.name.clone()),
-                // Of another fleet only a snapshot that is selected itself counts.
-                (_, snapshot) => snapshot.filter(|s| s.other_fleet.is_none())?.app.clone(),
-            }
-        }
-        RowKind::Snapshot(at) => app.fleet.snapshots.value()?.get(*at)?.app.clone(),
-        RowKind::Service(at) | RowKind::Task { service: at, .. } => {
-            let service = services.get(*at)?;
-            Some(
-                service
-                    .stack
-                    .clone()
-                    .unwrap_or_else(|| service.name.clone()),
-            )
-        }
-        _ => None,
-    }
 }
 
 /// Returns the selected node; else shows a notice.

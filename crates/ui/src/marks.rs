@@ -2,12 +2,11 @@
 
 use std::collections::HashSet;
 
-use super::actions::{open_plan, row_app};
 use super::keymap::{Action, ActionGroup, KEY_TABLE};
 use super::msg::Effect;
-use super::overlays::{BatchOverlay, BatchWish, FormOverlay, NodeMenuOverlay};
+use super::overlays::{BatchWish, FormOverlay, NodeMenuOverlay, open_wishes};
 use super::pane::Pane;
-use super::panes::{PaneRow, RowKind, pane_rows};
+use super::panes::{PaneRow, RowKind, pane_rows, row_app};
 use super::state::App;
 use matou_model::{Availability, Role};
 use matou_ops::Request;
@@ -103,29 +102,6 @@ pub(super) fn run_on_marked(app: &mut App, action: Action) -> Option<Vec<Effect>
         Marked::Opened => return Some(Vec::new()),
     };
     Some(open_wishes(app, binding.name, wishes))
-}
-
-/// Opens the plan of one job, or those of several.
-pub(super) fn open_wishes(
-    app: &mut App,
-    verb: &'static str,
-    mut wishes: Vec<BatchWish>,
-) -> Vec<Effect> {
-    match wishes.as_slice() {
-        [] => {
-            app.show_notice(format!("{verb} is not for what is marked here"), false);
-            Vec::new()
-        }
-        [BatchWish::Request(_)] => match wishes.pop() {
-            Some(BatchWish::Request(request)) => open_plan(app, request),
-            _ => Vec::new(),
-        },
-        _ => {
-            let (view, effect) = BatchOverlay::open(app, verb, wishes);
-            app.open_overlay(view);
-            effect.into_iter().collect()
-        }
-    }
 }
 
 /// What an action means for several rows.

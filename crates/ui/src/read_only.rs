@@ -1,9 +1,10 @@
-//! A read-only console: whatever would change something is refused here, wherever it was asked for.
+//! A read-only console: whatever would change something, or give a password out, is refused here, wherever it was
+//! asked for.
 
 use super::msg::Effect;
 use super::state::App;
 
-/// What a refused effect would have done. `None`: it only looks.
+/// What is said of an effect that is refused. `None`: it only looks.
 fn refusal(effect: &Effect) -> Option<&'static str> {
     match effect {
         Effect::Plan { .. } | Effect::Run { .. } | Effect::WatchJob { .. } => Some(NO_JOB),
@@ -11,6 +12,7 @@ fn refusal(effect: &Effect) -> Option<&'static str> {
         Effect::Shell(_) => Some("no shell is opened"),
         Effect::Save { .. } => Some("no file is written"),
         Effect::SilenceInAlertmanager { .. } => Some("nothing is silenced in Alertmanager"),
+        Effect::ReadPassword { .. } | Effect::CopyPassword(_) => Some("no password is given out"),
         Effect::SaveLedger(_) => Some("what is silenced is told again when it is closed"),
         Effect::Quit
         | Effect::Suspend
@@ -26,9 +28,7 @@ fn refusal(effect: &Effect) -> Option<&'static str> {
         | Effect::StopFollowing(_)
         | Effect::ReadSnapshot { .. }
         | Effect::Alarm { .. }
-        | Effect::Copy(_)
-        | Effect::ReadPassword { .. }
-        | Effect::CopyPassword(_) => None,
+        | Effect::Copy(_) => None,
     }
 }
 

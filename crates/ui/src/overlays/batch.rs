@@ -9,7 +9,7 @@ use ratatui::text::{Line, Span};
 use tui_input::Input;
 use tui_input::backend::crossterm::EventHandler;
 
-use super::plan::{push_change_lines, push_wrapped_text, step_changes};
+use super::plan::{open_plan, push_change_lines, push_wrapped_text, step_changes};
 use super::{draw_scrolled, draw_window, input_spans, move_by_key};
 use crate::jobs::QueuedRun;
 use crate::layout::ScrollLayout;
@@ -234,6 +234,29 @@ impl BatchOverlay {
                 let text = format!("Run {jobs}, one after the other? y / n");
                 (Line::styled(text, app.theme.focus()), "y goes on · n back")
             }
+        }
+    }
+}
+
+/// Opens the plan of one job, or those of several.
+pub(crate) fn open_wishes(
+    app: &mut App,
+    verb: &'static str,
+    mut wishes: Vec<BatchWish>,
+) -> Vec<Effect> {
+    match wishes.as_slice() {
+        [] => {
+            app.show_notice(format!("{verb} is not for what is marked here"), false);
+            Vec::new()
+        }
+        [BatchWish::Request(_)] => match wishes.pop() {
+            Some(BatchWish::Request(request)) => open_plan(app, request),
+            _ => Vec::new(),
+        },
+        _ => {
+            let (view, effect) = BatchOverlay::open(app, verb, wishes);
+            app.open_overlay(view);
+            effect.into_iter().collect()
         }
     }
 }

@@ -5,11 +5,10 @@ use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
-use super::batch::BatchWish;
+use super::batch::{BatchWish, open_wishes};
 use super::plan::reply_with_plan;
 use super::{draw_choices, draw_window, move_by_key};
 use crate::layout::ScrollLayout;
-use crate::marks::open_wishes;
 use crate::overlay::{Overlay, OverlayReply};
 use crate::state::App;
 use matou_model::{Availability, Role};

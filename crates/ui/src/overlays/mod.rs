@@ -29,7 +29,7 @@ use super::state::App;
 
 pub(super) use alerts::AlertsOverlay;
 pub(super) use bans::BansOverlay;
-pub(super) use batch::{BatchOverlay, BatchWish};
+pub(super) use batch::{BatchWish, open_wishes};
 pub(super) use catalogue::CatalogueOverlay;
 pub(super) use form::FormOverlay;
 pub(super) use help::HelpOverlay;
@@ -38,7 +38,7 @@ pub(super) use jobs::JobsOverlay;
 pub(super) use menu::NodeMenuOverlay;
 pub(super) use message::MessageOverlay;
 pub(super) use palette::PaletteOverlay;
-pub(super) use plan::PlanOverlay;
+pub(super) use plan::{PlanOverlay, open_plan};
 pub(super) use quit::QuitOverlay;
 pub(super) use restore::RestoreOverlay;
 pub(super) use search::LogSearchOverlay;

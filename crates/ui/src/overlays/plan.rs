@@ -435,6 +435,13 @@ pub(super) fn push_wrapped_text(
     }
 }
 
+/// Opens the plan of a request. Returns what is asked for it.
+pub(crate) fn open_plan(app: &mut App, request: Request) -> Vec<Effect> {
+    let (view, effect) = PlanOverlay::open(app, request);
+    app.open_overlay(view);
+    vec![effect]
+}
+
 /// Shows the plan of a request instead.
 pub(super) fn reply_with_plan(app: &mut App, request: Request) -> OverlayReply {
     let (plan, effect) = PlanOverlay::open(app, request);

@@ -73,6 +73,33 @@ pub(super) fn row_health(app: &App, row: &PaneRow) -> Health {
     }
 }
 
+/// Returns the name of what a row belongs to.
+pub(super) fn row_app(app: &App, row: &PaneRow) -> Option<String> {
+    let services = app.fleet.swarm.value().map_or(&[][..], |s| &s.services);
+    match &row.kind {
+        RowKind::App { .. } => Some(row.name.clone()),
+        RowKind::SnapshotGroup { first, count } => {
+            let snapshot = app.fleet.snapshots.value().and_then(|s| s.get(*first));
+            match (count, snapshot) {
+                (0, _) => Some(row.name.clone()),
+                // Of another fleet only a snapshot that is selected itself counts.
+                (_, snapshot) => snapshot.filter(|s| s.other_fleet.is_none())?.app.clone(),
+            }
+        }
+        RowKind::Snapshot(at) => app.fleet.snapshots.value()?.get(*at)?.app.clone(),
+        RowKind::Service(at) | RowKind::Task { service: at, .. } => {
+            let service = services.get(*at)?;
+            Some(
+                service
+                    .stack
+                    .clone()
+                    .unwrap_or_else(|| service.name.clone()),
+            )
+        }
+        _ => None,
+    }
+}
+
 /// Puts what is down first, each with what is shown below it; the order is kept otherwise. What is only partly
 /// well stays in its place: an update makes it so for a moment, and rows would jump. With `only_problems` both
 /// are left and nothing else. An `order` that was asked for is the only one. Returns how well each of the rows is.
