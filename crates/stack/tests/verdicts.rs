@@ -198,8 +198,9 @@ macro_rules! test_cases {
                 let mut tested = vec![$(stringify!($name).replace('_', "-")),+];
                 tested.sort();
                 let files = super::list_files(std::path::Path::new(FOLDER));
-                let names: Vec<String> =
+                let mut names: Vec<String> =
                     files.iter().map(|f| f.file_stem().unwrap().to_string_lossy().into_owned()).collect();
+                names.sort();
                 assert_eq!(tested, names);
             }
         }
