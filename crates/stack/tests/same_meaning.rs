@@ -94,6 +94,13 @@ fn remove_allowed_differences(original: &mut Value, rendered: &mut Value) {
                 remove_if_empty(service, "networks");
             }
         }
+        // A service without networks is in this one.
+        let default = Mapping::from_iter([("default".into(), Value::Null)]);
+        for service in entries_mut(file, "services") {
+            if service.get("networks") == Some(&Value::Mapping(default.clone())) {
+                service.remove("networks");
+            }
+        }
         remove_if_empty(file.as_mapping_mut().unwrap(), "networks");
         let top = file.as_mapping_mut().unwrap();
         // The rendered file states one that the clients of the fleet take.

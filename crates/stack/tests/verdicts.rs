@@ -235,6 +235,7 @@ test_cases! { given:
 }
 
 test_cases! { reports:
+    awesome_stacks_listmonk
     docker_cli_1073
     docker_cli_2075
     docker_cli_2075_unset
