@@ -363,13 +363,23 @@ fn comments_line_ends_and_neighbours_of_the_labels_stay() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases/given");
     let read = |name: &str| std::fs::read_to_string(folder.join(name)).unwrap();
     let migrate = |text: &str| migrate_file("own.yml", text, "app", "le").unwrap().0;
-    let text = read("migrate-comments.yml");
-    let new = migrate(&text);
-    for comment in text.lines().filter_map(|l| Some(&l[l.find('#')?..])) {
-        assert!(new.contains(comment), "{comment} of\n{new}");
+    let own = "../../migration/cases";
+    for name in [
+        "migrate-comments.yml",
+        &format!("{own}/comments-in-list.yml"),
+        &format!("{own}/comments-in-map.yml"),
+    ] {
+        let text = read(name);
+        let new = migrate(&text);
+        for comment in text.lines().filter_map(|l| Some(&l[l.find('#')?..])) {
+            assert!(new.contains(comment), "{comment} of\n{new}");
+        }
+        let windows = migrate(&text.replace('\n', "\r\n"));
+        assert_eq!(windows, new.replace('\n', "\r\n"));
     }
-    let windows = migrate(&text.replace('\n', "\r\n"));
-    assert_eq!(windows, new.replace('\n', "\r\n"));
+    let flow = migrate(&read(&format!("{own}/flow-of-mappings.yml")));
+    let flow: serde_yaml::Value = serde_yaml::from_str(&flow).unwrap();
+    assert_eq!(flow["services"]["shop"]["deploy"]["replicas"], 3);
     let flow: serde_yaml::Value =
         serde_yaml::from_str(&migrate(&read("migrate-flow.yml"))).unwrap();
     assert_eq!(flow["services"]["web"]["deploy"]["replicas"], 2);
