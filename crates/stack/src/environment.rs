@@ -123,6 +123,31 @@ pub(super) fn set_variables(service: &Mapping) -> Labels {
         .collect()
 }
 
+/// Whether a service takes a variable from who deploys: its name stands alone, or before an empty value, in
+/// `environment` or in a file of `env_file`. Files that can't be read are told elsewhere.
+pub(super) fn asks_for_variable(file: &Value, folder: &StackFolder, name: &str) -> bool {
+    let services = file.get("services").and_then(Value::as_mapping);
+    let mut services = services.into_iter().flat_map(Mapping::values);
+    services.any(|service| {
+        let stated = read_environment(service.get("environment"));
+        let in_files = || {
+            let mut service = service.as_mapping().cloned().unwrap_or_default();
+            let files = list_env_files(&mut service).unwrap_or_default();
+            files.iter().any(|file| {
+                let bytes = folder.read_file(file).unwrap_or_default();
+                let read = parse_env_file(file, &bytes).unwrap_or_default();
+                read.iter().any(|(key, value)| {
+                    key == name && value.as_deref().unwrap_or_default().is_empty()
+                })
+            })
+        };
+        let alone = stated
+            .get(name)
+            .map(|v| v.as_deref().unwrap_or_default().is_empty());
+        alone.unwrap_or_else(in_files)
+    })
+}
+
 /// Reads `environment` in either form; what has no value is `None`.
 fn read_environment(value: Option<&Value>) -> BTreeMap<String, Option<String>> {
     match value {

@@ -255,9 +255,9 @@ pub(super) fn inspect_stack_file(
     target: &RenderTarget<'_>,
 ) -> Result<InspectedStack, StackError> {
     require_new_app_name(app)?;
-    let mut missing = check_variables(stack, variables)?;
     let (document, text) =
         read_loose_compose(&stack.text).map_err(|e| stack.error_at(e.line, e.message))?;
+    let mut missing = check_variables(stack, &document.value, variables)?;
     let places = LineIndex::parse(&text);
     let lookup = |name: &str| find_variable(stack, app, variables, target, name);
     let (file, filled, mut findings) = fill_stack_file(stack, document, &places, &lookup)?;
@@ -571,13 +571,16 @@ fn require_new_app_name(app: &str) -> Result<(), StackError> {
 /// Returns those that are missing.
 fn check_variables(
     stack: &StackFile,
+    file: &Value,
     given: &BTreeMap<String, String>,
 ) -> Result<Vec<MissingVariable>, StackError> {
     let mut missing = Vec::new();
     let declared = || stack.extension.variables.iter().map(|v| v.name.as_str());
     for name in given.keys() {
         let known = declared().any(|d| d == name) || BUILT_IN_VARIABLES.contains(&name.as_str());
-        if !known && !mentions_variable(&stack.text, name) {
+        let is_used = mentions_variable(&stack.text, name)
+            || environment::asks_for_variable(file, &stack.folder, name);
+        if !known && !is_used {
             let hint = find_nearest_name(name, declared())
                 .map_or_else(String::new, |near| format!("; did you mean {near}?"));
             return Err(StackError::Other(format!(

@@ -10,7 +10,7 @@ fn render_case(name: &str, given: &[(&str, &str)]) -> RenderedStack {
     let config = "[[nodes]]\nname = \"n1\"\naddress = \"n1.example.org\"\nrole = \"manager\"\n";
     let config = Config::parse(config, Path::new("/fleet/config.toml")).unwrap();
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("tests/cases/taken")
+        .join("tests/cases")
         .join(name);
     let given: BTreeMap<String, String> = given
         .iter()
@@ -26,7 +26,7 @@ fn render_case(name: &str, given: &[(&str, &str)]) -> RenderedStack {
 
 #[test]
 fn names_labels_and_template_drivers_survive() {
-    let rendered = render_case("files.yml", &[("STACK", "shop")]);
+    let rendered = render_case("taken/files.yml", &[("STACK", "shop")]);
     let [plain, named] = &rendered.configs[..] else {
         panic!("{:?}", rendered.configs)
     };
@@ -50,9 +50,30 @@ fn names_labels_and_template_drivers_survive() {
 }
 
 #[test]
+fn a_given_template_is_made_as_one() {
+    let rendered = render_case("given/template-driver.yml", &[]);
+    let [config] = &rendered.configs[..] else {
+        panic!("{:?}", rendered.configs)
+    };
+    assert_eq!(config.name, "my_c_v1");
+    assert_eq!(config.template_driver.as_deref(), Some("golang"));
+    assert_eq!(config.labels["kept"], "yes");
+}
+
+#[test]
+fn variables_of_given_env_files_are_those_of_the_client() {
+    let rendered = render_case("given/env-file-read.yml", &[("K", "here")]);
+    let web = &rendered.services[0].environment;
+    let values = ["BOM", "K", "E"].map(|name| web[name].as_str());
+    assert_eq!(values, ["1", "here", "x  "]);
+    let rendered = render_case("given/env-file-unset.yml", &[]);
+    assert!(!rendered.services[0].environment.contains_key("K"));
+}
+
+#[test]
 fn variables_without_a_value_are_taken_from_the_stack_or_told() {
     let given = [("GIVEN", "here"), ("WANTED", "yes"), ("EMPTY", "filled")];
-    let rendered = render_case("env-file.yml", &given);
+    let rendered = render_case("taken/env-file.yml", &given);
     let notes = rendered.notes.join("\n");
     assert!(
         notes.contains("UNKNOWN of web has no value, and is not set"),
@@ -88,7 +109,7 @@ fn the_version_is_one_that_takes_what_the_file_uses() {
         ("newer-keys.yml", None),
     ] {
         let yaml = render_case(
-            file,
+            &format!("taken/{file}"),
             &[("LEVEL", "info")][..usize::from(file.starts_with("merge"))],
         )
         .yaml;

@@ -1,5 +1,5 @@
 //! What a real Traefik makes of rendered labels. `MATOU_TRAEFIK` names its program; without it, the tests
-//! that need one say so and end. `MATOU_STACKS` names folders of stack files to measure, with colons between.
+//! that need one say so and end, or fail where `MATOU_REQUIRE_TRAEFIK` or `CI` is set. `MATOU_STACKS` names folders of stack files to measure, with colons between.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -13,6 +13,7 @@ mod cases;
 mod edge;
 #[path = "edge_routes/engine.rs"]
 mod engine;
+mod traefik_program;
 
 use edge::Edge;
 use engine::EngineService;
@@ -192,6 +193,24 @@ fn labels_for_another_traefik_are_answered_on_https() {
         let (wrong, routers) = try_routers(&mut edge, engine_services("shop", &rendered.yaml));
         assert_eq!(wrong, Vec::<String>::new(), "{name}: {}", rendered.yaml);
         assert!(routers > 0, "{name}");
+    }
+}
+
+#[test]
+fn cases_of_users_are_answered_on_https() {
+    let config = config();
+    let Some(mut edge) = Edge::start(&config) else {
+        return;
+    };
+    for name in ["given/edge-no-tls.yml", "reports/traefik-11274.yml"] {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("tests/cases")
+            .join(name);
+        let catalogue = Catalogue::load(None).unwrap();
+        let rendered = render(&catalogue, &path.display().to_string(), "shop", &config).unwrap();
+        let (wrong, routers) = try_routers(&mut edge, engine_services("shop", &rendered.yaml));
+        assert_eq!(wrong, Vec::<String>::new(), "{name}: {}", rendered.yaml);
+        assert_eq!(routers, 1, "{name}");
     }
 }
 

@@ -123,3 +123,23 @@ fn what_the_client_refuses_in_the_yaml_is_told_beside_the_rest() {
         "own.yml:7: warning: the engine reads the first document alone",
     );
 }
+
+#[test]
+fn a_name_that_stands_nowhere_is_refused_when_it_is_given() {
+    let render = |given: &str| {
+        let text = "services: {web: {image: 'a:1', environment: [WANTED, FIXED=1]}}\n";
+        let catalogue = Catalogue::load(None).unwrap();
+        let catalogue = catalogue.with_stack("own", text).unwrap();
+        let config = new_config();
+        let target = RenderTarget::for_fleet(&config);
+        let given = BTreeMap::from([(given.to_owned(), "x".to_owned())]);
+        catalogue.render_stack("own", "app", &given, &target)
+    };
+    let rendered = render("WANTED").unwrap();
+    assert_eq!(rendered.services[0].environment["WANTED"], "x");
+    // `FIXED` has a value of its own.
+    for wrong in ["WANTEDX", "FIXED"] {
+        let error = render(wrong).unwrap_err().to_string();
+        assert_eq!(error, format!("the stack own has no variable {wrong}"));
+    }
+}

@@ -14,6 +14,7 @@ mod engine;
 mod reading;
 #[path = "migration/traefik.rs"]
 mod traefik;
+mod traefik_program;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -23,6 +24,7 @@ use matou_stack::{interpolate, is_traefik1_label, migrate_file};
 use reading::{Frontend, Labels, read_frontends, read_router};
 use serde_json::Value;
 use traefik::RunningTraefik;
+use traefik_program::find_traefik;
 
 /// A file before and after its migration.
 struct MigratedFile {
@@ -291,17 +293,6 @@ impl Traefik3 {
     }
 }
 
-/// Where the program of a Traefik is. Says so when it is not named.
-fn traefik_program(variable: &str) -> Option<String> {
-    let program = std::env::var(variable)
-        .ok()
-        .filter(|program| !program.is_empty());
-    if program.is_none() {
-        println!("skipped: {variable} names no program of Traefik");
-    }
-    program
-}
-
 fn list_files(folder: &Path, found: &mut Vec<PathBuf>) {
     let mut entries: Vec<PathBuf> = std::fs::read_dir(folder)
         .unwrap()
@@ -337,13 +328,12 @@ fn migrate_folder(folder: &Path) -> (Vec<MigratedFile>, Vec<(String, Verdict)>) 
     (files, verdicts)
 }
 
-#[test]
-fn traefik_3_does_with_the_new_labels_what_the_old_ones_said() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/migration/cases");
+fn judge_folder(folder: &str, least: usize) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
     let (files, wrong) = migrate_folder(&folder);
     assert_eq!(wrong, []);
-    assert!(files.len() > 10);
-    let Some(program) = traefik_program("MATOU_TRAEFIK") else {
+    assert!(files.len() >= least, "{} files", files.len());
+    let Some(program) = find_traefik("MATOU_TRAEFIK") else {
         return;
     };
     let traefik = ask_traefik3(&program, &files);
@@ -359,10 +349,47 @@ fn traefik_3_does_with_the_new_labels_what_the_old_ones_said() {
 }
 
 #[test]
+fn traefik_3_does_with_the_new_labels_what_the_old_ones_said() {
+    judge_folder("tests/migration/cases", 11);
+}
+
+#[test]
+fn traefik_3_does_with_the_given_files_what_traefik_1_did() {
+    judge_folder("tests/cases/given", 5);
+}
+
+#[test]
+fn comments_line_ends_and_neighbours_of_the_labels_stay() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases/given");
+    let read = |name: &str| std::fs::read_to_string(folder.join(name)).unwrap();
+    let migrate = |text: &str| migrate_file("own.yml", text, "app", "le").unwrap().0;
+    let own = "../../migration/cases";
+    for name in [
+        "migrate-comments.yml",
+        &format!("{own}/comments-in-list.yml"),
+        &format!("{own}/comments-in-map.yml"),
+    ] {
+        let text = read(name);
+        let new = migrate(&text);
+        for comment in text.lines().filter_map(|l| Some(&l[l.find('#')?..])) {
+            assert!(new.contains(comment), "{comment} of\n{new}");
+        }
+        let windows = migrate(&text.replace('\n', "\r\n"));
+        assert_eq!(windows, new.replace('\n', "\r\n"));
+    }
+    let flow = migrate(&read(&format!("{own}/flow-of-mappings.yml")));
+    let flow: serde_yaml::Value = serde_yaml::from_str(&flow).unwrap();
+    assert_eq!(flow["services"]["shop"]["deploy"]["replicas"], 3);
+    let flow: serde_yaml::Value =
+        serde_yaml::from_str(&migrate(&read("migrate-flow.yml"))).unwrap();
+    assert_eq!(flow["services"]["web"]["deploy"]["replicas"], 2);
+}
+
+#[test]
 #[ignore = "it wants a folder of files that are not in the repository"]
 fn files_of_a_folder() {
     let (Some(program), Ok(folder)) = (
-        traefik_program("MATOU_TRAEFIK"),
+        find_traefik("MATOU_TRAEFIK"),
         std::env::var("MATOU_STACK_FILES"),
     ) else {
         println!("skipped: MATOU_STACK_FILES names no folder");
@@ -395,7 +422,7 @@ fn files_of_a_folder() {
         migrated - refused,
         same + different,
     );
-    if let Some(program) = traefik_program("MATOU_TRAEFIK1") {
+    if let Some(program) = find_traefik("MATOU_TRAEFIK1") {
         compare_with_traefik1(&program, groups.iter().flatten());
     }
 }

@@ -134,57 +134,161 @@ impl Case {
     }
 }
 
+/// What is not as the first lines of a case say.
+fn judge_case(catalogue: &Catalogue, file: &Path) -> Vec<String> {
+    let case = Case::read_case(file);
+    let findings = lint_file(catalogue, file);
+    let name = file.file_name().unwrap().to_string_lossy().into_owned();
+    let said: Vec<String> = findings.iter().map(ToString::to_string).collect();
+    let (severity, refused) = match case.kind.as_str() {
+        "client" => (LintSeverity::Error, true),
+        // Where the client loses an error, matou tells it.
+        "swarm" | "stricter" => (LintSeverity::Error, false),
+        "warning" | "taken" => (LintSeverity::Warning, false),
+        other => panic!("{name}: {other} is no kind"),
+    };
+    let mut wrong = Vec::new();
+    let mut lines: Vec<usize> = findings
+        .iter()
+        .filter(|f| f.severity == LintSeverity::Error)
+        .map(|f| f.line)
+        .collect();
+    lines.sort_unstable();
+    lines.dedup();
+    if severity == LintSeverity::Error && lines != case.lines {
+        wrong.push(format!(
+            "{name}: errors at {lines:?}, not {:?}: {said:#?}",
+            case.lines
+        ));
+    }
+    let warned = |line: &usize| findings.iter().any(|f| f.line == *line);
+    if severity == LintSeverity::Warning && (!lines.is_empty() || !case.lines.iter().all(warned)) {
+        wrong.push(format!("{name}: {said:#?}"));
+    }
+    assert_eq!(
+        case.kind != "taken",
+        !case.lines.is_empty(),
+        "{name}: lines"
+    );
+    if has_client() {
+        let refusal = find_client_refusal(file);
+        if refusal.is_some() != refused {
+            wrong.push(format!("{name}: the client says {refusal:?}"));
+        }
+    } else {
+        eprintln!("there is no docker client: {name} is not held against it");
+    }
+    wrong
+}
+
 #[test]
 fn each_case_is_refused_by_who_it_says_at_the_line_it_says() {
     let catalogue = Catalogue::load(None).unwrap();
-    let has_client = has_client();
-    let mut wrong = Vec::new();
     let files = list_files(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/verdicts"));
     assert!(files.len() > 50, "{} cases", files.len());
-    for file in files {
-        let case = Case::read_case(&file);
-        let findings = lint_file(&catalogue, &file);
-        let name = file.file_name().unwrap().to_string_lossy().into_owned();
-        let said: Vec<String> = findings.iter().map(ToString::to_string).collect();
-        let (severity, refused) = match case.kind.as_str() {
-            "client" => (LintSeverity::Error, true),
-            "swarm" => (LintSeverity::Error, false),
-            "warning" | "taken" => (LintSeverity::Warning, false),
-            other => panic!("{name}: {other} is no kind"),
-        };
-        let mut lines: Vec<usize> = findings
-            .iter()
-            .filter(|f| f.severity == LintSeverity::Error)
-            .map(|f| f.line)
-            .collect();
-        lines.dedup();
-        if severity == LintSeverity::Error && lines != case.lines {
-            wrong.push(format!(
-                "{name}: errors at {lines:?}, not {:?}: {said:#?}",
-                case.lines
-            ));
-        }
-        let warned = |line: &usize| findings.iter().any(|f| f.line == *line);
-        if severity == LintSeverity::Warning
-            && (!lines.is_empty() || !case.lines.iter().all(warned))
-        {
-            wrong.push(format!("{name}: {said:#?}"));
-        }
-        assert_eq!(
-            case.kind != "taken",
-            !case.lines.is_empty(),
-            "{name}: lines"
-        );
-        if has_client {
-            let refusal = find_client_refusal(&file);
-            if refusal.is_some() != refused {
-                wrong.push(format!("{name}: the client says {refusal:?}"));
+    let wrong: Vec<String> = files
+        .iter()
+        .flat_map(|file| judge_case(&catalogue, file))
+        .collect();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Makes a test of each file of a folder of `tests/cases`, by its name, and one that none is without.
+macro_rules! test_cases {
+    ($folder:ident: $($name:ident)+) => {
+        mod $folder {
+            const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cases/", stringify!($folder));
+
+            $(#[test]
+            fn $name() {
+                let name = stringify!($name).replace('_', "-");
+                let file = std::path::Path::new(FOLDER).join(format!("{name}.yml"));
+                let catalogue = matou_stack::Catalogue::load(None).unwrap();
+                assert_eq!(super::judge_case(&catalogue, &file), Vec::<String>::new());
+            })+
+
+            #[test]
+            fn every_file_is_a_test() {
+                let mut tested = vec![$(stringify!($name).replace('_', "-")),+];
+                tested.sort();
+                let files = super::list_files(std::path::Path::new(FOLDER));
+                let mut names: Vec<String> =
+                    files.iter().map(|f| f.file_stem().unwrap().to_string_lossy().into_owned()).collect();
+                names.sort();
+                assert_eq!(tested, names);
             }
-        } else {
-            eprintln!("there is no docker client: {name} is not held against it");
+        }
+    };
+}
+
+test_cases! { given:
+    depends_on_map
+    edge_no_tls
+    env_file
+    env_file_read
+    env_file_unset
+    jobs
+    line_comment
+    merge_chain
+    migrate_comments
+    migrate_flow
+    migrate_health_headers
+    migrate_order
+    migrate_segments
+    octal_mode
+    port_slash
+    random_port
+    required_hides_lint
+    schema_bool_env
+    schema_cpus
+    schema_unknown_nested
+    swarm_modes
+    template_driver
+    unset_port
+    version_33_config
+}
+
+test_cases! { reports:
+    awesome_stacks_listmonk
+    docker_cli_1073
+    docker_cli_2075
+    docker_cli_2075_unset
+    docker_compose_13459
+    docker_compose_7772
+    kamal_50
+    komodo_700
+    moby_29133
+    moby_30629
+    moby_31564
+    moby_36934
+    portainer_12635
+    swarmkit_1693
+    swarmkit_2918
+    traefik_11274
+}
+
+#[test]
+fn every_case_has_a_row_in_the_table_and_every_row_a_file() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases");
+    let table = std::fs::read_to_string(folder.join("README.md")).expect("a table");
+    let rows: Vec<&str> = table
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `")?.split('`').next())
+        .collect();
+    for row in &rows {
+        assert!(folder.join(row).is_file(), "{row} is no file");
+    }
+    for part in ["given", "reports"] {
+        for file in list_files(&folder.join(part)) {
+            let name = file.strip_prefix(&folder).unwrap().display().to_string();
+            assert!(rows.contains(&name.as_str()), "{name} has no row");
         }
     }
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    // Those beside a given one.
+    let beside = table.split('`').skip(1).step_by(2);
+    for file in beside.filter(|text| text.starts_with("../") || text.ends_with(".yml")) {
+        assert!(folder.join(file).is_file(), "{file} is no file");
+    }
 }
 
 /// Places in a file, as YAML in which `@` stands for a value.

