@@ -71,11 +71,11 @@ fn removing_both() -> (Console, Ticket) {
 fn marked_applications_are_removed_one_after_the_other() {
     let (mut c, _) = removing_both();
     c.hides("marked");
-    c.shows("Jobs, 1 wait");
+    c.shows("Jobs, 1 waiting");
     let id = JobId(1);
     let request = remove("blog");
     c.take(Msg::JobStarted { id, request });
-    c.shows("1 running, 1 wait");
+    c.shows("1 running, 1 waiting");
     c.press("\u{1b}q");
     c.shows("A job runs, 1 to come.");
     c.press("\u{1b}");

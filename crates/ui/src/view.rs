@@ -581,7 +581,7 @@ fn draw_job_line(app: &App, job: &JobView, frame: &mut Frame, area: Rect) {
     let key = app.keymap.first_key(Action::Jobs).unwrap_or_default();
     let waiting = match app.jobs.queued.len() {
         0 => String::new(),
-        n => format!(", {n} wait"),
+        n => format!(", {n} waiting"),
     };
     let right = format!("{key} jobs: {} running{waiting} ", app.jobs.count_running());
     let room = usize::from(area.width).saturating_sub(display_width(&right));

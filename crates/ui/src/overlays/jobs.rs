@@ -83,7 +83,7 @@ impl JobsOverlay {
         let hint = "Enter output · c cancel · R run again · E edit · Esc back";
         let title = match app.jobs.queued.len() {
             0 => "Jobs".to_owned(),
-            n => format!("Jobs, {n} wait"),
+            n => format!("Jobs, {n} waiting"),
         };
         let area = draw_window(app, frame, screen, &title, hint, size);
         if app.jobs.all.is_empty() {
