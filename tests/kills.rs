@@ -410,11 +410,20 @@ fn disturbed(lane: &Lane<'_>, operations: &[Operation], turn: usize) {
         let (again, _) = &operation.points[(turn * 5 + 3) % operation.points.len()];
         let ended = lane.killed(&args, *again);
         ok_all(lane, &args);
-        let world = lane.world(&app);
-        let (more, less) = (
-            only(&world, &operation.world),
-            only(&operation.world, &world),
-        );
+        // A task that goes takes a moment to stop; nothing else is waited for.
+        let begun = Instant::now();
+        let (more, less) = loop {
+            let world = lane.world(&app);
+            let (more, less) = (
+                only(&world, &operation.world),
+                only(&operation.world, &world),
+            );
+            let is_same = more.is_empty() && less.is_empty();
+            if is_same || begun.elapsed() > Duration::from_secs(30) {
+                break (more, less);
+            }
+            std::thread::sleep(Duration::from_secs(1));
+        };
         assert!(
             more.is_empty() && less.is_empty(),
             "{args:?}, killed at {at} ({what}), then at {again} ({ended:?}): \
