@@ -318,7 +318,7 @@ fn words(when: &str, command: &str) -> String {
         ("mkdir -p -- \"$1\"; chmod 700", "a secret is kept"),
         ("$d.new/replace", "the files for the night are written"),
         ("written/$3.new", "it is struck off the night's list"),
-        ("# Takes the locks", "the lock is given back"),
+        ("d=$1 t=$2 wait=$3", "the lock is given back"),
         ("docker stack rm", "`docker stack rm`"),
     ];
     if when == "engine" {
