@@ -59,6 +59,10 @@ fn removing_both() -> (Console, Ticket) {
     c.shows("remove blog: 1 node: 1 to add");
     c.shows("remove shop: 1 node: 1 to add");
     c.shows("Type remove 2 to go on");
+    // What is not in sight is told.
+    let low = c.screen_of(80, 10);
+    assert!(low.contains("1-6 of 8, Up Down · Enter goes on"), "{low}");
+    assert!(low.contains("Type remove 2 to go on"), "{low}");
     assert_eq!(c.press("blog\n"), []);
     c.shows("type \"remove 2\" to go on");
     c.press(&"\u{8}".repeat(4));

@@ -10,7 +10,7 @@ use tui_input::Input;
 use tui_input::backend::crossterm::EventHandler;
 
 use super::plan::{open_plan, push_change_lines, push_wrapped_text, step_changes};
-use super::{draw_scrolled, draw_window, input_spans, move_by_key};
+use super::{draw_scrolled, draw_window, format_scroll_hint, input_spans, move_by_key};
 use crate::jobs::QueuedRun;
 use crate::layout::ScrollLayout;
 use crate::msg::{Effect, Ticket};
@@ -300,7 +300,10 @@ impl Overlay for BatchOverlay {
         let (question, hint) = self.question(app);
         let title = format!("{} {}", self.verb, self.items.len());
         let size = (columns as u16, (lines.len() as u16).saturating_add(2));
-        let area = draw_window(app, frame, screen, &title, hint, size);
+        // The question and the line before it stay in sight.
+        let page = usize::from(screen.height).saturating_sub(4).max(1);
+        let hint = format_scroll_hint(lines.len(), (self.drawn.top, page), self.takes_text(), hint);
+        let area = draw_window(app, frame, screen, &title, &hint, size);
         let body = Rect {
             height: area.height.saturating_sub(2),
             ..area

@@ -138,6 +138,23 @@ fn draw_hint_line(app: &App, frame: &mut Frame, screen: Rect, hint: &str) {
 /// Names of keys in hints, beside single letters.
 const HINT_KEYS: [&str; 5] = ["Enter", "Esc", "Space", "Tab", "Up/Down"];
 
+/// Returns the hint about keys, and before it, where not all `lines` are in sight, which of them are. `typing`:
+/// letters are no keys now.
+fn format_scroll_hint(
+    lines: usize,
+    (top, page): (usize, usize),
+    typing: bool,
+    hint: &str,
+) -> String {
+    if lines <= page {
+        return hint.to_owned();
+    }
+    let first = top.min(lines - page) + 1;
+    let keys = if typing { "Up Down" } else { "j k" };
+    let last = first + page - 1;
+    format!("{first}-{last} of {lines}, {keys} · {hint}")
+}
+
 /// Draws lines from `top` on, limited so that the last page is full.
 fn draw_scrolled(frame: &mut Frame, area: Rect, lines: &[Line<'_>], top: usize) -> ScrollLayout {
     let height = usize::from(area.height);

@@ -9,7 +9,7 @@ use ratatui::text::{Line, Span};
 use tui_input::Input;
 use tui_input::backend::crossterm::EventHandler;
 
-use super::{draw_scrolled, draw_window, input_spans, move_by_key};
+use super::{draw_scrolled, draw_window, format_scroll_hint, input_spans, move_by_key};
 use crate::layout::ScrollLayout;
 use crate::msg::{Effect, Ticket};
 use crate::overlay::{Overlay, OverlayAnswer, OverlayReply};
@@ -318,13 +318,8 @@ impl Overlay for PlanOverlay {
         }
         let below = question.len().min(height.saturating_sub(3));
         let page = height.saturating_sub(2 + below).max(1);
-        let mut hint = hint.to_owned();
-        if lines.len() > page {
-            let first = self.drawn.top.min(lines.len() - page) + 1;
-            let keys = if self.takes_text() { "Up Down" } else { "j k" };
-            let last = first + page - 1;
-            hint = format!("{first}-{last} of {}, {keys} · {hint}", lines.len());
-        }
+        let seen = (self.drawn.top, page);
+        let hint = format_scroll_hint(lines.len(), seen, self.takes_text(), hint);
         let size = (columns as u16, (lines.len() + below) as u16);
         let area = draw_window(app, frame, screen, &self.request.title(), &hint, size);
         // The question stays in sight when not everything fits.
