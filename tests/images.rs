@@ -252,14 +252,7 @@ fn updates_itself(fleet: &Fleet, config: &PathBuf) {
 
     // Interrupted while it works.
     stack("echo half >/www/data/version; sleep 600");
-    let mut running = Command::new(env!("CARGO_BIN_EXE_matou"))
-        .arg("--config")
-        .arg(config)
-        .args(["update", "own", "--itself", "--yes"])
-        .stdout(std::process::Stdio::null())
-        .stderr(std::process::Stdio::null())
-        .spawn()
-        .expect("matou starts");
+    let mut running = begin(config, &["update", "own", "--itself", "--yes"]);
     until(std::time::Duration::from_secs(180), || {
         let now = version();
         (now == "half").then_some(()).ok_or(now)
@@ -276,20 +269,25 @@ fn updates_itself(fleet: &Fleet, config: &PathBuf) {
     ok(config, &["erase", "own", "--yes"]);
 }
 
+/// Starts a command in the background; its output goes nowhere.
+fn begin(config: &Path, args: &[&str]) -> Child {
+    Command::new(env!("CARGO_BIN_EXE_matou"))
+        .arg("--config")
+        .arg(config)
+        .args(args)
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .expect("matou starts")
+}
+
 /// matou is killed while the application works on itself, twice: the snapshot of before is named until an
 /// update has ended, or its data is back.
 fn cut_off(fleet: &Fleet, config: &PathBuf, stack: &dyn Fn(&str), version: &dyn Fn() -> String) {
     let update = ["update", "own", "--itself", "--yes"];
     let killed_at = |at: &str| {
         stack(&format!("echo {at} >/www/data/version; sleep 600"));
-        let mut running = Command::new(env!("CARGO_BIN_EXE_matou"))
-            .arg("--config")
-            .arg(config)
-            .args(update)
-            .stdout(std::process::Stdio::null())
-            .stderr(std::process::Stdio::null())
-            .spawn()
-            .expect("matou starts");
+        let mut running = begin(config, &update);
         until(std::time::Duration::from_secs(180), || {
             let now = version();
             (now == at).then_some(()).ok_or(now)
@@ -314,6 +312,8 @@ fn cut_off(fleet: &Fleet, config: &PathBuf, stack: &dyn Fn(&str), version: &dyn 
     assert_eq!(told(&ok(config, &dry)), before);
     ok(config, &["restore", "own", "--snapshot", &before, "--yes"]);
     assert_eq!(version(), "2.0");
+    let marks = fleet.run("n1", "ls /mnt/data/.matou/updates");
+    assert_eq!(marks.trim(), "", "what is back is told as half updated");
     ok(config, &["restore", "forget", "own", "--yes"]);
     stack("echo 3.0 >/www/data/version");
     let text = ok(config, &update);
@@ -408,14 +408,7 @@ fn goes_back_whole(fleet: &Fleet, config: &PathBuf, host: &str) {
     expect_earlier("for another machine");
 
     fleet.run("n1", "touch /mnt/data/copied_code/slow");
-    let mut running = Command::new(env!("CARGO_BIN_EXE_matou"))
-        .arg("--config")
-        .arg(config)
-        .args(["update", "copied", "--to", "1.1.0", "--yes"])
-        .stdout(std::process::Stdio::null())
-        .stderr(std::process::Stdio::null())
-        .spawn()
-        .expect("matou starts");
+    let mut running = begin(config, &["update", "copied", "--to", "1.1.0", "--yes"]);
     until(std::time::Duration::from_secs(180), || {
         let now = version();
         (now.trim() == "half").then_some(()).ok_or(now)

@@ -1,17 +1,14 @@
 //! An application's data, saved before an update and put back when that fails.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
 use std::time::Duration;
-
-use serde::{Deserialize, Serialize};
 
 use crate::backup::list_primary_snapshots;
 use crate::recover::{RecoveryFindings, run_job_in_step};
 use crate::restore::SwapLog;
+use crate::update_mark::UpdateMark;
 use crate::{FleetContext, Request, RestoreDestination, RestoreScope};
 use matou_backup::RestorePhase;
-use matou_host::{Command, Host};
 use matou_job::{Change, Job, StepContext, StepError};
 use matou_stack::AppName;
 
@@ -20,21 +17,6 @@ pub(crate) const GO_BACK_LIMIT: Duration = Duration::from_secs(13 * 3600);
 
 fn short_id(id: &str) -> &str {
     id.get(..8).unwrap_or(id)
-}
-
-/// How long reading and writing of the mark may take.
-const MARK_LIMIT: Duration = Duration::from_secs(30);
-
-/// Writes standard input as the file `$1`, whole or not at all.
-const WRITE_MARK: &str = "set -e; umask 077; mkdir -p -- \"$(dirname -- \"$1\")\"; cat >\"$1.new\"; sync -- \"$1.new\"; mv -f -T -- \"$1.new\" \"$1\"";
-
-/// What stands on the storage node (`.matou/updates/APP.json`) from an update's snapshot until it has
-/// ended: of one that was cut off, it says where the data of before is.
-#[derive(Debug, Serialize, Deserialize)]
-struct BegunUpdate {
-    /// Id of the snapshot.
-    snapshot: String,
-    begun: jiff::Timestamp,
 }
 
 /// The data of an application that is about to be updated.
@@ -76,76 +58,31 @@ impl DataBeforeUpdate {
             short_id(&id)
         );
         cx.out.note(note).await;
-        // The data of before the first of several that are cut off stays the one that is named.
-        if self.read_mark().await?.is_none() {
-            self.write_mark(&id).await?;
-        }
+        self.mark()?.set(&id).await?;
         Ok(id)
     }
 
-    fn mark(&self) -> Result<(&Host, PathBuf), StepError> {
-        let storage = self.fleet.find_storage_node()?;
-        let folder = matou_backup::matou_folder(&self.fleet.config).join("updates");
-        Ok((&storage.host, folder.join(format!("{}.json", self.app))))
-    }
-
-    async fn read_mark(&self) -> Result<Option<BegunUpdate>, StepError> {
-        let (host, path) = self.mark()?;
-        let read = Command::sh("[ ! -s \"$1\" ] || cat -- \"$1\"")
-            .arg(path.display().to_string())
-            .sudo()
-            .timeout(MARK_LIMIT)
-            .label("an update that was begun");
-        let out = host.run_ok(&read).await?;
-        Ok(serde_json::from_slice(&out.stdout).ok())
-    }
-
-    async fn write_mark(&self, id: &str) -> Result<(), StepError> {
-        let (host, path) = self.mark()?;
-        let mark = BegunUpdate {
-            snapshot: id.to_owned(),
-            begun: jiff::Timestamp::now(),
-        };
-        let text = serde_json::to_vec(&mark).map_err(|e| StepError::failed(e.to_string()))?;
-        let write = Command::sh(WRITE_MARK)
-            .arg(path.display().to_string())
-            .stdin(text)
-            .sudo()
-            .timeout(MARK_LIMIT)
-            .label("note that an update is begun");
-        host.run_ok(&write).await?;
-        Ok(())
+    fn mark(&self) -> Result<UpdateMark<'_>, StepError> {
+        UpdateMark::of_app(&self.fleet, &self.app)
     }
 
     /// Notes that the update has ended as it should.
-    pub(crate) async fn end(&self) -> Result<(), StepError> {
-        let (host, path) = self.mark()?;
-        let remove = Command::new("rm")
-            .args(["-f", "--"])
-            .arg(path.display().to_string())
-            .sudo()
-            .timeout(MARK_LIMIT)
-            .label("note that the update has ended");
-        host.run_ok(&remove).await?;
-        Ok(())
+    pub(crate) async fn end(&self, cx: &StepContext) {
+        if let Ok(mark) = self.mark() {
+            mark.remove(cx).await;
+        }
     }
 
-    /// Notes that the data is what it was before, where that is what the snapshot holds. Of an earlier
-    /// update that was cut off, the note stays: that one's data is another.
-    pub(crate) async fn end_with_data_of(&self, id: &str, cx: &StepContext) {
-        let ended = match self.read_mark().await {
-            Ok(Some(mark)) if mark.snapshot == id => self.end().await,
-            Ok(_) => Ok(()),
-            Err(e) => Err(e),
-        };
-        if let Err(e) = ended {
-            cx.out.note(e.to_string()).await;
+    /// Notes that the data is still what the snapshot holds.
+    pub(crate) async fn end_untouched(&self, id: &str, cx: &StepContext) {
+        if let Ok(mark) = self.mark() {
+            mark.remove_for(id, cx).await;
         }
     }
 
     /// Returns, for the plan, what an update that was cut off left: its data may be half updated.
     pub(crate) async fn find_cut_off(&self) -> Result<Option<Change>, StepError> {
-        let mark = self.read_mark().await?;
+        let mark = self.mark()?.read().await?;
         Ok(mark.map(|mark| {
             let begun = mark.begun.strftime("%Y-%m-%d %H:%M UTC");
             // It was read from a file that may be somebody else's.
@@ -210,9 +147,6 @@ impl DataBeforeUpdate {
             Ok(job) => self.run_part(job, cx).await,
             Err(e) => Err(e.into()),
         };
-        if restored.is_ok() {
-            self.end_with_data_of(id, cx).await;
-        }
         match restored {
             Ok(()) if why.is_cancelled() => why,
             Ok(()) => StepError::failed(format!(

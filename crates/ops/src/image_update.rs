@@ -228,7 +228,7 @@ impl ImageUpdate {
         }
         let note = "no container of a new image has run: its data was not touched";
         cx.out.note(note).await;
-        self.data.end_with_data_of(id, cx).await;
+        self.data.end_untouched(id, cx).await;
         why
     }
 }
@@ -288,7 +288,8 @@ impl Step for ImageUpdate {
         let steps = deploy::deploy_request_steps(&request, &self.manager, &self.data.fleet).await?;
         let job = build_job_on_node(&self.manager, &request, Confirm::None, steps);
         let Err(why) = self.data.run_part(job, cx).await else {
-            return self.data.end().await;
+            self.data.end(cx).await;
+            return Ok(());
         };
         Err(self.go_back(&id, earlier.as_ref(), &before, why, cx).await)
     }

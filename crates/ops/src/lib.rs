@@ -53,6 +53,7 @@ mod swarm_fixture;
 mod tasks;
 mod trial;
 mod unban;
+mod update_mark;
 mod versions;
 
 pub use app_history::{AppHistory, load_history};

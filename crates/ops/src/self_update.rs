@@ -221,7 +221,7 @@ impl Step for SelfUpdate {
             Ok(after) => after,
             Err(why) => return Err(self.go_back(&id, why, cx).await),
         };
-        self.data.end().await?;
+        self.data.end(cx).await;
         let text = match after == before {
             true => format!("{} is {after}, as before", self.data.app),
             false => format!("{} was {before} and is {after}", self.data.app),

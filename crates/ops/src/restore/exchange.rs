@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use super::bring_up::ServerBringUp;
 use super::state_machine::{self, FailedRestore};
 use super::volume_swap::VolumeSwap;
+use crate::update_mark::UpdateMark;
 use matou_backup::RestorePhase;
 use matou_job::{Check, Step, StepContext, StepError};
 
@@ -29,6 +30,11 @@ pub(super) async fn run_or_take_back(work: &VolumeSwap, cx: &StepContext) -> Res
     let done = state_machine::attempt_restore(&rising, &calm, &mut state, written).await;
     let app = &work.app;
     let Err(FailedRestore { why, kept, in_use }) = done else {
+        if work.whole_app
+            && let Ok(mark) = UpdateMark::of_app(&work.fleet, app)
+        {
+            mark.remove_for(&work.source.id, cx).await;
+        }
         if state.phase == RestorePhase::Restored {
             cx.out
                 .note(format!(
