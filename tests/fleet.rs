@@ -426,6 +426,21 @@ fn a_network_in_use_is_removed_when_it_is_free() {
     assert!(again.contains("nothing to do"), "{again}");
 }
 
+/// Right after a removal by docker's client, the engine lists networks that it is about to remove.
+#[test]
+fn what_docker_removes_is_deployed_again_at_once() {
+    let _alone = alone();
+    let (_, config) = fleet();
+    let _clean = Deployed(&config, "again");
+    ok(&config, &["deploy", "hello", "again", "--yes"]);
+    for _ in 0..3 {
+        let removal = ["docker", "stack", "rm", "again"];
+        let args = ["lab", "ssh", "--name", support::FLEET, "n1", "--"];
+        ok(&config, &[&args[..], &removal].concat());
+        ok(&config, &["deploy", "hello", "again", "--yes"]);
+    }
+}
+
 /// What can't be remembered does not keep anybody from looking; and nothing is left behind of a run, nor
 /// of one that died.
 #[test]

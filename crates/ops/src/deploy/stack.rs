@@ -9,13 +9,17 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use matou_host::Command;
+use matou_host::{Command, HostError};
 use matou_job::{Change, Check, Step, StepContext, StepError};
 use matou_model::{Service, ServiceMode, Swarm};
 use matou_stack::{HASH_LABEL, Labels, RenderedService, RenderedStack};
 
 /// How long deploying, and pulling images and starting tasks may take, each.
 pub(super) const DEPLOY_TIMEOUT: Duration = Duration::from_secs(900);
+
+/// How long a network of a stack that was removed may be in the way, and how often that is looked at.
+const NETWORK_WAIT: Duration = Duration::from_secs(30);
+const NETWORK_POLL: Duration = Duration::from_secs(2);
 
 pub(super) struct DeployStack {
     pub app: String,
@@ -128,8 +132,29 @@ impl Step for DeployStack {
             .arg(&self.app)
             .stdin(self.rendered.yaml.clone().into_bytes())
             .sudo();
-        cx.stream(&command).await
+        let wait = cx.wait_at_most(NETWORK_WAIT, NETWORK_POLL);
+        loop {
+            let failed = match cx.stream(&command).await {
+                Err(e) if is_network_going(&e) => e,
+                ended => return ended,
+            };
+            cx.out
+                .note("a network of that name is still being removed: tried again")
+                .await;
+            wait.pause(|| failed.to_string()).await?;
+        }
     }
+}
+
+/// Returns whether the client took a network that the engine is removing for one that it can use: right after the
+/// removal of a stack Docker 28 lists its networks for a moment more.
+fn is_network_going(error: &StepError) -> bool {
+    let StepError::Host(HostError::Failed { last_lines, .. }) = error else {
+        return false;
+    };
+    last_lines
+        .iter()
+        .any(|l| l.contains("network ") && l.trim_end().ends_with(" not found"))
 }
 
 /// Returns why a service can't become what the stack file says: the engine keeps the mode of a service
