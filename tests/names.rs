@@ -32,6 +32,10 @@ const WRONG_NAMES: &[(&str, &str)] = &[
         "clone stie new --yes",
         "file in apps/ for \"stie\"; did you mean \"site\"?",
     ),
+    (
+        "check --tell --unless-told-by n11",
+        "node \"n11\"; did you mean \"n1\"?",
+    ),
     ("demote n11 --yes", "node \"n11\"; did you mean \"n1\"?"),
     (
         "deploy hellp new --yes",

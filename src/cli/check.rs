@@ -12,14 +12,17 @@ use super::Exit;
 use matou_base::errln;
 use matou_base::out::WithFormat;
 use matou_base::outln;
-use matou_base::text::SafeText;
+use matou_base::text::{InvalidInput, SafeText};
 use matou_base::text::{clean_line, format_age, format_plural};
-use matou_collect::{Collectors, NameCache, read_certificates, read_external_alerts, read_probes};
-use matou_config::state_path;
+use matou_collect::{
+    ALERTMANAGER_LABEL, Collectors, NameCache, read_certificates, read_external_alerts, read_probes,
+};
+use matou_config::{find_nearest_name, state_path};
+use matou_host::Command;
 use matou_model::{Datum, Fleet, Node, NodeLink, Update};
 use matou_monitor as monitor;
-use matou_monitor::{Alert, AlertEngine, AlertInputs, AlertSeverity, MonitorStore};
-use matou_ops::FleetContext;
+use matou_monitor::{Alert, AlertEngine, AlertInputs, AlertSeverity, LookedAt, MonitorStore};
+use matou_ops::{FleetContext, TellReceiver, list_tell_receivers};
 
 /// How long the slowest node is waited for.
 const READ_TIMEOUT: Duration = Duration::from_secs(15);
@@ -61,7 +64,15 @@ struct CheckReport<'a> {
 ///
 /// # Errors
 /// The authority's file of `[edge]` can't be read, or the result can't be printed.
-pub(crate) async fn run_check_command(cx: &FleetContext, form: CheckFormat) -> Result<ExitCode> {
+pub(crate) async fn run_check_command(
+    cx: &FleetContext,
+    form: CheckFormat,
+    tell: bool,
+) -> Result<ExitCode> {
+    let receivers = match tell {
+        true => find_receivers(cx)?,
+        false => Vec::new(),
+    };
     let store = MonitorStore::new(&state_path()?, &cx.config.fleet.name);
     let fleet = read_fleet_and_probes(cx).await?;
     let now = Timestamp::now();
@@ -81,6 +92,7 @@ pub(crate) async fn run_check_command(cx: &FleetContext, form: CheckFormat) -> R
         .map_or(Ok(()), |l| store.save_ledger(&l));
     let alerts = engine.alerts(now);
     let well = alerts.iter().all(|a| a.silence.is_some());
+    let all_told = receivers.is_empty() || tell_alerts(&store, &receivers, &fleet, &alerts).await?;
     if form == CheckFormat::Metrics {
         matou_base::out::print_block(&monitor::exposition::render_alert_metrics(&alerts, now))?;
         let ages = monitor::backup_ages(&fleet);
@@ -101,11 +113,116 @@ pub(crate) async fn run_check_command(cx: &FleetContext, form: CheckFormat) -> R
     if let Err(e) = kept {
         errln!("warning: since when it is so is not remembered for the next time: {e}");
     }
-    Ok(match (fleet.swarm.value(), well) {
+    Ok(match (fleet.swarm.value(), well && all_told) {
         (None, _) => Exit::Unreachable.into(),
         (Some(_), true) => Exit::Done.into(),
         (Some(_), false) => Exit::Failed.into(),
     })
+}
+
+/// The managers' timer touches this file each time that it has told.
+const FRESHLY_TOLD: &str = "[ -n \"$(find /run/matou/told -mmin -10 2>/dev/null)\" ]";
+
+/// Returns the first of these nodes whose timer has told within ten minutes.
+///
+/// # Errors
+/// One of them is no node of config.toml.
+pub(crate) async fn find_teller<'a>(
+    cx: &FleetContext,
+    nodes: &'a [String],
+) -> Result<Option<&'a str>> {
+    let all = || cx.nodes.iter().map(|n| n.config.name.as_str());
+    for name in nodes {
+        let Some(node) = cx.nodes.iter().find(|n| n.config.name == *name) else {
+            let near = find_nearest_name(name, all())
+                .map_or_else(String::new, |n| format!("; did you mean {n:?}?"));
+            let message = format!("there is no node {name:?}{near}");
+            return Err(InvalidInput::new(message).into());
+        };
+        let asked = Command::sh(FRESHLY_TOLD)
+            .sudo()
+            .timeout(Duration::from_secs(20))
+            .label("whether it tells");
+        if node.host.run_ok(&asked).await.is_ok() {
+            return Ok(Some(name));
+        }
+    }
+    Ok(None)
+}
+
+/// Whether the stack monitoring tells: its Alertmanager is there, and answers.
+fn is_told_by_monitoring(fleet: &Fleet) -> bool {
+    let services = fleet.swarm.value().map(|s| s.services.as_slice());
+    let is_there = services
+        .unwrap_or_default()
+        .iter()
+        .any(|s| s.labels.contains_key(ALERTMANAGER_LABEL));
+    is_there && fleet.told.value().is_some() && fleet.told.error().is_none()
+}
+
+/// Returns those whom `--tell` is for.
+fn find_receivers(cx: &FleetContext) -> Result<Vec<TellReceiver>> {
+    let receivers = list_tell_receivers(&cx.config)?;
+    if receivers.is_empty() {
+        return Err(InvalidInput::new(
+            "there is nobody to tell: name an address, a topic or a webhook in [receivers] of config.toml; config.example.toml shows how",
+        )
+        .into());
+    }
+    Ok(receivers)
+}
+
+/// Tells each receiver what it does not know yet. Returns whether all of them took it.
+async fn tell_alerts(
+    store: &MonitorStore,
+    receivers: &[TellReceiver],
+    fleet: &Fleet,
+    alerts: &[Alert],
+) -> Result<bool> {
+    if is_told_by_monitoring(fleet) {
+        errln!("the stack monitoring tells the same receivers: nothing is told here");
+        return Ok(true);
+    }
+    let kept = |e| eyre!("what was told can't be kept, so nothing is told: {e}");
+    let Some(_lock) = store.lock_telling().map_err(kept)? else {
+        errln!("another `matou check --tell` of this user is at it: nothing is told here");
+        return Ok(true);
+    };
+    let mut told = store.load_told();
+    // Written once before, so that a full disk does not tell the same every time.
+    store.save_told(&told).map_err(kept)?;
+    let read_node = |name: &str| {
+        let node = fleet.nodes.iter().find(|n| n.name == name);
+        node.is_none_or(|n| !matches!(n.link, NodeLink::Down { .. }) && is_node_read(n))
+    };
+    let looked = LookedAt {
+        fleet: fleet.swarm.value().is_some()
+            && fleet.probes.value().is_some()
+            && fleet.certificates.value().is_some(),
+        node: &read_node,
+    };
+    let mut all = true;
+    for receiver in receivers {
+        let name = receiver.name();
+        let before = told.get(name).cloned().unwrap_or_default();
+        let (message, after) = before.take_look(&fleet.name, alerts, &looked, Timestamp::now());
+        let taken = match &message {
+            None => Ok(()),
+            Some(message) => receiver.tell(message).await,
+        };
+        match taken {
+            Ok(()) => {
+                told.insert(name.to_owned(), after);
+                // At once: who is told twice because the next one hung trusts it less.
+                store.save_told(&told).map_err(kept)?;
+            }
+            Err(why) => {
+                all = false;
+                errln!("{name} was not told: {why}");
+            }
+        }
+    }
+    Ok(all)
 }
 
 fn print_alerts(fleet: &Fleet, alerts: &[Alert], now: Timestamp) -> std::io::Result<()> {

@@ -113,7 +113,8 @@ pub(super) const STATUS: &str = "Examples:
 
 pub(super) const CHECK: &str = "Examples:
   matou check || mail -s 'something is wrong' ops@example.org </dev/null
-  matou check --json | jq -r '.alerts[].why'";
+  matou check --json | jq -r '.alerts[].why'
+  matou check --tell         # mails, ntfy, … of [receivers]: what is new and what is over";
 
 pub(super) const DEPLOY: &str = "Examples:
   matou deploy ghost blog DOMAIN=blog.example.org

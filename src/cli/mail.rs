@@ -10,9 +10,9 @@ use serde::Serialize;
 use super::Exit;
 use matou_base::text::{InvalidInput, clean_line};
 use matou_collect::{
-    DkimKeyState, DmarcFinding, DmarcPolicy, MailAddress, MxFinding, NodeMailReach, SenderDomain,
-    SmtpError, SmtpReply, SmtpStage, SpfFinding, TestMail, read_mail_reach, read_sender_domain,
-    send_test_mail,
+    DkimKeyState, DmarcFinding, DmarcPolicy, MailAddress, MxFinding, NodeMailReach, OutgoingMail,
+    SenderDomain, SmtpError, SmtpReply, SmtpStage, SpfFinding, read_mail_reach, read_sender_domain,
+    send_mail,
 };
 use matou_config::MailConfig;
 use matou_ops::FleetContext;
@@ -108,15 +108,16 @@ pub(super) async fn run_mail_command(
         .into());
     };
     let password = matou_ops::read_mail_password(fleet)?;
-    let mail = TestMail {
+    let mail = OutgoingMail::of_test(
         config,
-        password: password.as_ref(),
-        recipient: &options.to,
-        fleet: &fleet.config.fleet.name,
-    };
+        password.as_ref(),
+        &options.to,
+        &fleet.config.fleet.name,
+        jiff::Timestamp::now(),
+    );
     let domain = config.sender.rsplit('@').next().unwrap_or_default();
     let (sent, dns, nodes) = tokio::join!(
-        send_test_mail(&mail),
+        send_mail(&mail),
         read_sender_domain(domain, &options.selectors, options.dns),
         read_mail_reach(&fleet.nodes, config),
     );

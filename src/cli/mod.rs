@@ -83,6 +83,12 @@ enum CliCommand {
         /// Print figures for Prometheus, as the node exporter's textfile collector reads them
         #[arg(long, conflicts_with = "json")]
         metrics: bool,
+        /// Tell those of [receivers] what began, lasts and is over since the last time: for a timer
+        #[arg(long)]
+        tell: bool,
+        /// Tell nobody while this manager has told within ten minutes; may be given several times
+        #[arg(long, value_name = "NODE", requires = "tell", add = complete(Names::Nodes))]
+        unless_told_by: Vec<String>,
     },
     /// Deploy a stack as an application, or update it
     #[command(after_help = help::DEPLOY)]
@@ -703,9 +709,18 @@ impl Cli {
         }
         match command {
             CliCommand::Status { json } => status::run_status_command(fleet, *json).await,
-            CliCommand::Check { json, metrics } => {
+            CliCommand::Check {
+                json,
+                metrics,
+                tell,
+                unless_told_by,
+            } => {
+                if let Some(node) = check::find_teller(fleet, unless_told_by).await? {
+                    matou_base::outln!("{node} tells")?;
+                    return Ok(Exit::Done.into());
+                }
                 let form = check::CheckFormat::of_flags(*json, *metrics);
-                check::run_check_command(fleet, form).await
+                check::run_check_command(fleet, form, *tell).await
             }
             CliCommand::Catalogue { json, what } => {
                 catalogue::run_catalogue_command(fleet, *json, what.as_ref()).await

@@ -17,7 +17,7 @@ use matou_docker::Nodes;
 use matou_model::{Datum, ExternalAlert, Swarm};
 
 /// The label of a service that is an Alertmanager: its address inside its container.
-pub(super) const LABEL: &str = "org.matou.alertmanager";
+pub const LABEL: &str = "org.matou.alertmanager";
 
 const NAME: &str = "Alertmanager";
 

@@ -43,7 +43,9 @@ use matou_docker::Nodes;
 use matou_model::Update;
 
 pub use access::{AccessNews, follow_access_log as follow_access};
-pub use alertmanager::{read_external_alerts, silence_in_alertmanager};
+pub use alertmanager::{
+    LABEL as ALERTMANAGER_LABEL, read_external_alerts, silence_in_alertmanager,
+};
 pub use bans::{read_all_bans, read_bans};
 pub use certificates::read_certificates;
 pub use error::CollectError;
@@ -51,8 +53,8 @@ pub use intrusions::read_intrusions;
 pub use logs::{LogBatch, LogWindow, explain_missing_log, follow_journal, follow_service};
 pub use mail::{
     DkimKey, DkimKeyState, DmarcFinding, DmarcPolicy, MailAddress, MxFinding, NodeMailReach,
-    SenderDomain, SmtpError, SmtpReply, SmtpStage, SpfEnd, SpfFinding, TestMail, USUAL_SELECTORS,
-    read_mail_reach, read_sender_domain, send_test_mail,
+    OutgoingMail, SenderDomain, SmtpError, SmtpReply, SmtpStage, SpfEnd, SpfFinding,
+    USUAL_SELECTORS, read_mail_reach, read_sender_domain, send_mail,
 };
 pub use name_cache::{KnownNames, KnownSnapshot, NameCache, is_plain_word};
 pub use platform::{Platform, read_platform};

@@ -212,7 +212,7 @@ pub struct Download {
 
 /// The concerns of provisioning, in the order in which they are worked through; each can be
 /// switched off in config.toml.
-pub const CONCERNS: [&str; 24] = [
+pub const CONCERNS: [&str; 25] = [
     "base",
     "names",
     "time",
@@ -237,6 +237,7 @@ pub const CONCERNS: [&str; 24] = [
     "matou",
     "backup",
     "metrics",
+    "alerts",
 ];
 
 /// Where Docker is installed from.

@@ -24,6 +24,7 @@ mod ledger;
 mod prometheus;
 mod rules;
 mod store;
+mod tell;
 mod trend;
 
 pub use backups::{BackupAge, backup_ages, find_missed_backups};
@@ -39,4 +40,5 @@ pub use rules::{
     disk_trend_key, evaluate_rules,
 };
 pub use store::{HistoryRecorder, MonitorStore};
+pub use tell::{LookedAt, TellLine, TellMessage, TellReason, ToldAlerts};
 pub use trend::{DiskTrend, DiskTrends};

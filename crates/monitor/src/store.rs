@@ -1,5 +1,6 @@
 //! Files of the state folder: what was said about alerts, and the history. One folder a fleet.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
@@ -11,6 +12,7 @@ use super::history::{
     AnswerHistory, HistoryEncoder, HistoryEntry, LoadSample, MAGIC, decode_history,
 };
 use super::ledger::AlertLedger;
+use super::tell::ToldAlerts;
 use super::trend::DiskTrends;
 use matou_model::{Datum, Update};
 
@@ -63,6 +65,46 @@ impl MonitorStore {
         let text = serde_json::to_vec_pretty(ledger)?;
         matou_base::files::write_atomically(
             &self.ledger_path(),
+            &text,
+            matou_base::files::PRIVATE_MODE,
+        )
+    }
+
+    fn told_path(&self) -> PathBuf {
+        self.folder.join("told.json")
+    }
+
+    /// Takes the lock of those who tell, so that two at once don't tell the same. It ends with what is returned; `None`
+    /// when another one has it.
+    ///
+    /// # Errors
+    /// When the folder can't be written.
+    pub fn lock_telling(&self) -> io::Result<Option<Flock<File>>> {
+        matou_base::files::make_folder(&self.folder)?;
+        let lock = matou_base::files::open_append(&self.folder.join("telling.lock"))?;
+        match Flock::lock(lock, FlockArg::LockExclusiveNonblock) {
+            Ok(lock) => Ok(Some(lock)),
+            Err((_, nix::errno::Errno::EWOULDBLOCK)) => Ok(None),
+            Err((_, e)) => Err(e.into()),
+        }
+    }
+
+    /// Loads what each receiver was told, by its name; nothing when there is nothing that can be read.
+    pub fn load_told(&self) -> BTreeMap<String, ToldAlerts> {
+        std::fs::read(self.told_path())
+            .ok()
+            .and_then(|bytes| serde_json::from_slice(&bytes).ok())
+            .unwrap_or_default()
+    }
+
+    /// Saves what each receiver was told, whole or not at all.
+    ///
+    /// # Errors
+    /// When the folder can't be written.
+    pub fn save_told(&self, told: &BTreeMap<String, ToldAlerts>) -> io::Result<()> {
+        let text = serde_json::to_vec_pretty(told)?;
+        matou_base::files::write_atomically(
+            &self.told_path(),
             &text,
             matou_base::files::PRIVATE_MODE,
         )
@@ -139,7 +181,7 @@ pub struct HistoryRecorder {
     file: Option<File>,
     encoder: HistoryEncoder,
     /// When each node's load was written last, Unix seconds.
-    loads: std::collections::BTreeMap<String, i64>,
+    loads: BTreeMap<String, i64>,
 }
 
 impl HistoryRecorder {

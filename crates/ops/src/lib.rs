@@ -51,6 +51,7 @@ mod shell;
 #[cfg(test)]
 mod swarm_fixture;
 mod tasks;
+mod tell;
 mod trial;
 mod unban;
 mod update_mark;
@@ -77,6 +78,7 @@ pub use repo_work::{CheckData, RepoWork};
 pub use request::{Request, RestoreDestination, RestoreScope};
 pub use self_update::{OwnVersion, query_own_version};
 pub use shell::{ShellTarget, build_shell_command, find_shell_target};
+pub use tell::{TellReceiver, list_tell_receivers};
 pub use trial::{
     LoginTrial, TrialMark, find_lost_marks, find_missing_programs, try_login, write_trial_marks,
 };

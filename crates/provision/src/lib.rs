@@ -18,6 +18,7 @@
     )
 )]
 
+mod alerts;
 pub mod audit;
 mod backup;
 mod base;
@@ -234,7 +235,10 @@ fn provision_stages() -> Vec<ProvisionStage> {
         (
             StageName::Metrics,
             Everywhere,
-            vec![Arc::new(metrics::MetricsConcern)],
+            vec![
+                Arc::new(metrics::MetricsConcern),
+                Arc::new(alerts::AlertsConcern),
+            ],
         ),
     ]
 }

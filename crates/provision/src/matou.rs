@@ -153,6 +153,9 @@ pub(super) fn render_manager_config(
     if at.config().backup.ping_file.is_some() {
         doc["backup"]["ping_file"] = toml_edit::value(PING_URL_FILE);
     }
+    for (_, key, place) in receiver_secret_files(at.config()) {
+        doc["receivers"][key] = toml_edit::value(place);
+    }
     Ok(format!(
         "# Made by `matou provision` of the operator's config.toml: change that one.\n\n{doc}"
     ))
@@ -215,8 +218,32 @@ fn repository_secret_files(
     ]
 }
 
+/// Returns the files of secrets that `[receivers]` names: the operator's path, the key in config.toml, the path on the
+/// manager.
+fn receiver_secret_files(config: &Config) -> Vec<(&Path, &'static str, String)> {
+    let to = &config.receivers;
+    let password = to.email.as_ref().and_then(|e| e.password_file.as_ref());
+    let files = [
+        (password, "smtp_password_file", "smtp-password"),
+        (to.webhook_file.as_ref(), "webhook_file", "webhook"),
+        (
+            to.telegram.as_ref().map(|(_, file)| file),
+            "telegram_token_file",
+            "telegram-token",
+        ),
+        (to.matrix_file.as_ref(), "matrix_file", "matrix-webhook"),
+        (to.ntfy_token_file.as_ref(), "ntfy_token_file", "ntfy-token"),
+        (to.deadman_file.as_ref(), "deadman_file", "deadman"),
+    ];
+    files
+        .into_iter()
+        .filter_map(|(file, key, name)| Some((file?.as_path(), key, format!("{FOLDER}/{name}"))))
+        .collect()
+}
+
 /// Returns the files of the operator's machine that go to the manager, and their paths there: the
-/// repositories' passwords and credentials, the address that is called after a good nightly backup.
+/// repositories' passwords and credentials, the address that is called after a good nightly backup, what the
+/// receivers of alerts want.
 fn manager_secret_files(config: &Config) -> Vec<(&Path, String)> {
     let backup = &config.backup;
     let ping = backup
@@ -227,6 +254,11 @@ fn manager_secret_files(config: &Config) -> Vec<(&Path, String)> {
     files
         .filter_map(|(file, _, place)| Some((file?, place)))
         .chain(ping)
+        .chain(
+            receiver_secret_files(config)
+                .into_iter()
+                .map(|(file, _, place)| (file, place)),
+        )
         .collect()
 }
 

@@ -14,5 +14,5 @@ pub use dmarc::{DmarcFinding, DmarcPolicy};
 pub use dns::{MxFinding, SenderDomain, read_sender_domain};
 pub use reach::{NodeMailReach, read_mail_reach};
 pub use reply::SmtpReply;
-pub use smtp::{MailAddress, SmtpError, SmtpStage, TestMail, send_test_mail};
+pub use smtp::{MailAddress, OutgoingMail, SmtpError, SmtpStage, send_mail};
 pub use spf::{SpfEnd, SpfFinding};

@@ -178,23 +178,55 @@ impl std::fmt::Display for MailAddress {
     }
 }
 
-/// One mail that is to be tried.
-pub struct TestMail<'a> {
+/// One mail that is to be sent.
+pub struct OutgoingMail<'a> {
     /// The server, and the sender.
     pub config: &'a MailConfig,
     /// The password of its user.
     pub password: Option<&'a SecretString>,
     /// Who gets it.
     pub recipient: &'a MailAddress,
-    /// Name of the fleet, which the mail says.
-    pub fleet: &'a str,
+    /// Its subject: one line.
+    pub subject: String,
+    /// Its text.
+    pub text: String,
+}
+
+impl<'a> OutgoingMail<'a> {
+    /// The mail that tries whether mail arrives; it says the name of the fleet.
+    pub fn of_test(
+        config: &'a MailConfig,
+        password: Option<&'a SecretString>,
+        recipient: &'a MailAddress,
+        fleet: &str,
+        now: Timestamp,
+    ) -> Self {
+        let fleet = clean_line(fleet);
+        let at = now.strftime("%Y-%m-%d %H:%M:%S UTC");
+        let MailConfig {
+            server,
+            port,
+            security,
+            ..
+        } = config;
+        Self {
+            config,
+            password,
+            recipient,
+            subject: format!("matou: test mail of the fleet {fleet}, {at}"),
+            text: format!(
+                "This is a test of the fleet {fleet},\nsent on {at}\nthrough {server}, port {port}, security {}.\n\nWhere it arrives, mail of the fleet's applications can. Nobody waits for an answer.\n",
+                security.as_str()
+            ),
+        }
+    }
 }
 
 /// Sends a mail; answers with what the server says when it has taken it.
 ///
 /// # Errors
 /// Where it was stopped, and what the server said.
-pub async fn send_test_mail(mail: &TestMail<'_>) -> Result<SmtpReply, SmtpError> {
+pub async fn send_mail(mail: &OutgoingMail<'_>) -> Result<SmtpReply, SmtpError> {
     let sender = mail
         .config
         .sender
@@ -211,22 +243,10 @@ pub async fn send_test_mail(mail: &TestMail<'_>) -> Result<SmtpReply, SmtpError>
 
 /// Writes the mail (RFC 5322).
 fn write_message(
-    mail: &TestMail<'_>,
+    mail: &OutgoingMail<'_>,
     sender: &Address,
     now: Timestamp,
 ) -> Result<Vec<u8>, SmtpError> {
-    let fleet = clean_line(mail.fleet);
-    let at = now.strftime("%Y-%m-%d %H:%M:%S UTC");
-    let MailConfig {
-        server,
-        port,
-        security,
-        ..
-    } = mail.config;
-    let text = format!(
-        "This is a test of the fleet {fleet},\nsent on {at}\nthrough {server}, port {port}, security {}.\n\nWhere it arrives, mail of the fleet's applications can. Nobody waits for an answer.\n",
-        security.as_str()
-    );
     let id = format!(
         "<matou-{}-{}@{}>",
         now.as_nanosecond(),
@@ -241,10 +261,10 @@ fn write_message(
     let message = Message::builder()
         .from(Mailbox::new(None, sender.clone()))
         .to(Mailbox::new(None, mail.recipient.0.clone()))
-        .subject(format!("matou: test mail of the fleet {fleet}, {at}"))
+        .subject(mail.subject.clone())
         .message_id(Some(id))
         .raw_header(automatic)
-        .singlepart(SinglePart::plain(text));
+        .singlepart(SinglePart::plain(mail.text.clone()));
     let message = message.map_err(|e| SmtpError::Message(e.to_string()))?;
     Ok(message.formatted())
 }
@@ -269,7 +289,7 @@ async fn limit_step<T>(
 struct ReplyReader(Redactor);
 
 impl ReplyReader {
-    fn new(mail: &TestMail<'_>) -> Self {
+    fn new(mail: &OutgoingMail<'_>) -> Self {
         let redactor = Redactor::default();
         if let (Some(user), Some(password)) = (&mail.config.user, mail.password) {
             // As AUTH PLAIN (RFC 4616) and LOGIN send them.
@@ -429,7 +449,7 @@ fn find_tls_error(error: &LettreError) -> Option<&rustls::Error> {
 /// Logs in, names both ends, and hands the mail over.
 async fn hand_over(
     connection: &mut AsyncSmtpConnection,
-    mail: &TestMail<'_>,
+    mail: &OutgoingMail<'_>,
     sender: Address,
     message: &[u8],
     replies: &ReplyReader,
@@ -499,13 +519,9 @@ mod tests {
     #[test]
     fn a_mail_says_who_sent_it_and_when() {
         let (config, recipient) = (config(), "ops@example.net".parse().unwrap());
-        let mail = TestMail {
-            config: &config,
-            password: None,
-            recipient: &recipient,
-            fleet: "one\nBcc: all@example.org",
-        };
         let now = "2026-11-28T14:35:42Z".parse().unwrap();
+        let fleet = "one\nBcc: all@example.org";
+        let mail = OutgoingMail::of_test(&config, None, &recipient, fleet, now);
         let sender = config.sender.parse().unwrap();
         let text = String::from_utf8(write_message(&mail, &sender, now).unwrap()).unwrap();
         assert!(text.contains("From: hello@example.org\r\n"), "{text}");
@@ -523,12 +539,8 @@ mod tests {
     fn a_password_that_a_server_repeats_is_not_shown() {
         let (config, recipient) = (config(), "ops@example.net".parse().unwrap());
         let password = SecretString::from("hunter22");
-        let mail = TestMail {
-            config: &config,
-            password: Some(&password),
-            recipient: &recipient,
-            fleet: "one",
-        };
+        let now = Timestamp::UNIX_EPOCH;
+        let mail = OutgoingMail::of_test(&config, Some(&password), &recipient, "one", now);
         let replies = ReplyReader::new(&mail);
         let plain = STANDARD.encode("\0matou\0hunter22");
         let text = format!(

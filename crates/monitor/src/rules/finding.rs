@@ -83,6 +83,11 @@ impl AlertKind {
         }
     }
 
+    /// Whether it is the managers who say so of a node, not the node.
+    pub fn is_seen_by_managers(self) -> bool {
+        matches!(self, Self::NodeDown | Self::Unreachable | Self::Drift)
+    }
+
     /// Seconds that it must be gone before the alert is over.
     pub fn release_seconds(self) -> i64 {
         match self {

@@ -17,6 +17,7 @@ pub(super) mod stack;
 mod versions;
 mod volume_definitions;
 
+pub(crate) use monitoring_files::read_alert_receivers;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;

@@ -62,7 +62,11 @@ pub(super) async fn build_monitoring_files(
     }))
 }
 
-fn read_alert_receivers(config: &ReceiversConfig) -> Result<AlertReceivers, OpsError> {
+/// Reads the files that `[receivers]` names.
+///
+/// # Errors
+/// One of them can't be read.
+pub(crate) fn read_alert_receivers(config: &ReceiversConfig) -> Result<AlertReceivers, OpsError> {
     let secret = |path: &Option<std::path::PathBuf>| {
         let read = |p: &std::path::PathBuf| read_configured_file(p).map(SecretString::from);
         path.as_ref().map(read).transpose()

@@ -1,0 +1,400 @@
+//! Whom was told what: the messages about alerts that begin, last and end, for one receiver, from one look after
+//! another. Pure; [`super::MonitorStore`] keeps it between the looks.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::{Alert, AlertSeverity, AlertTarget};
+use matou_base::text::{clean_line, format_age, format_plural};
+
+/// An alert that lasts is told again so often, seconds.
+const REPEAT: i64 = 12 * 3600;
+
+/// An alert is over when it was not seen for this long, seconds: longer than a task takes to be replaced.
+const RELEASE: i64 = 60;
+
+/// What one receiver was told.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ToldAlerts {
+    /// By the alerts' keys.
+    alerts: BTreeMap<String, ToldAlert>,
+}
+
+/// An alert that a receiver knows of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct ToldAlert {
+    severity: AlertSeverity,
+    what: String,
+    why: String,
+    since: Option<Timestamp>,
+    /// When it was told last.
+    told: Timestamp,
+    /// Since when it is not seen any more.
+    gone: Option<Timestamp>,
+    /// The node whose figures it comes from; `None`: from the fleet as a whole.
+    node: Option<String>,
+}
+
+/// Why an alert is in a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TellReason {
+    /// It began.
+    Begun,
+    /// It lasts.
+    Still,
+    /// It is over.
+    Over,
+}
+
+/// An alert in a message.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct TellLine {
+    /// Why it is told.
+    pub state: TellReason,
+    /// Identity over looks, as `node/worker-01/disk`.
+    pub key: String,
+    /// How bad it is, or was.
+    pub severity: AlertSeverity,
+    /// What is concerned.
+    pub what: String,
+    /// The reason in one sentence.
+    pub why: String,
+    /// Since when, if that is known.
+    pub since: Option<Timestamp>,
+}
+
+/// All that one receiver is to be told after one look: one message, however many alerts one cause has.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct TellMessage {
+    /// Name of the fleet.
+    pub fleet: String,
+    /// When it was looked.
+    pub at: Timestamp,
+    /// What began first, the worst first; what is over last.
+    pub alerts: Vec<TellLine>,
+}
+
+/// What was read in a look: an alert that can't have been seen is not over.
+pub struct LookedAt<'a> {
+    /// Whether the swarm, its applications' answers and certificates were read.
+    pub fleet: bool,
+    /// Whether a node's figures were read.
+    pub node: &'a dyn Fn(&str) -> bool,
+}
+
+impl ToldAlerts {
+    /// Takes a look's alerts. Returns what is to be told now, if anything, and what was told then: to be kept when
+    /// the receiver has taken the message.
+    pub fn take_look(
+        &self,
+        fleet: &str,
+        alerts: &[Alert],
+        looked: &LookedAt<'_>,
+        now: Timestamp,
+    ) -> (Option<TellMessage>, Self) {
+        let mut next = self.clone();
+        let mut lines = Vec::new();
+        for alert in alerts {
+            let state = match next.alerts.get_mut(&alert.key) {
+                Some(told) => {
+                    told.gone = None;
+                    let worse = alert.severity > told.severity;
+                    let due = now.as_second() - told.told.as_second() >= REPEAT;
+                    if alert.silence.is_some() || !(worse || due) {
+                        continue;
+                    }
+                    match worse {
+                        true => TellReason::Begun,
+                        false => TellReason::Still,
+                    }
+                }
+                None if alert.silence.is_some() || !has_lasted(alert, now) => continue,
+                None => TellReason::Begun,
+            };
+            next.alerts
+                .insert(alert.key.clone(), ToldAlert::of(alert, now));
+            lines.push(TellLine {
+                state,
+                key: alert.key.clone(),
+                severity: alert.severity,
+                what: clean_line(&alert.what).into_owned(),
+                why: clean_line(&alert.why).into_owned(),
+                since: alert.since,
+            });
+        }
+        lines.extend(next.end_missing(alerts, looked, now));
+        let rank = |l: &TellLine| (l.state == TellReason::Over, std::cmp::Reverse(l.severity));
+        lines.sort_by_key(rank);
+        let message = (!lines.is_empty()).then(|| TellMessage {
+            fleet: clean_line(fleet).into_owned(),
+            at: now,
+            alerts: lines,
+        });
+        (message, next)
+    }
+
+    /// Takes out what was not seen for long enough, in looks that would have seen it.
+    fn end_missing(
+        &mut self,
+        alerts: &[Alert],
+        looked: &LookedAt<'_>,
+        now: Timestamp,
+    ) -> Vec<TellLine> {
+        let mut over = Vec::new();
+        self.alerts.retain(|key, told| {
+            let was_looked_at = match &told.node {
+                Some(node) => (looked.node)(node),
+                None => looked.fleet,
+            };
+            if alerts.iter().any(|a| a.key == *key) || !was_looked_at {
+                return true;
+            }
+            let gone = *told.gone.get_or_insert(now);
+            if now.as_second() - gone.as_second() < RELEASE {
+                return true;
+            }
+            over.push(TellLine {
+                state: TellReason::Over,
+                key: key.clone(),
+                severity: told.severity,
+                what: told.what.clone(),
+                why: told.why.clone(),
+                since: told.since,
+            });
+            false
+        });
+        over
+    }
+}
+
+impl ToldAlert {
+    fn of(alert: &Alert, now: Timestamp) -> Self {
+        Self {
+            severity: alert.severity,
+            what: clean_line(&alert.what).into_owned(),
+            why: clean_line(&alert.why).into_owned(),
+            since: alert.since,
+            told: now,
+            gone: None,
+            // That a node is down, the managers say.
+            node: match &alert.target {
+                AlertTarget::Node(name) if !alert.kind.is_seen_by_managers() => Some(name.clone()),
+                _ => None,
+            },
+        }
+    }
+}
+
+/// Whether it lasts as long as its kind must; one that was there before anything was read has.
+fn has_lasted(alert: &Alert, now: Timestamp) -> bool {
+    alert
+        .since
+        .is_none_or(|since| now.as_second() - since.as_second() >= alert.kind.hold_seconds())
+}
+
+impl TellMessage {
+    /// Whether somebody is not served, or was not: what wakes the operator.
+    pub fn is_critical(&self) -> bool {
+        self.alerts
+            .iter()
+            .any(|l| l.state != TellReason::Over && l.severity == AlertSeverity::Critical)
+    }
+
+    /// One line: what a telephone shows of it.
+    pub fn title(&self) -> String {
+        let of = |state: TellReason| self.alerts.iter().filter(move |l| l.state == state);
+        let (begun, still, over) = (
+            of(TellReason::Begun).count(),
+            of(TellReason::Still).count(),
+            of(TellReason::Over).count(),
+        );
+        // One alert is told by its name.
+        let what = match self.alerts.as_slice() {
+            [one] if one.state == TellReason::Over => format!("over: {}: {}", one.what, one.why),
+            [one] => format!("{}: {}", one.what, one.why),
+            all if begun + still > 0 => {
+                let more = match all.len() - 1 {
+                    1 => "one more".to_owned(),
+                    n => format!("{n} more"),
+                };
+                format!("{}: {} (and {more})", all[0].what, all[0].why)
+            }
+            _ => format!("{} over", format_plural(over, "alert")),
+        };
+        format!("{}: {what}", self.fleet)
+    }
+
+    /// The text: a line an alert.
+    pub fn text(&self) -> String {
+        let mut text = String::new();
+        for line in &self.alerts {
+            let age = line.since.map(|since| format_age(self.at, since));
+            let word = match line.state {
+                TellReason::Begun => match line.severity {
+                    AlertSeverity::Critical => "CRITICAL".to_owned(),
+                    AlertSeverity::Warning => "warning".to_owned(),
+                },
+                TellReason::Still => "still".to_owned(),
+                TellReason::Over => "over".to_owned(),
+            };
+            text.push_str(&format!("{word}  {}: {}", line.what, line.why));
+            match age.as_deref() {
+                None | Some("now") => {}
+                Some(age) if line.state == TellReason::Over => {
+                    text.push_str(&format!(" (it began {age} ago)"));
+                }
+                Some(age) => text.push_str(&format!(" (for {age})")),
+            }
+            text.push('\n');
+        }
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{AlertKind, Remedy, Silence};
+    use super::*;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(1_800_000_000 + second).unwrap()
+    }
+
+    fn alert(key: &str, kind: AlertKind, since: Option<i64>) -> Alert {
+        let node = key.strip_prefix("node/").and_then(|k| k.split('/').next());
+        Alert {
+            key: key.to_owned(),
+            kind,
+            severity: AlertSeverity::Warning,
+            what: key.to_owned(),
+            why: "is wrong".to_owned(),
+            since: since.map(at),
+            target: node.map_or(AlertTarget::Fleet, |n| AlertTarget::Node(n.to_owned())),
+            remedy: Remedy::Shell,
+            silence: None,
+        }
+    }
+
+    const ALL: LookedAt<'static> = LookedAt {
+        fleet: true,
+        node: &|_| true,
+    };
+
+    /// The message of a look, as `state key` of each line; what was told is taken over.
+    fn look(told: &mut ToldAlerts, alerts: &[Alert], looked: &LookedAt<'_>, now: i64) -> String {
+        let (message, next) = told.take_look("f", alerts, looked, at(now));
+        *told = next;
+        let lines = message.into_iter().flat_map(|m| m.alerts);
+        let lines: Vec<String> = lines.map(|l| format!("{:?} {}", l.state, l.key)).collect();
+        lines.join(", ")
+    }
+
+    #[test]
+    fn each_alert_is_told_when_it_begins_lasts_and_ends() {
+        let mut told = ToldAlerts::default();
+        let disk = alert("node/n1/disk", AlertKind::Disk, None);
+        let all = [disk.clone()];
+        assert_eq!(look(&mut told, &all, &ALL, 0), "Begun node/n1/disk");
+        assert_eq!(look(&mut told, &all, &ALL, 120), "");
+        assert_eq!(look(&mut told, &all, &ALL, REPEAT), "Still node/n1/disk");
+        assert_eq!(look(&mut told, &all, &ALL, REPEAT + 120), "");
+        let worse = [Alert {
+            severity: AlertSeverity::Critical,
+            ..disk
+        }];
+        assert_eq!(
+            look(&mut told, &worse, &ALL, REPEAT + 240),
+            "Begun node/n1/disk"
+        );
+        assert_eq!(look(&mut told, &[], &ALL, REPEAT + 360), "");
+        assert_eq!(
+            look(&mut told, &[], &ALL, REPEAT + 480),
+            "Over node/n1/disk"
+        );
+        assert_eq!(look(&mut told, &[], &ALL, REPEAT + 600), "");
+        assert_eq!(told, ToldAlerts::default());
+    }
+
+    #[test]
+    fn what_flaps_is_one_alert() {
+        let mut told = ToldAlerts::default();
+        let all = [alert("service/x", AlertKind::Replicas, None)];
+        assert_eq!(look(&mut told, &all, &ALL, 0), "Begun service/x");
+        for second in [30, 120, 240] {
+            assert_eq!(look(&mut told, &[], &ALL, second), "", "{second}");
+            assert_eq!(look(&mut told, &all, &ALL, second + 40), "", "{second}");
+        }
+    }
+
+    #[test]
+    fn what_passes_by_itself_is_not_told() {
+        let mut told = ToldAlerts::default();
+        let cpu = |since| [alert("node/n1/cpu", AlertKind::Cpu, Some(since))];
+        assert_eq!(look(&mut told, &cpu(0), &ALL, 0), "");
+        assert_eq!(look(&mut told, &[], &ALL, 120), "");
+        assert_eq!(look(&mut told, &cpu(240), &ALL, 240), "");
+        assert_eq!(look(&mut told, &cpu(240), &ALL, 360), "Begun node/n1/cpu");
+    }
+
+    /// A node that does not answer has not got well by that.
+    #[test]
+    fn what_was_not_looked_at_is_not_over() {
+        let mut told = ToldAlerts::default();
+        let all = [
+            alert("node/n1/disk", AlertKind::Disk, None),
+            alert("node/n2/disk", AlertKind::Disk, None),
+            alert("http/shop", AlertKind::Http, None),
+            alert("node/n2/down", AlertKind::NodeDown, None),
+        ];
+        look(&mut told, &all, &ALL, 0);
+        let without_n2 = LookedAt {
+            fleet: false,
+            node: &|n| n != "n2",
+        };
+        assert_eq!(look(&mut told, &[], &without_n2, 100), "");
+        assert_eq!(look(&mut told, &[], &without_n2, 300), "Over node/n1/disk");
+        assert_eq!(look(&mut told, &[], &ALL, 400), "");
+        assert_eq!(
+            look(&mut told, &[], &ALL, 500),
+            "Over http/shop, Over node/n2/disk, Over node/n2/down"
+        );
+    }
+
+    #[test]
+    fn what_the_operator_ignores_is_not_told() {
+        let mut told = ToldAlerts::default();
+        let mut ignored = alert("node/n1/disk", AlertKind::Disk, None);
+        ignored.silence = Some(Silence { until: None });
+        assert_eq!(look(&mut told, &[ignored.clone()], &ALL, 0), "");
+        let shown = alert("node/n1/disk", AlertKind::Disk, None);
+        assert_eq!(look(&mut told, &[shown], &ALL, 120), "Begun node/n1/disk");
+        assert_eq!(look(&mut told, &[ignored], &ALL, REPEAT * 2), "");
+    }
+
+    /// A message that was not taken is told in the next look, with what came meanwhile.
+    #[test]
+    fn what_did_not_arrive_is_told_again() {
+        let told = ToldAlerts::default();
+        let one = [alert("a", AlertKind::Http, None)];
+        let (message, _) = told.take_look("f", &one, &ALL, at(0));
+        assert_eq!(message.unwrap().title(), "f: a: is wrong");
+        let mut two = one.to_vec();
+        two.push(alert("b\u{1b}[2J", AlertKind::Edge, Some(-7200)));
+        two[1].severity = AlertSeverity::Critical;
+        let (message, next) = told.take_look("f", &two, &ALL, at(0));
+        let message = message.unwrap();
+        assert!(message.is_critical());
+        assert_eq!(message.title(), "f: b: is wrong (and one more)");
+        assert_eq!(
+            message.text(),
+            "CRITICAL  b: is wrong (for 2h)\nwarning  a: is wrong\n"
+        );
+        let (_, next) = next.take_look("f", &[], &ALL, at(10));
+        let (message, _) = next.take_look("f", &[], &ALL, at(100));
+        assert_eq!(message.unwrap().title(), "f: 2 alerts over");
+    }
+}
