@@ -4,7 +4,7 @@ export PATH := $(HOME)/.cargo/bin:$(PATH)
 STATE := $(or $(XDG_STATE_HOME),$(HOME)/.local/state)/matou
 DEMO := $(STATE)/lab/demo/config.toml
 MATOU := target/release/matou
-CLEAN_VMS := for f in provvm provvmx provvmp recovm; do cargo run --locked --quiet --all-features -- lab down --name $$f; done
+CLEAN_VMS := for f in provvm provvmx provvmp recovm nfsvm; do cargo run --locked --quiet --all-features -- lab down --name $$f; done
 
 .PHONY: demo demo-down check test test-engines test-vm test-long faults lint fuzz bench screenshot speed speed-backup speed-snapshots setup build dist dist-again try-dist
 
@@ -51,7 +51,7 @@ test-engines: setup
 # that is lost and recovered. With
 # MATOU_TEST_BLANK=1 from blank machines, otherwise from ones that hold the packages already.
 test-vm: setup
-	@trap '$(CLEAN_VMS)' EXIT; cargo test --locked --all-features --test provision_vm --test recover_vm --no-fail-fast -- --ignored --nocapture
+	@trap '$(CLEAN_VMS)' EXIT; cargo test --locked --all-features --test provision_vm --test nfs_vm --test recover_vm --no-fail-fast -- --ignored --nocapture
 
 # What takes minutes on fleets of its own, some twenty in all: whose a snapshot is, an erasing, nine
 # nights with an append-only copy and a thief at it, the life of Ghost, every command on a fleet that

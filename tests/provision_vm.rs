@@ -60,7 +60,7 @@ fn is_done(config: &PathBuf) {
 
 /// The storage node mounts by its own name, which Debian has lead to 127.0.1.1.
 fn is_its_own_client(fleet: &Fleet) {
-    fleet.run("n1", "mount -t nfs4 n1:/mnt/data /mnt && umount /mnt");
+    fleet.run("n1", "mkdir -p /mnt/data/own && sleep 3 && mount -t nfs4 n1:/mnt/data/own /mnt && umount /mnt && rmdir /mnt/data/own");
 }
 
 /// How long a plan takes that finds nothing to do.
@@ -142,7 +142,10 @@ fn grow(fleet: &Fleet, options: &VmOptions) {
         );
         text.trim().parse().expect("a size")
     };
-    fleet.run("n1", "echo kept >/mnt/data/precious");
+    fleet.run(
+        "n1",
+        "mkdir /mnt/data/vol; echo kept >/mnt/data/vol/precious",
+    );
     let before = size();
     let serial = fleet.wait(fleet.lab.add_disk("n1", &options.disk_size));
     assert_eq!(serial, "n1-data3");
@@ -213,7 +216,7 @@ fn reboot(fleet: &Fleet) {
         assert!(plan.contains("nothing to do"), "{plan}");
     };
     as_before("n2");
-    let mounts = "mount -t nfs4 n1:/mnt/data /mnt && cat /mnt/precious && umount /mnt";
+    let mounts = "mount -t nfs4 n1:/mnt/data/vol /mnt && cat /mnt/precious && umount /mnt";
     assert_eq!(fleet.run("n2", mounts).trim(), "kept");
     // The storage node: its disks come late in a slow start, and the NFS server starts more than it needs.
     let text = ok(&config, &["reboot", "n1", "--yes"]);

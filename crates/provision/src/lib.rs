@@ -42,6 +42,7 @@ mod matou;
 mod metrics;
 mod names;
 mod nfs;
+mod nfs_exports;
 mod node_view;
 mod program;
 mod restic;

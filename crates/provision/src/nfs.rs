@@ -1,7 +1,7 @@
-//! NFS: the storage node exports the data to exactly the fleet's nodes, version 4 only; every node
-//! can mount it.
+//! NFS: the storage node exports volumes to exactly the fleet's nodes, version 4 only; every node can
+//! mount them.
 //!
-//! Undo: remove /etc/exports.d/matou.exports, then `exportfs -ra`; `apt-get purge nfs-kernel-server`.
+//! Undo: `systemctl disable --now matou-exports.path`, remove /etc/exports.d/matou.exports, then `exportfs -ra`; `apt-get purge nfs-kernel-server`.
 
 use async_trait::async_trait;
 
@@ -9,6 +9,7 @@ use super::Concern;
 use super::desired::DesiredState;
 use super::executor::NodeExecutor;
 use super::facts::FactQuery;
+use super::nfs_exports;
 use super::node_view::NodeView;
 use crate::ProvisionError;
 use matou_config::{Config, NodeConfig, StorageDriver};
@@ -43,9 +44,6 @@ fn nfs3_service_changes<'a>(at: &'a NodeView<'_>) -> impl Iterator<Item = Change
         .map(|(_, what)| Change::remove(format!("{what}, which NFS 4 has no use for")))
 }
 
-/// Addresses of the storage node itself, which is a client, too.
-const LOOPBACK_NETWORK: &str = "127.0.0.0/8";
-
 /// The concern `nfs-server`: the exports of the storage node.
 pub(crate) struct NfsServerConcern;
 
@@ -54,30 +52,6 @@ fn desired_nfs_server() -> DesiredState {
         .with_packages(["nfs-kernel-server"])
         .with_file("/etc/nfs.conf.d/matou.conf", 0o644, SETTINGS)
         .with_unit("nfs-server.service")
-}
-
-fn desired_nfs_exports(at: &NodeView<'_>) -> Result<DesiredState, ProvisionError> {
-    let storage = &at.config().storage;
-    let path = storage.path.to_string_lossy();
-    // `mp`: the disk that should be there and is not mounted is not replaced by an empty folder.
-    let mp = if storage.devices.is_empty() {
-        ""
-    } else {
-        ",mp"
-    };
-    // Its own name leads to 127.0.1.1 on Debian: its containers come from there.
-    let addresses = at.fleet.node_addresses()?.into_iter();
-    let clients: String = addresses
-        .map(|(_, ip)| ip.to_string())
-        .chain([LOOPBACK_NETWORK.to_owned()])
-        .map(|ip| format!(" {ip}(rw,sync,no_subtree_check,no_root_squash{mp})"))
-        .collect();
-    let text = format!(
-        "# Kept by `matou provision`: the fleet's nodes and nobody else.\n{path}{clients}\n"
-    );
-    Ok(DesiredState::default()
-        .with_file("/etc/exports.d/matou.exports", 0o644, text)
-        .on_file_change("exportfs -ra"))
 }
 
 #[async_trait]
@@ -90,13 +64,11 @@ impl Concern for NfsServerConcern {
         storage_uses_nfs(config) && config.storage.node == node.name
     }
 
-    fn fact_query(&self, _: &NodeConfig, _: &Config) -> FactQuery {
+    fn fact_query(&self, _: &NodeConfig, config: &Config) -> FactQuery {
         desired_nfs_server()
             .fact_query()
-            .with_files(["/etc/exports.d/matou.exports"])
+            .merge(nfs_exports::fact_query(config))
             .with_units(NFS3_SERVICES.map(|(unit, _)| unit))
-            // The file that `exportfs -s` reads.
-            .with_command("exported", "show /var/lib/nfs/etab")
     }
 
     fn required_packages(&self, _: &NodeConfig, _: &Config) -> Vec<String> {
@@ -111,34 +83,19 @@ impl Concern for NfsServerConcern {
             )));
         }
         let mut lines = desired_nfs_server().compare(at.facts);
-        lines.extend(desired_nfs_exports(at)?.compare(at.facts));
+        lines.extend(nfs_exports::desired_exports(at)?.compare(at.facts));
         lines.extend(nfs3_service_changes(at));
-        let path = at.config().storage.path.to_string_lossy();
-        let exported = |ip: &str| {
-            at.facts.output("exported").lines().any(|l| {
-                let mut words = l.split_whitespace();
-                words.next() == Some(&path)
-                    && words.next().and_then(|w| w.split('(').next()) == Some(ip)
-            })
-        };
-        let addresses = at.fleet.node_addresses()?;
-        let all = addresses.iter().map(|(name, ip)| (*name, ip.to_string()));
-        let missing: Vec<&str> = all
-            .chain([("itself", LOOPBACK_NETWORK.to_owned())])
-            .filter(|(_, ip)| !exported(ip))
-            .map(|(name, _)| name)
-            .collect();
-        lines.push(match missing.as_slice() {
-            [] => Change::same(format!("{path} is exported to {} nodes", addresses.len())),
-            names => Change::add(format!("export of {path} to {}", names.join(", "))),
-        });
+        lines.extend(nfs_exports::compare_exports(at)?);
         Ok(Check::from_changes(lines))
     }
 
     async fn apply(&self, at: &NodeView<'_>, run: &NodeExecutor<'_>) -> Result<(), StepError> {
         desired_nfs_server().apply(at, run).await?;
-        desired_nfs_exports(at)?.apply(at, run).await?;
-        run.run_script("export", "exportfs -ra", [""; 0]).await?;
+        run.run_script("make /etc/matou", "install -d -m 700 /etc/matou", [""; 0])
+            .await?;
+        nfs_exports::desired_exports(at)?.apply(at, run).await?;
+        run.run_script("export", nfs_exports::EXPORT_NOW, [""; 0])
+            .await?;
         run.run_script("remove what NFS 3 needs", REMOVE_NFS3_SCRIPT, [""; 0])
             .await
     }
@@ -165,6 +122,7 @@ impl Concern for NfsClientConcern {
         desired_nfs_client()
             .fact_query()
             .with_units(NFS3_SERVICES.map(|(unit, _)| unit))
+            .merge(nfs_exports::mounts_query())
     }
 
     fn required_packages(&self, _: &NodeConfig, _: &Config) -> Vec<String> {
@@ -186,25 +144,94 @@ impl Concern for NfsClientConcern {
 
 #[cfg(test)]
 mod tests {
+    use super::super::fact_cache::FleetFacts;
     use super::super::facts::NodeFacts;
-    use super::super::testing::{check_of, config, lines};
+    use super::super::testing::{config, lines};
     use super::*;
 
-    #[test]
-    fn exports_name_the_fleets_nodes_only() {
-        let config = config("[storage]\ndriver = \"nfs\"\ndevices = [\"/dev/vdb\"]");
-        let facts = NodeFacts::of(&[(
-            "exported",
-            "/mnt/data  10.0.0.1(sync,wdelay)\n/mnt/data  10.0.0.2(sync,wdelay)",
-        )])
+    /// Facts of a storage node that exports `etab` and has two volumes.
+    fn facts(etab: &str) -> NodeFacts {
+        NodeFacts::of(&[
+            ("exported", etab),
+            ("volume-folders", "/mnt/data/blog\n/mnt/data/shop"),
+            ("exports-age", "1000"),
+        ])
         .with("container", "", 1)
-        .with_file(
-            "/etc/exports.d/matou.exports",
-            0o644,
-            "# Kept by `matou provision`: the fleet's nodes and nobody else.\n/mnt/data *(rw)\n",
+    }
+
+    fn plan(etab: &str, mounts: Option<&str>) -> String {
+        let config = config("[storage]\ndriver = \"nfs\"\ndevices = [\"/dev/vdb\"]");
+        let client = match mounts {
+            Some(mounts) => NodeFacts::of(&[]).with("nfs-mounts", mounts, 0),
+            None => NodeFacts::of(&[]),
+        };
+        let facts = facts(etab).with("nfs-mounts", "5000.1 9.9\n", 0);
+        let none = Default::default();
+        let all = [
+            ("n1", facts.clone()),
+            ("n2", client.clone()),
+            ("n3", client),
+        ];
+        let picture = FleetFacts::from_facts(&config, &none, all);
+        let check = NfsServerConcern.check(&NodeView {
+            node: &config.nodes[0],
+            facts: &facts,
+            fleet: &picture,
+            packages: &[],
+        });
+        lines(&check.expect("a plan")).join("\n")
+    }
+
+    const VOLUMES: &str = "/mnt/data/blog 10.0.0.1(rw)\n/mnt/data/blog 10.0.0.2(rw)\n/mnt/data/blog 10.0.0.3(rw)\n/mnt/data/blog 127.0.0.0/8(rw)\n\
+        /mnt/data/shop 10.0.0.1(rw)\n/mnt/data/shop 10.0.0.2(rw)\n/mnt/data/shop 127.0.0.0/8(rw)\n";
+
+    #[test]
+    fn each_volume_is_exported_to_each_node() {
+        let plan = plan(VOLUMES, Some("900.0 1.0\n"));
+        assert!(
+            plan.contains("+ export of 2 volumes to n3")
+                && plan.contains("+ /etc/matou/export_volumes.sh")
+                && !plan.contains("as a whole"),
+            "{plan}"
         );
-        let plan = lines(&check_of(&NfsServerConcern, &config, facts).unwrap()).join("\n");
-        assert!(plan.contains("~ /etc/exports.d/matou.exports: \"/mnt/data *(rw)\" → \"/mnt/data 10.0.0.1(rw,sync,no_subtree_check,no_root_squash,mp) 10.0.0.2("), "{plan}");
-        assert!(plan.contains("+ export of /mnt/data to n3"), "{plan}");
+        let all = format!("{VOLUMES}/mnt/data/shop 10.0.0.3(rw)");
+        let plan = self::plan(&all, Some("900.0 1.0\n"));
+        assert!(plan.contains("= 2 volumes exported to 3 nodes"), "{plan}");
+    }
+
+    #[test]
+    fn the_whole_stays_for_as_long_as_a_mount_of_before_is_there() {
+        let whole = format!("{VOLUMES}/mnt/data 10.0.0.1(rw)");
+        // 5000 s after the start of the node, of the last second and of an hour ago.
+        let mount = |what: &str, since: u64| {
+            format!(
+                "5000.00 9.9\nWhat=proc\nType=proc\nActiveEnterTimestampMonotonic=1\n\nWhat={what}\nType=nfs4\nActiveEnterTimestampMonotonic={since}000000\n"
+            )
+        };
+        for (mounts, stays) in [
+            (Some(mount(":/mnt/data/shop", 4990)), None),
+            (
+                Some(mount(":/mnt/data/shop", 1400)),
+                Some("n2 has mounted one volume since before, n3"),
+            ),
+            (
+                Some(mount("n1:/mnt/data", 1400)),
+                Some("n2 has mounted one volume"),
+            ),
+            (Some(mount("other:/mnt/database", 1400)), None),
+            (None, Some("n2 does not say what it mounts")),
+        ] {
+            let plan = plan(&whole, mounts.as_deref());
+            match stays {
+                None => assert!(
+                    plan.contains("- export of /mnt/data as a whole, with what is no volume"),
+                    "{mounts:?}: {plan}"
+                ),
+                Some(why) => assert!(
+                    plan.contains("= /mnt/data exported as a whole, too") && plan.contains(why),
+                    "{mounts:?}: {plan}"
+                ),
+            }
+        }
     }
 }

@@ -12,6 +12,7 @@ use super::Concern;
 use super::desired::DesiredState;
 use super::executor::NodeExecutor;
 use super::facts::{FactQuery, random_fact_nonce};
+use super::nfs_exports;
 use super::node_view::NodeView;
 use crate::ProvisionError;
 use matou_config::{Config, Download, NodeConfig, StorageConfig, StorageDriver};
@@ -172,11 +173,6 @@ impl Concern for VolumesConcern {
             .node_config(&storage.node)
             .and_then(|n| at.fleet.node_address(n).ok())
             .ok_or_else(|| StepError::failed("the storage node has no address"))?;
-        let share = format!("{server}:{}", storage.path.display());
-        if storage.driver == StorageDriver::Nfs {
-            run.run_script("try the mount", TEST_MOUNT_SCRIPT, [&share])
-                .await?;
-        }
         let options = test_volume_options(storage, server, &volume);
         let on_storage = |script: &str| {
             Command::sh(script.to_owned())
@@ -184,13 +180,20 @@ impl Concern for VolumesConcern {
                 .sudo()
                 .timeout(std::time::Duration::from_secs(30))
         };
-        run.run_on_node(&storage.node, &on_storage("mkdir -p -- \"$1\""))
-            .await?;
+        let make = format!("set -e; mkdir -p -- \"$1\"; {}", nfs_exports::EXPORT_NOW);
+        run.run_on_node(&storage.node, &on_storage(&make)).await?;
         let mut args = vec![volume.clone(), token.clone()];
         args.extend(options);
-        let written = run
-            .run_script("write through a container", TEST_VOLUME_SCRIPT, args)
-            .await;
+        let written = async {
+            if storage.driver == StorageDriver::Nfs {
+                let share = format!("{server}:{folder}");
+                run.run_script("try the mount", TEST_MOUNT_SCRIPT, [&share])
+                    .await?;
+            }
+            run.run_script("write through a container", TEST_VOLUME_SCRIPT, args)
+                .await
+        }
+        .await;
         let seen = run
             .run_on_node(
                 &storage.node,

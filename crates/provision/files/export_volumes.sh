@@ -1,0 +1,31 @@
+# shellcheck shell=sh
+# Exports each volume's folder by itself, and nothing that lies beside them: neither `.matou` nor the data as
+# a whole. Runs when a folder came or went, and before a new one is mounted.
+# lib_list_volume_folders.sh and lines that set values stand before this one: data (the folder), clients
+# (who may mount), options (of exports(5)) and whole (options of the data as a whole, for mounts of before; empty
+# for none).
+# Exit code: 1 when the exports can't be made.
+# What is set before this file begins.
+# shellcheck disable=SC2154
+set -eu
+PATH=$PATH:/usr/sbin:/sbin
+file=/etc/exports.d/matou.exports
+export_line() { printf '%s' "$1"; for c in $clients; do printf ' %s(%s)' "$c" "$2"; done; echo; }
+list_exports() {
+    echo '# Kept by matou (/etc/matou/export_volumes.sh): volumes, for the nodes of the fleet and nobody else.'
+    [ -z "$whole" ] || export_line "$data" "$whole"
+    list_volume_folders "$data" | while IFS= read -r folder; do export_line "$folder" "$options"; done
+}
+# The disk that should be there and is not: what it holds stays exported, for when it is back.
+case $options in *mp=*) mountpoint -q -- "$data" || exit 0 ;; esac
+mkdir -p -m 700 /run/matou
+exec 9>/run/matou/exports.lock
+flock 9
+# Again, until nothing came or went meanwhile.
+while list=$(list_exports); [ "$list" != "$(cat -- "$file" 2>/dev/null)" ]; do
+    mkdir -p -- "${file%/*}"
+    printf '%s\n' "$list" >"$file.new"
+    chmod 644 -- "$file.new"
+    mv -f -- "$file.new" "$file"
+    exportfs -r
+done
