@@ -164,8 +164,9 @@ name' other
 name'/x",
     );
     let manifest = r#"{"app":"site","fleet":"room","time":"2026-11-24T10:00:00Z","volumes":[],"images":[["site_web","kept:1"]]}"#;
+    let state = r#"{"app":"site","phase":"restored","begun":"2026-11-24T10:00:00Z","snapshot":"00","snapshot_at":"2026-11-24T10:00:00Z","folder":"/mnt/data/.matou/restores/site","swaps":[],"replicas":[]}"#;
     practice.n1(&format!(
-        "cd /mnt/data/.matou; echo '{manifest}' >dumps/site/manifest.json; echo '{{}}' >restores/site.json"
+        "cd /mnt/data/.matou; echo '{manifest}' >dumps/site/manifest.json; echo '{state}' >restores/site.json"
     ));
 }
 
@@ -188,7 +189,7 @@ fn figures_are_those_of_the_engine_and_du(practice: &Practice) {
     }
     assert_eq!(find(&room, "container", "ended")["bytes"], 50_000);
     let du = |path: &str| {
-        let kib = practice.n1(&format!("du -skx {path} | cut -f1"));
+        let kib = practice.n1(&format!("du -skx {path} | head -1 | cut -f1"));
         kib.parse::<u64>().expect("a number") * 1024
     };
     for (kind, name, path, app) in [
