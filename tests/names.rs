@@ -28,6 +28,7 @@ const WRONG_NAMES: &[(&str, &str)] = &[
         "certificates show nosuch",
         "certificate for \"nosuch\"; there is none yet",
     ),
+    ("clean n11 --yes", "node \"n11\"; did you mean \"n1\"?"),
     (
         "clone stie new --yes",
         "file in apps/ for \"stie\"; did you mean \"site\"?",
@@ -93,6 +94,7 @@ const WRONG_NAMES: &[(&str, &str)] = &[
         "repo check --repository nosuch --yes",
         "repository \"nosuch\"",
     ),
+    ("room n11", "node \"n11\"; did you mean \"n1\"?"),
     (
         "restart site_wbe --yes",
         "service \"site_wbe\"; did you mean \"site_web\"?",

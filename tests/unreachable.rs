@@ -39,6 +39,8 @@ const WITH_FLEET: &[&str] = &[
     "certificates renew blog.example.org --yes",
     "check",
     "check --json",
+    "clean --yes",
+    "clean n1 --dry-run --json",
     "clone blog shop DOMAIN=shop.example.org --yes",
     "demote n1 --yes",
     "deploy static blog DOMAIN=blog.example.org --yes",
@@ -78,6 +80,8 @@ const WITH_FLEET: &[&str] = &[
     "restore forget blog --yes",
     "restore undo blog --yes",
     "rollback blog_web --yes",
+    "room",
+    "room n1 --json",
     "scale blog_web 2 --yes",
     "search error",
     "secrets blog",
@@ -174,6 +178,9 @@ fn every_command_says_with_its_exit_code_that_no_node_answers() {
 /// Arguments that no fleet makes right.
 const WRONG_ARGUMENTS: &[&str] = &[
     "access blog --status abc",
+    "clean n1 --volume data --yes",
+    "clean n1 --volume n2:data --yes",
+    "clean nosuch --yes",
     "journal nosuch",
     "lab status --name ../x",
     "mail --to nobody",
@@ -183,6 +190,8 @@ const WRONG_ARGUMENTS: &[&str] = &[
     "provision --only nosuch --yes --json",
     "provision --skip nosuch --yes",
     "repo check --repository nosuch --yes",
+    "room nosuch",
+    "room nosuch --json",
     "unban 203.0.113.7 --node nosuch --yes",
     "unban notanaddress --yes",
 ];

@@ -21,6 +21,7 @@ const GROUPS: &[(&str, &[&str])] = &[
             "certificates",
             "bans",
             "intrusions",
+            "room",
         ],
     ),
     (
@@ -71,6 +72,7 @@ const GROUPS: &[(&str, &[&str])] = &[
             "leave",
             "remove-node",
             "unban",
+            "clean",
             "mail",
             "shell",
         ],
@@ -151,6 +153,13 @@ Examples:
   matou shell n1
   matou shell blog_web
   echo 'df -h /' | matou shell n1";
+
+pub(super) const CLEAN: &str = "What a service, a rollback, a file in apps/ or a restore that can be undone needs stays, and the plan says so. What comes into use before its turn stays too: nothing is removed by force. Volumes that nothing mounts are only told.
+
+Examples:
+  matou clean --dry-run
+  matou clean n2 --yes
+  matou clean --volume n2:old_data";
 
 pub(super) const REBOOT: &str = "A node that was drained for it stays so when the job is cancelled or fails: `matou activate NODE` lets it take tasks again.
 

@@ -23,6 +23,7 @@ mod moves;
 mod recover;
 mod request;
 mod restore;
+mod room;
 mod search;
 mod shell;
 mod status;
@@ -467,6 +468,28 @@ enum CliCommand {
         #[command(flatten)]
         options: job::JobOptions,
     },
+    /// Print what fills the disks of the nodes, by kind and application
+    #[command(after_help = room::HELP)]
+    Room {
+        /// Names of nodes; all when none is given
+        #[arg(add = complete(Names::Nodes))]
+        nodes: Vec<String>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Remove ended containers, images that nothing needs and build caches; images of a rollback stay
+    #[command(after_help = help::CLEAN)]
+    Clean {
+        /// Names of nodes; all when none is given
+        #[arg(add = complete(Names::Nodes))]
+        nodes: Vec<String>,
+        /// A volume that nothing mounts and that goes too, with all that it holds
+        #[arg(long = "volume", value_name = "NODE:NAME")]
+        volumes: Vec<String>,
+        #[command(flatten)]
+        options: job::JobOptions,
+    },
     /// Print the addresses that fail2ban of each node shuts out
     Bans {
         /// Print JSON
@@ -589,7 +612,9 @@ impl CliCommand {
             Self::Search { options } => options.wants_json(),
             Self::Mail { options } => options.wants_json(),
             Self::Update { options, .. } => options.wants_json(),
-            Self::Certificates { json, .. } | Self::Snapshots { json, .. } => *json,
+            Self::Room { json, .. }
+            | Self::Certificates { json, .. }
+            | Self::Snapshots { json, .. } => *json,
             _ => false,
         }
     }
@@ -808,7 +833,7 @@ impl Cli {
     }
 }
 
-/// Runs what prints logs, requests and bans, tries mail, or opens a shell.
+/// Runs what prints logs, requests, bans and what fills disks, tries mail, or opens a shell.
 async fn run_watching_command(command: &CliCommand, fleet: &FleetContext) -> Result<ExitCode> {
     match command {
         CliCommand::Logs { service, options } => {
@@ -823,6 +848,7 @@ async fn run_watching_command(command: &CliCommand, fleet: &FleetContext) -> Res
         CliCommand::Access { app, options } => {
             access::run_access_command(fleet, app, options).await
         }
+        CliCommand::Room { nodes, json } => room::run_room_command(fleet, nodes, *json).await,
         CliCommand::Bans { json } => bans::run_bans_command(fleet, *json).await,
         CliCommand::Mail { options } => mail::run_mail_command(fleet, options).await,
         CliCommand::Intrusions { options } => {

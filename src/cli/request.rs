@@ -209,6 +209,14 @@ impl CliCommand {
                 let (address, node) = (address.clone(), node.clone());
                 (Request::Unban { address, node }, options)
             }
+            Self::Clean {
+                nodes,
+                volumes,
+                options,
+            } => {
+                let (nodes, volumes) = (nodes.clone(), volumes.clone());
+                (Request::Clean { nodes, volumes }, options)
+            }
             _ => return None,
         })
     }

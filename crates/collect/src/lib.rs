@@ -18,7 +18,9 @@ mod access;
 mod alertmanager;
 mod bans;
 mod certificates;
+mod disk_use;
 mod error;
+mod image_names;
 mod in_container;
 mod intrusions;
 mod logs;
@@ -48,7 +50,9 @@ pub use alertmanager::{
 };
 pub use bans::{read_all_bans, read_bans};
 pub use certificates::read_certificates;
+pub use disk_use::{DiskReader, FolderSize, measure_folders};
 pub use error::CollectError;
+pub use image_names::{ImageNames, ImageUser};
 pub use intrusions::read_intrusions;
 pub use logs::{LogBatch, LogWindow, explain_missing_log, follow_journal, follow_service};
 pub use mail::{

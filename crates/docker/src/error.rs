@@ -74,6 +74,11 @@ impl DockerError {
         matches!(self, Self::Api { message, .. } if words.iter().any(|w| message.contains(w)))
     }
 
+    /// The object is in use.
+    pub fn is_conflict(&self) -> bool {
+        matches!(self, Self::Api { status: 409, .. })
+    }
+
     /// The object does not exist.
     pub fn is_not_found(&self) -> bool {
         matches!(self, Self::Api { status: 404, .. })

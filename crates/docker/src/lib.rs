@@ -17,6 +17,7 @@
 mod client;
 mod connection;
 mod convert;
+mod disk;
 mod error;
 mod exec;
 mod logs;

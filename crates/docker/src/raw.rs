@@ -179,6 +179,48 @@ impl Docker {
         }
     }
 
+    /// Asks what may take long, over a connection of its own; `path` without the version.
+    pub(super) async fn request_slowly(
+        &self,
+        method: Method,
+        path: &str,
+        limit: Duration,
+    ) -> Result<Bytes, DockerError> {
+        let path = format!("/v{}{path}", self.api_version().await?);
+        let socket = self.host.docker_socket().await?;
+        let span = request_span(self.host.name(), &method, &path);
+        let asking = async {
+            let mut connection = EngineConnection::open(self.host.name(), &socket).await?;
+            let asked = connection.send_request(method, &path, None).await?;
+            let status = asked.status();
+            let body = read_answer_body(asked.into_body()).await?;
+            match status.is_success() {
+                true => Ok(body),
+                false => Err(RequestFailure::Api(
+                    status.as_u16(),
+                    parse_engine_refusal(&body),
+                )),
+            }
+        };
+        let Ok(answered) = timeout(limit, asking).await else {
+            span.in_scope(|| tracing::debug!(result = "late"));
+            return Err(DockerError::Other {
+                node: self.node_name(),
+                reason: format!("no answer within {} s", limit.as_secs()),
+            });
+        };
+        match answered {
+            Ok(body) => {
+                span.in_scope(|| tracing::debug!(result = "answered", bytes = body.len()));
+                Ok(body)
+            }
+            Err(failed) => {
+                span.in_scope(|| tracing::debug!(result = failed.kind()));
+                Err(self.error_of_request(failed).await)
+            }
+        }
+    }
+
     /// Makes the error of an answer that broke off.
     pub(super) async fn error_of_stream(&self, error: &hyper::Error) -> DockerError {
         self.error_of_request(link_failure(error)).await

@@ -16,6 +16,7 @@
 mod access;
 mod ban;
 mod certificate;
+mod disk_use;
 mod external_alert;
 mod fleet;
 mod intrusion;
@@ -36,6 +37,10 @@ pub use access::{
 pub use ban::{Ban, NodeBans, normalize_network};
 pub use certificate::{
     Certificate, CertificateState, ChainLink, ServedCertificate, StoredCertificate,
+};
+pub use disk_use::{
+    BuildCacheEntry, DiskUse, DiskUseKind, EngineContainer, EngineDisk, EngineImage, FileSystemUse,
+    NodeDiskUse,
 };
 pub use external_alert::ExternalAlert;
 pub use fleet::*;

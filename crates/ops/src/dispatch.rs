@@ -4,9 +4,9 @@ use matou_job::{Confirm, Job};
 
 use crate::job_on_node::build_job_on_node;
 use crate::{
-    FleetContext, OpsError, Request, adopt, availability, backup, deploy, edge_settings, erase,
-    export, holds, image_update, known_names, node, recover, relocate, remove, renew, restore,
-    rollback, self_update, service, unban,
+    FleetContext, OpsError, Request, adopt, availability, backup, clean, deploy, edge_settings,
+    erase, export, holds, image_update, known_names, node, recover, relocate, remove, renew,
+    restore, rollback, self_update, service, unban,
 };
 
 /// Makes the job that carries out `request`. Reads what it must from the fleet and changes
@@ -64,6 +64,9 @@ async fn dispatch_request(request: &Request, fleet: &FleetContext) -> Result<Job
         // It is about servers, not about their swarm.
         Request::Unban { address, node } => {
             return unban::build_unban_job(request, address, node.as_deref(), fleet);
+        }
+        Request::Clean { nodes, volumes } => {
+            return clean::build_clean_job(request, nodes, volumes, fleet);
         }
         Request::Recover => {
             let (options, findings) = Default::default();

@@ -69,6 +69,7 @@ impl Request {
             | Self::Reboot { .. }
             | Self::Upgrade { .. }
             | Self::Unban { .. }
+            | Self::Clean { .. }
             | Self::Availability { .. } => TouchedApps::Nothing,
         }
     }

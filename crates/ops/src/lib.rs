@@ -17,6 +17,7 @@ mod adopt;
 mod app_history;
 mod availability;
 mod backup;
+mod clean;
 mod context;
 mod data_before_update;
 mod deploy;
@@ -65,6 +66,7 @@ pub use backup::{
     push_app_files, query_repository_states, remove_app_files, run_nightly_backup,
     take_over_fleet_files,
 };
+pub use clean::read_disk_use;
 pub use context::FleetContext;
 pub use deploy::read_mail_password;
 pub use deploy::secrets::{read_secret, read_secret_versions};

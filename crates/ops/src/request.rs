@@ -222,6 +222,14 @@ pub enum Request {
         #[serde(default)]
         node: Option<String>,
     },
+    /// Removes from the disks of nodes, all when none is named, what nobody needs.
+    Clean {
+        /// Names of nodes; empty: all.
+        nodes: Vec<String>,
+        /// Volumes that go too, with their data, as NODE:NAME.
+        #[serde(default)]
+        volumes: Vec<String>,
+    },
     /// Drains, pauses or activates a node.
     Availability {
         /// The node's name.
@@ -386,6 +394,10 @@ impl Request {
             Self::Unban { address, node } => match node {
                 Some(node) => format!("let {address} in again on {node}"),
                 None => format!("let {address} in again"),
+            },
+            Self::Clean { nodes, .. } => match nodes.as_slice() {
+                [] => "clean all nodes".into(),
+                some => format!("clean {}", some.join(", ")),
             },
             Self::Availability { node, to } => match to {
                 Availability::Active => format!("activate {node}"),
