@@ -37,6 +37,7 @@ const GROUPS: &[(&str, &[&str])] = &[
             "scale",
             "restart",
             "rollback",
+            "run",
             "adopt",
             "remove",
             "export",

@@ -23,6 +23,7 @@ mod moves;
 mod recover;
 mod request;
 mod restore;
+mod run;
 mod search;
 mod shell;
 mod status;
@@ -536,6 +537,9 @@ enum CliCommand {
         #[arg(add = complete(Names::NodesAndServices))]
         target: String,
     },
+    /// Run a command in a running container of an application, without a terminal
+    #[command(after_help = run::HELP)]
+    Run(run::RunArgs),
     /// Make, show and remove a practice fleet of containers on this machine
     #[command(subcommand)]
     Lab(LabCommand),
@@ -630,6 +634,13 @@ impl Cli {
     /// # Errors
     /// What stopped it; [`Exit::of`] returns the exit code.
     pub async fn run(self) -> Result<ExitCode> {
+        match self.command {
+            Some(CliCommand::Run(_)) => run::end_with_own_failure(self.run_subcommand().await),
+            _ => self.run_subcommand().await,
+        }
+    }
+
+    async fn run_subcommand(self) -> Result<ExitCode> {
         let Some(command) = &self.command else {
             unreachable!("the console is opened by main");
         };
@@ -793,7 +804,8 @@ impl Cli {
     }
 }
 
-/// Runs what prints logs, requests and bans, tries mail, or opens a shell.
+/// Runs what prints logs, requests and bans, tries mail, opens a shell, or runs a command in a
+/// container.
 async fn run_watching_command(command: &CliCommand, fleet: &FleetContext) -> Result<ExitCode> {
     match command {
         CliCommand::Logs { service, options } => {
@@ -814,6 +826,7 @@ async fn run_watching_command(command: &CliCommand, fleet: &FleetContext) -> Res
             intrusions::run_intrusions_command(fleet, options).await
         }
         CliCommand::Shell { target } => shell::run_shell_command(fleet, target).await,
+        CliCommand::Run(args) => run::run_run_command(fleet, args).await,
         _ => unreachable!("is a request, or needs no fleet"),
     }
 }
