@@ -141,7 +141,7 @@ mod tests {
         let wrong = found("shop", Some("wbe")).unwrap_err();
         assert_eq!(
             wrong,
-            "there is no service of shop \"wbe\"; did you mean \"web\"?"
+            "there is no service of shop \"wbe\"; there are db, web"
         );
         let nobody = found("shp", None).unwrap_err();
         assert!(nobody.contains("did you mean \"shop\"?"), "{nobody}");
