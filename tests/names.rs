@@ -152,7 +152,7 @@ const WRONG_NAMES: &[(&str, &str)] = &[
 ];
 
 /// They take no name of something that is there, or need more than this fleet has.
-const WITHOUT_NAMES: [&str; 18] = [
+const WITHOUT_NAMES: [&str; 19] = [
     "bans",
     "bundle",
     "catalogue",
@@ -168,6 +168,8 @@ const WITHOUT_NAMES: [&str; 18] = [
     "mail",
     "migrate",
     "recover",
+    // Its exit codes are those of the command: tests/run.rs.
+    "run",
     // A history is kept where git is switched on: tests/history.rs.
     "history",
     "search",

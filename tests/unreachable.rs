@@ -9,7 +9,7 @@ use std::process::{Command, Output};
 use clap::CommandFactory as _;
 
 /// What needs no fleet, or makes its own, or is of use without one (tests/info.rs).
-const WITHOUT_FLEET: [&str; 12] = [
+const WITHOUT_FLEET: [&str; 13] = [
     "bundle",
     "catalogue",
     "completions",
@@ -22,6 +22,8 @@ const WITHOUT_FLEET: [&str; 12] = [
     "history",
     "migrate",
     "render",
+    // Below: 4 may be the exit code of the command.
+    "run",
 ];
 
 /// Each subcommand with what it needs, in the words of the command line.
@@ -173,6 +175,31 @@ fn every_command_says_with_its_exit_code_that_no_node_answers() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn a_command_that_is_not_run_ends_with_an_exit_code_of_its_own() {
+    let folder = make_fleet_folder();
+    for (line, why) in [
+        ("run blog -- true", "refuses the connection"),
+        ("run blog --env MATOU_NO_SUCH -- true", "export it first"),
+        ("--config nosuch.toml run blog -- true", "nosuch.toml"),
+    ] {
+        let out = run(folder.path(), line);
+        let said = String::from_utf8_lossy(&out.stderr);
+        assert_eq!(out.status.code(), Some(125), "{line}: {said}");
+        assert!(said.contains(why), "{line}: {said}");
+    }
+    for line in [
+        "run blog true",
+        "run blog",
+        "run a/b/c -- true",
+        "--read-only run blog -- true",
+    ] {
+        let out = run(folder.path(), line);
+        let said = String::from_utf8_lossy(&out.stderr);
+        assert_eq!(out.status.code(), Some(2), "{line}: {said}");
+    }
 }
 
 /// Arguments that no fleet makes right.

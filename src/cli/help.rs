@@ -38,6 +38,7 @@ const GROUPS: &[(&str, &[&str])] = &[
             "scale",
             "restart",
             "rollback",
+            "run",
             "adopt",
             "remove",
             "export",

@@ -24,6 +24,7 @@ mod recover;
 mod request;
 mod restore;
 mod room;
+mod run;
 mod search;
 mod shell;
 mod status;
@@ -565,6 +566,9 @@ enum CliCommand {
         #[arg(add = complete(Names::NodesAndServices))]
         target: String,
     },
+    /// Run a command in a running container of an application, without a terminal
+    #[command(after_help = run::HELP)]
+    Run(run::RunArgs),
     /// Make, show and remove a practice fleet of containers on this machine
     #[command(subcommand)]
     Lab(LabCommand),
@@ -661,6 +665,13 @@ impl Cli {
     /// # Errors
     /// What stopped it; [`Exit::of`] returns the exit code.
     pub async fn run(self) -> Result<ExitCode> {
+        match self.command {
+            Some(CliCommand::Run(_)) => run::end_with_own_failure(self.run_subcommand().await),
+            _ => self.run_subcommand().await,
+        }
+    }
+
+    async fn run_subcommand(self) -> Result<ExitCode> {
         let Some(command) = &self.command else {
             unreachable!("the console is opened by main");
         };
@@ -833,7 +844,8 @@ impl Cli {
     }
 }
 
-/// Runs what prints logs, requests, bans and what fills disks, tries mail, or opens a shell.
+/// Runs what prints logs, requests, bans and what fills disks, tries mail, opens a shell, or runs a command in a
+/// container.
 async fn run_watching_command(command: &CliCommand, fleet: &FleetContext) -> Result<ExitCode> {
     match command {
         CliCommand::Logs { service, options } => {
@@ -855,6 +867,7 @@ async fn run_watching_command(command: &CliCommand, fleet: &FleetContext) -> Res
             intrusions::run_intrusions_command(fleet, options).await
         }
         CliCommand::Shell { target } => shell::run_shell_command(fleet, target).await,
+        CliCommand::Run(args) => run::run_run_command(fleet, args).await,
         _ => unreachable!("is a request, or needs no fleet"),
     }
 }

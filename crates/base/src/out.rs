@@ -188,6 +188,89 @@ pub fn print_json_pretty(value: &(impl Serialize + ?Sized)) -> io::Result<()> {
     print_with(|out| write_whole_line(out, &escape_json(&text)))
 }
 
+/// Most of a line without an end that is kept back for a terminal, bytes.
+const MAX_UNFINISHED_LINE: usize = 64 << 10;
+
+/// Where [`ProgramOutput`] goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProgramStream {
+    /// Standard output.
+    Stdout,
+    /// Standard error.
+    Stderr,
+}
+
+/// What a program elsewhere prints, passed on as it comes: byte for byte where it goes to a file or
+/// another program, line by line and made safe at a terminal.
+pub struct ProgramOutput {
+    stream: ProgramStream,
+    /// A line that has no end yet; `None` where nobody looks.
+    line: Option<Vec<u8>>,
+}
+
+impl ProgramOutput {
+    /// Passes on to one of this program's own streams.
+    pub fn new(stream: ProgramStream) -> Self {
+        let terminal = match stream {
+            ProgramStream::Stdout => io::stdout().is_terminal(),
+            ProgramStream::Stderr => io::stderr().is_terminal(),
+        };
+        Self {
+            stream,
+            line: terminal.then(Vec::new),
+        }
+    }
+
+    /// Passes on what came.
+    ///
+    /// # Errors
+    /// When it can't be written.
+    pub fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        match self.take_ready(bytes) {
+            Some(text) => self.write_bytes(text.as_bytes()),
+            None => self.write_bytes(bytes),
+        }
+    }
+
+    /// Passes on what is kept back.
+    ///
+    /// # Errors
+    /// When it can't be written.
+    pub fn finish(&mut self) -> io::Result<()> {
+        match self.line.as_mut().map(std::mem::take) {
+            Some(last) => self.write_bytes(escape_output(&last).as_bytes()),
+            None => Ok(()),
+        }
+    }
+
+    /// Returns the lines that are whole by now, made safe; `None` where nothing is to be changed.
+    fn take_ready(&mut self, bytes: &[u8]) -> Option<String> {
+        let line = self.line.as_mut()?;
+        line.extend_from_slice(bytes);
+        let end = match line.iter().rposition(|b| *b == b'\n') {
+            Some(at) => at + 1,
+            None if line.len() > MAX_UNFINISHED_LINE => line.len(),
+            None => 0,
+        };
+        let ready: Vec<u8> = line.drain(..end).collect();
+        Some(escape_output(&ready))
+    }
+
+    fn write_bytes(&self, bytes: &[u8]) -> io::Result<()> {
+        match self.stream {
+            ProgramStream::Stdout => print_with(|out| {
+                out.write_all(bytes)?;
+                out.flush()
+            }),
+            ProgramStream::Stderr => io::stderr().lock().write_all(bytes),
+        }
+    }
+}
+
+fn escape_output(bytes: &[u8]) -> String {
+    escape_lines(&String::from_utf8_lossy(bytes)).into_owned()
+}
+
 /// Whether somebody looks at standard output.
 pub fn is_stdout_terminal() -> bool {
     io::stdout().is_terminal()
@@ -223,6 +306,33 @@ fn indent_following_lines(text: &str) -> String {
 mod tests {
     use super::*;
     use crate::payloads::{PAYLOADS, is_safe};
+
+    #[test]
+    fn what_a_program_prints_is_safe_at_a_terminal_and_whole_elsewhere() {
+        let passed = |line: Option<Vec<u8>>, pieces: &[&[u8]]| {
+            let stream = ProgramStream::Stdout;
+            let mut output = ProgramOutput { stream, line };
+            let mut shown = Vec::new();
+            for piece in pieces {
+                let ready = output.take_ready(piece);
+                shown.extend(ready.map_or_else(|| piece.to_vec(), String::into_bytes));
+            }
+            shown.extend(escape_output(&output.line.unwrap_or_default()).bytes());
+            shown
+        };
+        // A character and an escape sequence that come in two pieces.
+        let pieces: [&[u8]; 4] = [b"\xc3", b"\xa9 \x1b", b"[2J\nx", b"\xff\0"];
+        assert_eq!(passed(None, &pieces), pieces.concat());
+        let shown = String::from_utf8(passed(Some(Vec::new()), &pieces)).unwrap();
+        assert_eq!(shown, "\u{e9} \\x1b[2J\nx\u{fffd}\\0");
+        for payload in PAYLOADS {
+            for cut in 0..payload.len() {
+                let (a, b) = payload.as_bytes().split_at(cut);
+                let shown = String::from_utf8(passed(Some(Vec::new()), &[a, b])).unwrap();
+                assert!(shown.split(['\n', '\t']).all(is_safe), "{shown:?}");
+            }
+        }
+    }
 
     #[test]
     fn a_text_of_several_lines_can_t_look_like_two_of_matou_s() {

@@ -115,6 +115,11 @@ fn lock_journal_file(mut file: File) -> Result<Flock<File>, File> {
     Err(file)
 }
 
+/// Who runs this program, by the name of the session, else by number.
+fn name_operator() -> String {
+    std::env::var("USER").unwrap_or_else(|_| nix::unistd::getuid().to_string())
+}
+
 #[derive(Serialize)]
 #[serde(tag = "record", rename_all = "snake_case")]
 enum JournalRecord<'a> {
@@ -136,6 +141,21 @@ enum JournalRecord<'a> {
         millis: u128,
         #[serde(flatten)]
         outcome: &'a JobOutcome,
+    },
+    RunStarted {
+        node: &'a str,
+        service: &'a str,
+        program: &'a str,
+        operator: String,
+    },
+    RunFinished {
+        node: &'a str,
+        service: &'a str,
+        program: &'a str,
+        millis: u128,
+        exit: Option<i64>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        error: Option<String>,
     },
 }
 
@@ -186,8 +206,39 @@ impl Journal {
         &self.redactor
     }
 
+    /// Remembers that the operator runs a program in a container of a service. Its arguments may be
+    /// secret, and are not remembered.
+    pub fn record_run_started(&self, node: &str, service: &str, program: &str) {
+        self.write_record(JournalRecord::RunStarted {
+            node,
+            service,
+            program,
+            operator: name_operator(),
+        });
+    }
+
+    /// Remembers how that ended: the exit code, or why there is none.
+    pub fn record_run_finished(
+        &self,
+        node: &str,
+        service: &str,
+        program: &str,
+        took: Duration,
+        exit: Option<i64>,
+        error: Option<String>,
+    ) {
+        self.write_record(JournalRecord::RunFinished {
+            node,
+            service,
+            program,
+            millis: took.as_millis(),
+            exit,
+            error,
+        });
+    }
+
     pub(super) fn record_job_started(&self, title: &str, plan: &str) {
-        let operator = std::env::var("USER").unwrap_or_else(|_| nix::unistd::getuid().to_string());
+        let operator = name_operator();
         self.write_record(JournalRecord::JobStarted {
             title,
             operator,

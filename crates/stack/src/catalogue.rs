@@ -88,6 +88,26 @@ fn lint_variables(stack: &StackFile) -> Vec<LintFinding> {
     untyped.collect()
 }
 
+/// Finds a service for commands that the stack does not have.
+fn lint_run_service(stack: &StackFile, services: &[&str]) -> Option<LintFinding> {
+    let run = stack.extension.run.as_deref()?;
+    // A stack that can't be rendered has other findings.
+    if services.is_empty() || services.contains(&run) {
+        return None;
+    }
+    let mut lines = stack.text.lines();
+    let line = lines.position(|l| l.trim_start().starts_with("run:"));
+    Some(LintFinding {
+        severity: LintSeverity::Error,
+        file: stack.file.clone(),
+        line: line.map_or(1, |at| at + 1),
+        message: format!(
+            "x-matou: run: names the service {run:?}, which the stack does not have; there are {}",
+            services.join(", ")
+        ),
+    })
+}
+
 /// Returns the variable of a text that is one variable and nothing more: `${NAME}`, `${NAME:-1}`.
 fn find_only_variable(text: &str) -> Option<String> {
     let inside = text.strip_prefix("${")?.strip_suffix('}')?;
@@ -301,8 +321,15 @@ impl Catalogue {
                 ..
             }) if missing.is_empty() && !matches!(other, StackError::At { .. }) => Err(other),
             Ok(inspected) => {
+                let services: Vec<&str> = inspected
+                    .rendered
+                    .iter()
+                    .flat_map(|r| &r.services)
+                    .map(|s| s.name.as_str())
+                    .collect();
                 let mut findings = inspected.findings;
                 findings.extend(lint_variables(&stack));
+                findings.extend(lint_run_service(&stack, &services));
                 Ok(findings)
             }
             Err(StackError::At {

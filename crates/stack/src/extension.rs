@@ -513,6 +513,9 @@ pub struct Extension {
     /// How its code is really updated, where a new image does not do it.
     #[serde(default)]
     pub update: Option<UpdateSpec>,
+    /// The service that `matou run APP` runs commands in.
+    #[serde(default)]
+    pub run: Option<String>,
     /// Its installer is open to whoever comes first: its routers ask for a password until the
     /// operator takes that away.
     #[serde(default)]
