@@ -21,6 +21,7 @@ mod engine;
 pub mod exposition;
 mod history;
 mod ledger;
+mod load_history;
 mod prometheus;
 mod rules;
 mod store;
@@ -30,6 +31,7 @@ pub use backups::{BackupAge, backup_ages, find_missed_backups};
 pub use engine::{Alert, AlertChanges, AlertEngine};
 pub use history::{AnswerHistory, AnswerHour, AnswerSample, LoadSample};
 pub use ledger::{AlertLedger, Silence};
+pub use load_history::{LoadHistory, MeanLoad};
 pub use prometheus::{
     AlertReceivers, EmailReceiver, MonitoringInputs, ProbeTarget,
     render_monitoring_files as generate,
@@ -38,5 +40,5 @@ pub use rules::{
     ALERTMANAGER_KEY_PREFIX, AlertInputs, AlertKind, AlertSeverity, AlertTarget, Finding, Remedy,
     disk_trend_key, evaluate_rules,
 };
-pub use store::{HistoryRecorder, MonitorStore};
+pub use store::{HistoryRecorder, KeptHistory, MonitorStore};
 pub use trend::{DiskTrend, DiskTrends};

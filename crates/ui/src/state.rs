@@ -8,6 +8,7 @@ use tui_input::Input;
 
 use super::access::AccessView;
 use super::browser::{SnapshotBrowser, SnapshotQueryCache};
+use super::dashboard::Board;
 use super::jobs::JobList;
 use super::keymap::KeyMap;
 use super::layout::Layout;
@@ -21,7 +22,7 @@ use matou_base::text::SafeText;
 use matou_config::AlertsConfig;
 use matou_job::Plan;
 use matou_model::{AppRoutes, Fleet};
-use matou_monitor::{Alert, AlertEngine, AlertLedger, AnswerHistory, DiskTrends};
+use matou_monitor::{Alert, AlertEngine, AlertLedger, AnswerHistory, DiskTrends, LoadHistory};
 use matou_provision::audit::NodeAudit;
 use matou_stack::{AppLogin, CatalogueEntry};
 
@@ -190,6 +191,7 @@ pub struct App {
     pub(super) browser: Option<SnapshotBrowser>,
     pub(super) query_cache: SnapshotQueryCache,
     pub(super) jobs: JobList,
+    pub(super) board: Board,
     pub(super) alerts: Vec<Alert>,
     pub(super) alert_engine: AlertEngine,
     /// How disks filled of late.
@@ -198,6 +200,8 @@ pub struct App {
     pub(super) logins: BTreeMap<String, AppLogin>,
     /// What applications answered of late.
     pub(super) week: AnswerHistory,
+    /// How busy nodes were of late.
+    pub(super) loads: LoadHistory,
     /// Names of the nodes that differ from config.toml.
     pub(super) drift: Vec<String>,
     /// Something that alerts depend on has changed: they are to be evaluated.
@@ -318,6 +322,9 @@ impl App {
         }
         for (overlay, drawn) in self.overlays.iter_mut().zip(&layout.overlays) {
             overlay.take_layout(*drawn);
+        }
+        for drawn in &layout.board {
+            self.board.sections[drawn.section as usize].top = drawn.top;
         }
         self.layout = layout;
     }

@@ -6,6 +6,7 @@ use ratatui::style::{Modifier, Style};
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, Clear};
 
+use super::dashboard::draw_dashboard;
 use super::jobs::JobView;
 use super::keymap::Action;
 use super::layout::Layout;
@@ -145,6 +146,10 @@ fn draw_header(app: &App, frame: &mut Frame, area: Rect) {
 }
 
 fn draw_body(app: &App, layout: &mut Layout, frame: &mut Frame, area: Rect) {
+    if app.board.open {
+        layout.board = draw_dashboard(app, frame, area);
+        return;
+    }
     // Both sides are shown beside each other.
     if area.width >= WIDE_SCREEN && !app.zoom {
         let left = Rect {
@@ -654,10 +659,8 @@ fn fixed_hints(app: &App, width: usize) -> Vec<Span<'static>> {
         (Action::Palette, "all"),
         (Action::Help, "help"),
     ];
-    let shown = actions.into_iter().skip(match app.focus {
-        Focus::Detail => 0,
-        Focus::List => 1,
-    });
+    let leads_back = app.focus == Focus::Detail || app.board.open || app.board.left;
+    let shown = actions.into_iter().skip(usize::from(!leads_back));
     let mut spans = Vec::new();
     for (action, word) in shown {
         let Some(key) = app.keymap.first_key(action) else {
@@ -673,6 +676,19 @@ fn fixed_hints(app: &App, width: usize) -> Vec<Span<'static>> {
 }
 
 fn key_hints(app: &App) -> Vec<(String, &'static str)> {
+    if app.board.open {
+        let shown = [
+            (Action::Open, "go there"),
+            (Action::NextPane, "next part"),
+            (Action::Deploy, "deploy"),
+            (Action::Refresh, "read again"),
+        ];
+        let shown = shown.into_iter();
+        let shown = shown.filter(|(action, _)| !(app.read_only && action.changes_something()));
+        return shown
+            .filter_map(|(action, text)| Some((app.keymap.first_key(action)?, text)))
+            .collect();
+    }
     if app.focus == Focus::Detail && app.shown_tab() == Tab::Logs {
         let fixed = [
             ("f", "follow"),
