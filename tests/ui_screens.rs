@@ -281,6 +281,13 @@ fn day_of_load(app: &mut App) {
     }
 }
 
+fn with_load(theme: Theme, keys: &str) -> App {
+    let mut app = on(theme, "1j\n[");
+    day_of_load(&mut app);
+    press(&mut app, keys);
+    app
+}
+
 /// The dashboard of the example, of which a day is known.
 fn dashboard(theme: Theme, keys: &str) -> App {
     let mut app = on(theme, "");
@@ -649,6 +656,9 @@ const SCENES: &[Scene] = &[
     ("nodes", |t| on(t, "1")),
     ("node_tasks", |t| on(t, "1j]")),
     ("node_load", |t| on(t, "1\n[")),
+    ("node_load_day", |t| with_load(t, "t")),
+    ("node_load_week", |t| with_load(t, "tt")),
+    ("node_load_unread", |t| on(t, "1\n[t")),
     ("node_lost", |t| on(t, "1jj")),
     ("node_not_compared", |t| on(t, "1]]")),
     ("node_drift", |t| with_checks(t, "")),
@@ -1148,6 +1158,7 @@ fn ascii_scenes_hold_nothing_outside_ascii() {
         ascii: true,
         colour: true,
         light: false,
+        shades: true,
     };
     for (name, scene) in SCENES.iter().chain(DASHBOARD_SCENES) {
         for size in SIZES {
@@ -1165,6 +1176,7 @@ fn colourless_scenes_hold_no_colour() {
         ascii: false,
         colour: false,
         light: false,
+        shades: true,
     };
     for (name, scene) in SCENES.iter().chain(DASHBOARD_SCENES) {
         let buffer = buffer(&mut scene(theme), SIZES[1]);
@@ -1224,6 +1236,47 @@ fn hostile_names_neither_reach_the_terminal_nor_break_columns() {
                 "{keys} {size:?}: {right:?}"
             );
         }
+    }
+}
+
+#[test]
+fn charts_are_filled_where_there_are_shades_and_plain_elsewhere() {
+    let drawn = |colour, shades, ascii| {
+        let theme = Theme {
+            ascii,
+            colour,
+            light: false,
+            shades,
+        };
+        buffer(&mut with_load(theme, "t"), (120, 40))
+    };
+    let filled = |b: &Buffer| b.content.iter().any(|c| c.fg == Color::Indexed(24));
+    let shows = |b: &Buffer, text: &str| {
+        let rows = b.content.chunks(usize::from(b.area.width));
+        rows.map(|r| {
+            r.iter()
+                .map(ratatui::buffer::Cell::symbol)
+                .collect::<String>()
+        })
+        .any(|line| line.contains(text))
+    };
+    assert!(filled(&drawn(true, true, false)));
+    for (colour, shades, ascii) in [
+        (true, false, false),
+        (false, true, false),
+        (false, false, true),
+    ] {
+        let plain = drawn(colour, shades, ascii);
+        assert!(!filled(&plain), "{colour} {shades} {ascii}");
+        for text in ["100 %", "  0 %", "12:00", "limit 95 %", "63 % now"] {
+            assert!(shows(&plain, text), "{text} {colour} {shades} {ascii}");
+        }
+        let limit = if ascii {
+            "----------"
+        } else {
+            "┄┄┄┄┄┄┄┄┄┄"
+        };
+        assert!(shows(&plain, limit), "{colour} {shades} {ascii}");
     }
 }
 

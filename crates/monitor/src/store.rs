@@ -298,10 +298,9 @@ mod tests {
             loads,
         } = store.load_history(now);
         let busy = loads.series("n3", now, 3600, 24);
-        assert!(
-            busy.iter()
-                .all(|h| h.is_some_and(|h| h.cpu == 12.0 && h.memory == 50.0))
-        );
+        assert!(busy.iter().all(|h| {
+            h.is_some_and(|h| (h.cpu - 12.0).abs() < 0.01 && (h.memory - 50.0).abs() < 0.01)
+        }));
         assert_eq!(week.percent_well("app000.example.org"), Some(100.0));
         assert!((week.percent_well("app007.example.org").unwrap() - 99.0).abs() < 0.01);
         let hours = week.hours("app050.example.org", now, 24);

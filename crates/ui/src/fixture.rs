@@ -62,6 +62,7 @@ pub const THEME: Theme = Theme {
     ascii: false,
     colour: true,
     light: false,
+    shades: true,
 };
 
 fn example_catalogue() -> Vec<CatalogueEntry> {

@@ -6,7 +6,7 @@ use super::browser::SnapshotQueryCache;
 use super::dashboard::Board;
 use super::jobs::JobList;
 use super::layout::Layout;
-use super::pane::{Focus, Pane, Tab};
+use super::pane::{Focus, LoadSpan, Pane, Tab};
 use super::panes::{pane_rows, sort_rows};
 use super::state::{App, AppInit};
 use matou_monitor as monitor;
@@ -31,6 +31,7 @@ impl App {
             pane: Pane::Services,
             focus: Focus::List,
             tab: Tab::Overview,
+            load_span: LoadSpan::default(),
             zoom: false,
             lists: Default::default(),
             opened: Vec::new(),

@@ -15,7 +15,7 @@ use super::layout::Layout;
 use super::log::LogView;
 use super::msg::{LogSource, Ticket};
 use super::overlay::Overlay;
-use super::pane::{Focus, Pane, Tab};
+use super::pane::{Focus, LoadSpan, Pane, Tab};
 use super::panes::{PaneRow, RowKind, SortOrder};
 use super::theme::{Health, Theme};
 use matou_base::text::SafeText;
@@ -173,6 +173,8 @@ pub struct App {
     pub(super) pane: Pane,
     pub(super) focus: Focus,
     pub(super) tab: Tab,
+    /// The time that the charts of a node show.
+    pub(super) load_span: LoadSpan,
     pub(super) zoom: bool,
     pub(super) lists: [PaneList; 5],
     /// Keys of the rows whose children are shown: applications, services, groups of snapshots.

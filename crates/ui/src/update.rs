@@ -492,6 +492,10 @@ fn handle_key_event(app: &mut App, key: KeyEvent) -> Vec<Effect> {
     if in_detail && let Some(effects) = handle_followed_key(app, key) {
         return effects;
     }
+    if in_detail && app.shown_tab() == Tab::Load && key == KeyCode::Char('t').into() {
+        app.load_span = app.load_span.next();
+        return Vec::new();
+    }
     if in_detail && app.shown_tab() == Tab::Files {
         match browser::handle_files_key(app, key) {
             browser::BrowserOutcome::Handled => return Vec::new(),

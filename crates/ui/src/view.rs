@@ -457,6 +457,10 @@ fn draw_detail_frame(
     let status = match (&app.log, &app.access) {
         (Some(log), _) if shown == Tab::Logs => Some(log.view.status_line()),
         (_, Some(access)) if shown == Tab::Access => Some(access.view.status_line()),
+        _ if shown == Tab::Load => Some(match app.focus {
+            Focus::Detail => format!("{}; t: another time", app.load_span.word()),
+            Focus::List => app.load_span.word().to_owned(),
+        }),
         _ => None,
     };
     if let Some(status) = status {
@@ -721,6 +725,10 @@ fn key_hints(app: &App) -> Vec<(String, &'static str)> {
         ];
         let shown = fixed.iter().filter(|(k, _)| !app.read_only || *k != "r");
         return shown.map(|(k, t)| ((*k).to_owned(), *t)).collect();
+    }
+    if app.focus == Focus::Detail && app.shown_tab() == Tab::Load {
+        let fixed = [("t", "an hour, a day, a week"), ("]", "next tab")];
+        return fixed.map(|(k, t)| (k.to_owned(), t)).into();
     }
     let selected = app.selected_row().map(|r| &r.kind);
     let about: &[(Action, &str)] = match selected {

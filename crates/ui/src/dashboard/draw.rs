@@ -250,29 +250,34 @@ impl RowWidths {
         let most = (columns / 3).clamp(10, NAME_COLUMNS);
         let name = name.min(most).min(columns.saturating_sub(2));
         let room = columns.saturating_sub(2 + name);
-        // The row with the most beside its sparklines decides.
-        let fits = |width: usize| {
+        // The row with the most decides: that whole rows have room, or what comes up to the last sparkline.
+        let is_sparkline = |c: &Cell| matches!(c.content, CellContent::Sparkline(_));
+        let fits = |width: usize, whole: bool| {
             rows.iter().all(|row| {
-                let fixed = row.cells.iter().map(|cell| match &cell.content {
+                let last = row.cells.iter().rposition(is_sparkline);
+                let kept = match (last, whole) {
+                    (None, _) => 0,
+                    (Some(_), true) => row.cells.len(),
+                    (Some(at), false) => at + 1,
+                };
+                let used = row.cells[..kept].iter().map(|cell| match &cell.content {
                     CellContent::Sparkline(_) => width + 1,
                     _ if cell.columns == 0 => 0,
                     _ => cell.columns + 1,
                 });
-                !has_sparkline(row) || fixed.sum::<usize>() <= room
+                used.sum::<usize>() <= room
             })
         };
-        let sparkline = SPARKLINE_COLUMNS.into_iter().find(|width| fits(*width));
+        let mut widths = SPARKLINE_COLUMNS.into_iter();
+        let sparkline = widths
+            .clone()
+            .find(|width| fits(*width, true))
+            .or_else(|| widths.find(|width| fits(*width, false)));
         Self {
             name,
             sparkline: sparkline.unwrap_or(0),
         }
     }
-}
-
-fn has_sparkline(row: &BoardRow) -> bool {
-    row.cells
-        .iter()
-        .any(|c| matches!(c.content, CellContent::Sparkline(_)))
 }
 
 /// A row: the glyph of its health, its name, and of its cells those that have room.
@@ -353,7 +358,7 @@ fn cell_text(
     }
 }
 
-/// A bar for each share of the values, their average; a space where nothing is known.
+/// A bar for each share of the values, their average; a dot where nothing is known.
 fn sparkline(theme: Theme, values: &[Option<f32>], columns: usize) -> String {
     let heights = theme.bar_heights();
     let each = values.len().div_ceil(columns.max(1)).max(1);
@@ -362,7 +367,7 @@ fn sparkline(theme: Theme, values: &[Option<f32>], columns: usize) -> String {
         .map(|share| {
             let known: Vec<f32> = share.iter().flatten().copied().collect();
             if known.is_empty() {
-                return " ";
+                return if theme.ascii { " " } else { "·" };
             }
             let mean = known.iter().sum::<f32>() / known.len() as f32;
             heights[((mean / 100.0 * 8.0) as usize).min(7)]

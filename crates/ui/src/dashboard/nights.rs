@@ -37,7 +37,9 @@ pub(super) fn gather_nights(app: &App) -> SectionRows {
             goal: Goal::Nothing,
         }));
     }
-    let note = match (backups, app.fleet.backups.error()) {
+    // Why there are none is told with the snapshots too: no repository, as one.
+    let error = app.fleet.backups.error();
+    let note = match (backups, error.or(app.fleet.snapshots.error())) {
         (_, Some(why)) => why.to_owned(),
         (None, None) => NO_FIGURES.to_owned(),
         (Some(_), None) => "no backup has been made yet".to_owned(),

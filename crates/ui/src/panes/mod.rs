@@ -3,6 +3,7 @@
 mod backups;
 mod certificates;
 mod charts;
+mod load_span;
 mod node_checks;
 mod nodes;
 mod page;
