@@ -9,7 +9,7 @@ use matou::job::{
 };
 use matou::model::{
     AccessRecord, Ban, Datum, DifferenceKind, EntryKind, FilePreview, Fleet, Intrusion, LogLine,
-    LogRecord, NodeBans, NodeIntrusions, NodeProblem, NodeProblemKind, Probe, ProbeAnswer,
+    LogRecord, Metrics, NodeBans, NodeIntrusions, NodeProblem, NodeProblemKind, Probe, ProbeAnswer,
     SnapshotChanges, SnapshotEntry, SnapshotListing, Update,
 };
 use matou::ops::{FoundVersions, OwnVersion, Request, ServiceVersions};
@@ -37,6 +37,7 @@ fn press(app: &mut App, keys: &str) -> Vec<Effect> {
         let code = match c {
             '\n' => KeyCode::Enter,
             '\u{1b}' => KeyCode::Esc,
+            '\t' => KeyCode::Tab,
             c => KeyCode::Char(c),
         };
         effects.extend(key(app, code));
@@ -255,6 +256,76 @@ fn answers(app: &mut App) {
         update(app, Msg::Fleet(Update { at, datum }), NOW);
     }
 }
+
+/// How busy two of the nodes were over a day, read every five minutes; nothing is known of two of its hours.
+fn day_of_load(app: &mut App) {
+    for minute in (0..24 * 60)
+        .step_by(5)
+        .filter(|m| m / 60 != 9 && m / 60 != 10)
+    {
+        let at = NOW - SignedDuration::from_mins(24 * 60 - 1 - minute);
+        for (node, most) in [("master", 60.0), ("worker-01", 98.0)] {
+            let reading = Metrics {
+                cpu: (minute as f32 / 229.0).sin().abs() * most,
+                memory_used: (2 << 30) + ((minute as u64) << 21),
+                memory_total: 8 << 30,
+                disk_used: 63 << 30,
+                disk_total: 100 << 30,
+                ..Metrics::default()
+            };
+            let node = node.into();
+            let reading = Ok(reading);
+            let datum = Datum::Metrics { node, reading };
+            update(app, Msg::Fleet(Update { at, datum }), NOW);
+        }
+    }
+}
+
+fn with_load(theme: Theme, keys: &str) -> App {
+    let mut app = on(theme, "1j\n[");
+    day_of_load(&mut app);
+    press(&mut app, keys);
+    app
+}
+
+/// The dashboard of the example, of which a day is known.
+fn dashboard(theme: Theme, keys: &str) -> App {
+    let mut app = on(theme, "");
+    answers(&mut app);
+    day_of_load(&mut app);
+    press(&mut app, "0");
+    press(&mut app, keys);
+    app
+}
+
+fn dashboard_of_nothing(theme: Theme) -> App {
+    let node = matou::model::Node {
+        name: "master".into(),
+        configured: true,
+        ..Default::default()
+    };
+    let mut app = fixture::example_app(Fleet::new("new", vec![node]), theme);
+    press(&mut app, "0");
+    app
+}
+
+/// Scenes of the dashboard: they are drawn on the smallest screen too.
+const DASHBOARD_SCENES: &[Scene] = &[
+    ("dashboard", |t| dashboard(t, "")),
+    ("dashboard_unread_history", |t| on(t, "0")),
+    ("dashboard_applications", |t| dashboard(t, "\t\t")),
+    ("dashboard_lately", |t| dashboard(t, "G")),
+    ("dashboard_of_nothing", dashboard_of_nothing),
+    ("dashboard_large", |t| {
+        let mut app = fixture::large_example_app();
+        app = match t == THEME {
+            true => app,
+            false => fixture::example_app(Fleet::new("large", Vec::new()), t),
+        };
+        press(&mut app, "0");
+        app
+    }),
+];
 
 fn with_checks(theme: Theme, keys: &str) -> App {
     let mut app = on(theme, "1");
@@ -585,6 +656,9 @@ const SCENES: &[Scene] = &[
     ("nodes", |t| on(t, "1")),
     ("node_tasks", |t| on(t, "1j]")),
     ("node_load", |t| on(t, "1\n[")),
+    ("node_load_day", |t| with_load(t, "t")),
+    ("node_load_week", |t| with_load(t, "tt")),
+    ("node_load_unread", |t| on(t, "1\n[t")),
     ("node_lost", |t| on(t, "1jj")),
     ("node_not_compared", |t| on(t, "1]]")),
     ("node_drift", |t| with_checks(t, "")),
@@ -961,7 +1035,7 @@ fn notice(theme: Theme, opened: bool) -> App {
 
 #[test]
 fn every_scene_at_every_size() {
-    for (name, scene) in SCENES {
+    for (name, scene) in SCENES.iter().chain(DASHBOARD_SCENES) {
         for size in SIZES {
             let mut app = scene(THEME);
             let (width, height) = size;
@@ -977,13 +1051,116 @@ fn every_scene_at_every_size() {
 }
 
 #[test]
+fn the_dashboard_says_something_on_the_smallest_screen() {
+    for (name, scene) in DASHBOARD_SCENES {
+        let mut app = scene(THEME);
+        let mut terminal = Terminal::new(TestBackend::new(40, 12)).expect("a backend");
+        terminal
+            .draw(|f| {
+                view(&app, f);
+            })
+            .expect("drawn");
+        insta::assert_snapshot!(format!("{name}_40x12"), terminal.backend());
+        // What is selected is to be seen, wherever it is.
+        for _ in 0..30 {
+            let drawn = buffer(&mut app, (40, 12));
+            let selected = |cell: &ratatui::buffer::Cell| {
+                cell.modifier.contains(ratatui::style::Modifier::REVERSED)
+            };
+            assert!(drawn.content.iter().any(selected), "{name}");
+            press(&mut app, "j");
+        }
+    }
+}
+
+/// Finds the boxes of a screen by their corners. Folded ones have a title alone.
+fn boxes(buffer: &Buffer) -> Vec<ratatui::layout::Rect> {
+    let (width, height) = (buffer.area.width, buffer.area.height);
+    let at = |x: u16, y: u16| buffer[(x, y)].symbol();
+    let mut found = Vec::new();
+    for y in 0..height {
+        for x in (0..width).filter(|x| at(*x, y) == "╭") {
+            let right = (x..width).find(|r| at(*r, y) == "╮").expect("a corner");
+            let bottom = (y + 1..height).find(|b| at(x, *b) != "│");
+            let bottom = bottom.expect("an end");
+            if bottom > y + 1 {
+                found.push(ratatui::layout::Rect::new(
+                    x,
+                    y,
+                    right + 1 - x,
+                    bottom + 1 - y,
+                ));
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn no_text_of_the_dashboard_crosses_a_border_and_none_is_cut_without_an_ellipsis() {
+    let evil = "日本語\u{202e}evil\u{1b}[2J name".repeat(20);
+    let scene = |keys: &str| {
+        let mut app = dashboard(THEME, "");
+        let mut swarm = fixture::example_fleet()
+            .swarm
+            .value()
+            .expect("read")
+            .clone();
+        for service in &mut swarm.services {
+            service.name = format!("{}{evil}", service.name);
+            service.stack = service.stack.as_ref().map(|s| format!("{s}{evil}"));
+        }
+        for task in &mut swarm.tasks {
+            task.error.clone_from(&evil);
+        }
+        let datum = Datum::Swarm(Ok(swarm));
+        update(&mut app, Msg::Fleet(Update { at: NOW, datum }), NOW);
+        let datum = Datum::Backups(Err(SafeText::from_line(&evil)));
+        update(&mut app, Msg::Fleet(Update { at: NOW, datum }), NOW);
+        press(&mut app, keys);
+        app
+    };
+    for keys in ["", "\t", "\t\t", "\t\t\t", "G"] {
+        for size in [
+            (40, 12),
+            (40, 24),
+            (80, 24),
+            (109, 30),
+            (120, 40),
+            (160, 48),
+            (200, 60),
+        ] {
+            let drawn = buffer(&mut scene(keys), size);
+            let found = boxes(&drawn);
+            assert!(!found.is_empty(), "{keys:?} {size:?}");
+            for area in found {
+                let (right, bottom) = (area.right() - 1, area.bottom() - 1);
+                for y in area.y + 1..bottom {
+                    assert_eq!(drawn[(right, y)].symbol(), "│", "{keys:?} {size:?} {area}");
+                    let line: String = (area.x + 1..right)
+                        .map(|x| drawn[(x, y)].symbol())
+                        .collect();
+                    // A name that has no room says that it goes on.
+                    if line.contains("日本") {
+                        assert!(line.contains('…'), "{keys:?} {size:?}: {line}");
+                    }
+                }
+                assert_eq!(drawn[(area.x, bottom)].symbol(), "╰", "{keys:?} {size:?}");
+                assert_eq!(drawn[(right, bottom)].symbol(), "╯", "{keys:?} {size:?}");
+            }
+        }
+    }
+}
+
+#[test]
 fn ascii_scenes_hold_nothing_outside_ascii() {
     let theme = Theme {
         ascii: true,
         colour: true,
         light: false,
+        shades: true,
     };
-    for (name, scene) in SCENES {
+    for (name, scene) in SCENES.iter().chain(DASHBOARD_SCENES) {
         for size in SIZES {
             let buffer = buffer(&mut scene(theme), size);
             for cell in &buffer.content {
@@ -999,8 +1176,9 @@ fn colourless_scenes_hold_no_colour() {
         ascii: false,
         colour: false,
         light: false,
+        shades: true,
     };
-    for (name, scene) in SCENES {
+    for (name, scene) in SCENES.iter().chain(DASHBOARD_SCENES) {
         let buffer = buffer(&mut scene(theme), SIZES[1]);
         for cell in &buffer.content {
             let plain = cell.fg == Color::Reset && cell.bg == Color::Reset;
@@ -1062,6 +1240,47 @@ fn hostile_names_neither_reach_the_terminal_nor_break_columns() {
 }
 
 #[test]
+fn charts_are_filled_where_there_are_shades_and_plain_elsewhere() {
+    let drawn = |colour, shades, ascii| {
+        let theme = Theme {
+            ascii,
+            colour,
+            light: false,
+            shades,
+        };
+        buffer(&mut with_load(theme, "t"), (120, 40))
+    };
+    let filled = |b: &Buffer| b.content.iter().any(|c| c.fg == Color::Indexed(24));
+    let shows = |b: &Buffer, text: &str| {
+        let rows = b.content.chunks(usize::from(b.area.width));
+        rows.map(|r| {
+            r.iter()
+                .map(ratatui::buffer::Cell::symbol)
+                .collect::<String>()
+        })
+        .any(|line| line.contains(text))
+    };
+    assert!(filled(&drawn(true, true, false)));
+    for (colour, shades, ascii) in [
+        (true, false, false),
+        (false, true, false),
+        (false, false, true),
+    ] {
+        let plain = drawn(colour, shades, ascii);
+        assert!(!filled(&plain), "{colour} {shades} {ascii}");
+        for text in ["100 %", "  0 %", "12:00", "limit 95 %", "63 % now"] {
+            assert!(shows(&plain, text), "{text} {colour} {shades} {ascii}");
+        }
+        let limit = if ascii {
+            "----------"
+        } else {
+            "┄┄┄┄┄┄┄┄┄┄"
+        };
+        assert!(shows(&plain, limit), "{colour} {shades} {ascii}");
+    }
+}
+
+#[test]
 fn a_screen_that_is_too_small_says_so() {
     for size in [(20, 5), (39, 24), (80, 9), (1, 1)] {
         let buffer = buffer(&mut on(THEME, ""), size);
@@ -1076,7 +1295,7 @@ fn a_screen_that_is_too_small_says_so() {
 /// Whatever is shown, the last line says how one goes on: the help, or the keys of what is open.
 #[test]
 fn every_last_line_leads_on() {
-    for (name, scene) in SCENES {
+    for (name, scene) in SCENES.iter().chain(DASHBOARD_SCENES) {
         for size in SIZES {
             let buffer = buffer(&mut scene(THEME), size);
             let y = size.1 - 1;

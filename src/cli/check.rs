@@ -76,7 +76,7 @@ pub(crate) async fn run_check_command(
     let store = MonitorStore::new(&state_path()?, &cx.config.fleet.name);
     let fleet = read_fleet_and_probes(cx).await?;
     let now = Timestamp::now();
-    let (_, trends) = store.load_history(now);
+    let trends = store.load_history(now).trends;
     let mut engine = AlertEngine::for_single_look(store.load_ledger());
     let findings = monitor::evaluate_rules(AlertInputs {
         fleet: &fleet,

@@ -15,8 +15,8 @@ use matou_config::Config;
 use matou_docker::Nodes;
 use matou_host::Command;
 use matou_model::{
-    BackupSchedule, Backups, Datum, Drill, Proof, Repository, RepositoryLock, Snapshot,
-    UnfinishedRestore,
+    BackupNight, BackupSchedule, Backups, Datum, Drill, NightOutcome, Proof, Repository,
+    RepositoryLock, Snapshot, UnfinishedRestore,
 };
 
 /// How often the repository is asked. It costs a second of the storage node's time.
@@ -214,6 +214,7 @@ async fn read_backup_schedule(
         let sizes = reports.iter().rev();
         main.growth = sizes.filter_map(|r| Some((r.ended, r.size?))).collect();
     }
+    let nights = reports.iter().rev().map(night_of_report).collect();
     for repository in repositories {
         // `3/12 of main`, or why the check failed.
         let end = format!(" of {}", repository.name);
@@ -236,7 +237,19 @@ async fn read_backup_schedule(
             .missed
             .then(|| schedule.triggered.or(last.map(|r| r.started)))
             .flatten(),
+        nights,
     })
+}
+
+fn night_of_report(report: &backup::BackupReport) -> BackupNight {
+    BackupNight {
+        at: report.started,
+        outcome: match report.result {
+            backup::BackupResult::Done => NightOutcome::Done,
+            backup::BackupResult::Warning => NightOutcome::Warning,
+            backup::BackupResult::Failed => NightOutcome::Failed,
+        },
+    }
 }
 
 /// Reads proofs and the states of restores, small JSON files beside the data.

@@ -148,6 +148,8 @@ pub struct BackupSchedule {
     pub next: Option<Timestamp>,
     /// A run that should have been and was not.
     pub missed: Option<Timestamp>,
+    /// What the reports of past backups tell, the oldest first.
+    pub nights: Vec<BackupNight>,
 }
 
 /// What `matou verify` found of an application. It is kept in a file beside the data.
@@ -201,6 +203,27 @@ pub struct Backups {
     pub restores: Vec<UnfinishedRestore>,
     /// The last drill that was made on this machine.
     pub drill: Option<Drill>,
+}
+
+/// A nightly backup, or one by hand, as its report tells it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct BackupNight {
+    /// When it began.
+    pub at: Timestamp,
+    /// How it ended.
+    pub outcome: NightOutcome,
+}
+
+/// How a backup of all applications ended, worst last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum NightOutcome {
+    /// All is in snapshots.
+    Done,
+    /// Something is missing in them.
+    Warning,
+    /// An application has no snapshot of it.
+    Failed,
 }
 
 /// A drill: a recovery on a practice fleet.

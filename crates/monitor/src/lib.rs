@@ -21,6 +21,7 @@ mod engine;
 pub mod exposition;
 mod history;
 mod ledger;
+mod load_history;
 mod prometheus;
 mod rules;
 mod store;
@@ -31,6 +32,7 @@ pub use backups::{BackupAge, backup_ages, find_missed_backups};
 pub use engine::{Alert, AlertChanges, AlertEngine};
 pub use history::{AnswerHistory, AnswerHour, AnswerSample, LoadSample};
 pub use ledger::{AlertLedger, Silence};
+pub use load_history::{LoadHistory, MeanLoad};
 pub use prometheus::{
     AlertReceivers, EmailReceiver, MonitoringInputs, ProbeTarget,
     render_monitoring_files as generate,
@@ -39,6 +41,6 @@ pub use rules::{
     ALERTMANAGER_KEY_PREFIX, AlertInputs, AlertKind, AlertSeverity, AlertTarget, Finding, Remedy,
     disk_trend_key, evaluate_rules,
 };
-pub use store::{HistoryRecorder, MonitorStore};
 pub use tell::{LookedAt, TellLine, TellMessage, TellReason, ToldAlerts};
+pub use store::{HistoryRecorder, KeptHistory, MonitorStore};
 pub use trend::{DiskTrend, DiskTrends};

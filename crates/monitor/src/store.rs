@@ -13,6 +13,7 @@ use super::history::{
 };
 use super::ledger::AlertLedger;
 use super::tell::ToldAlerts;
+use super::load_history::LoadHistory;
 use super::trend::DiskTrends;
 use matou_model::{Datum, Update};
 
@@ -21,6 +22,17 @@ const DAYS: i64 = 7;
 
 /// A node's load is kept this often, seconds.
 const LOAD_EVERY: i64 = 60;
+
+/// What earlier consoles recorded over the week.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct KeptHistory {
+    /// What applications answered.
+    pub week: AnswerHistory,
+    /// How disks filled of late.
+    pub trends: DiskTrends,
+    /// How busy nodes were.
+    pub loads: LoadHistory,
+}
 
 /// The folder of one fleet.
 #[derive(Debug, Clone)]
@@ -110,9 +122,9 @@ impl MonitorStore {
         )
     }
 
-    /// Loads the week's answers, and how disks filled of late.
-    pub fn load_history(&self, now: Timestamp) -> (AnswerHistory, DiskTrends) {
-        let (mut week, mut trends) = (AnswerHistory::default(), DiskTrends::default());
+    /// Loads what was recorded over the week.
+    pub fn load_history(&self, now: Timestamp) -> KeptHistory {
+        let mut kept = KeptHistory::default();
         let horizon = now.as_second() - DAYS * 86_400;
         for (_, path) in self.list_history_files() {
             // A file that can't be read is as good as none.
@@ -120,18 +132,20 @@ impl MonitorStore {
             decode_history(&bytes, |entry| match entry {
                 HistoryEntry::Answers(at, samples) if at >= horizon => {
                     for (domain, sample) in samples {
-                        week.add_answer(domain, at, sample);
+                        kept.week.add_answer(domain, at, sample);
                     }
                 }
                 HistoryEntry::Load(at, node, load) if at >= horizon => {
+                    kept.loads.add_sample(node, at, load);
                     if let Ok(at) = Timestamp::from_second(at) {
-                        trends.add_reading(node, at, u64::from(load.disk_used) << 20);
+                        let used = u64::from(load.disk_used) << 20;
+                        kept.trends.add_reading(node, at, used);
                     }
                 }
                 _ => {}
             });
         }
-        (week, trends)
+        kept
     }
 
     /// The history's files with their days, oldest first.
@@ -320,7 +334,15 @@ mod tests {
         assert!(size < 20_000_000, "{size} bytes");
         assert_eq!(store.list_history_files().len(), 8);
         let now = Timestamp::from_second(begin + 9 * 86_400 - 1).unwrap();
-        let (week, trends) = store.load_history(now);
+        let KeptHistory {
+            week,
+            trends,
+            loads,
+        } = store.load_history(now);
+        let busy = loads.series("n3", now, 3600, 24);
+        assert!(busy.iter().all(|h| {
+            h.is_some_and(|h| (h.cpu - 12.0).abs() < 0.01 && (h.memory - 50.0).abs() < 0.01)
+        }));
         assert_eq!(week.percent_well("app000.example.org"), Some(100.0));
         assert!((week.percent_well("app007.example.org").unwrap() - 99.0).abs() < 0.01);
         let hours = week.hours("app050.example.org", now, 24);
@@ -347,7 +369,7 @@ mod tests {
         file.write_all(&[3, 1, 2]).unwrap();
         let mut recorder = store.open_recorder().unwrap().unwrap();
         recorder.record_update(&round(15, "b.org")).unwrap();
-        let (week, _) = store.load_history(at(20));
+        let week = store.load_history(at(20)).week;
         assert_eq!(week.percent_well("a.org"), Some(100.0));
         assert_eq!(week.percent_well("b.org"), Some(100.0));
     }

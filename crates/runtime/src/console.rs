@@ -150,8 +150,8 @@ fn spawn_recorder(
     let store = store.clone();
     let (readings, arriving) = std::sync::mpsc::sync_channel::<Update>(QUEUE_CAPACITY);
     std::thread::spawn(move || {
-        let (week, trends) = store.load_history(Timestamp::now());
-        let _ = messages.blocking_send(Msg::History { week, trends });
+        let kept = store.load_history(Timestamp::now());
+        let _ = messages.blocking_send(Msg::History(kept));
         let mut recorder = match store.open_recorder() {
             Ok(Some(recorder)) => recorder,
             // Another console writes it.

@@ -3,6 +3,7 @@
 use crossterm::event::KeyCode;
 
 use super::browser;
+use super::dashboard;
 use super::keymap::Action;
 use super::marks;
 use super::msg::Effect;
@@ -25,10 +26,15 @@ const EDGE_STACK: &str = "traefik";
 
 /// Carries an action out.
 pub(super) fn run_action(app: &mut App, action: Action) -> Vec<Effect> {
+    if dashboard::run_on_board(app, action).is_some() {
+        return Vec::new();
+    }
     if let Some(effects) = marks::run_on_marked(app, action) {
         return effects;
     }
     match action {
+        // Carried out before.
+        Action::Dashboard => {}
         Action::Pane1 => focus_pane(app, Pane::Nodes),
         Action::Pane2 => focus_pane(app, Pane::Services),
         Action::Pane3 => focus_pane(app, Pane::Volumes),
@@ -203,6 +209,10 @@ fn copy_password(app: &mut App) -> Vec<Effect> {
 }
 
 fn focus_pane(app: &mut App, pane: Pane) {
+    if app.board.open {
+        app.board.open = false;
+        app.board.left = true;
+    }
     app.pane = pane;
     app.focus = Focus::List;
     app.detail_top = 0;
@@ -325,7 +335,9 @@ fn go_back(app: &mut App) {
 
 /// Goes one step back. Returns false when there is none.
 fn try_go_back(app: &mut App) -> bool {
-    if app.focus == Focus::Detail {
+    if dashboard::is_back_at_arrival(app) {
+        dashboard::reopen(app);
+    } else if app.focus == Focus::Detail {
         app.focus = Focus::List;
     } else if !app.focused_list().filter.value().is_empty() {
         app.focused_list_mut().filter.reset();
@@ -345,6 +357,8 @@ fn try_go_back(app: &mut App) -> bool {
         let list = app.focused_list_mut();
         let parent = list.rows[..list.at].iter().rposition(|r| r.depth < depth);
         list.select_row(parent.unwrap_or(0));
+    } else if app.board.left {
+        dashboard::reopen(app);
     } else {
         return false;
     }

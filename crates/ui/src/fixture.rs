@@ -5,10 +5,10 @@ use jiff::{SignedDuration, Timestamp};
 use super::{App, AppInit, KeyMap, Msg, Theme};
 use matou_config::{AlertsConfig, Config};
 use matou_model::{
-    Availability, BackupSchedule, Backups, Certificate, ChainLink, Datum, Drill, EngineInfo, Fleet,
-    Metrics, Node, NodeLink, Proof, Reachability, Repository, RepositoryLock, Role,
-    ServedCertificate, Service, ServiceMode, Snapshot, StoredCertificate, Swarm, SwarmNode,
-    SwarmState, Task, UnfinishedRestore, Update, Volume,
+    Availability, BackupNight, BackupSchedule, Backups, Certificate, ChainLink, Datum, Drill,
+    EngineInfo, Fleet, Metrics, NightOutcome, Node, NodeLink, Proof, Reachability, Repository,
+    RepositoryLock, Role, ServedCertificate, Service, ServiceMode, Snapshot, StoredCertificate,
+    Swarm, SwarmNode, SwarmState, Task, UnfinishedRestore, Update, Volume,
 };
 use matou_stack::{Catalogue, CatalogueEntry};
 
@@ -62,6 +62,7 @@ pub const THEME: Theme = Theme {
     ascii: false,
     colour: true,
     light: false,
+    shades: true,
 };
 
 fn example_catalogue() -> Vec<CatalogueEntry> {
@@ -309,6 +310,17 @@ fn example_backups() -> Backups {
             failed: None,
             next: Some(seconds_ago(-64_800)),
             missed: None,
+            // Reports of ten nights: one is whole in part, one failed.
+            nights: (0..10)
+                .map(|i| BackupNight {
+                    at: seconds_ago(21_600 + (9 - i) * 86_400),
+                    outcome: match i {
+                        4 => NightOutcome::Warning,
+                        6 => NightOutcome::Failed,
+                        _ => NightOutcome::Done,
+                    },
+                })
+                .collect(),
         }),
         proofs: [("blog".to_owned(), proof)].into(),
         restores: vec![UnfinishedRestore {

@@ -12,6 +12,7 @@ use matou_config::find_nearest_name;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[expect(missing_docs, reason = "KEY_TABLE says what each does")]
 pub enum Action {
+    Dashboard,
     Pane1,
     Pane2,
     Pane3,
@@ -583,6 +584,13 @@ pub const KEY_TABLE: &[KeyBinding] = &[
         &["[", "ctrl-left", "<"],
         ActionGroup::Move,
         "previous tab on the right",
+    ),
+    bind_action(
+        Action::Dashboard,
+        "dashboard",
+        &["0", "à"],
+        ActionGroup::Move,
+        "the dashboard: nodes, applications, nights, what happened; Esc closes it",
     ),
     // The second key of each pane is the one of its digit on a French keyboard, without Shift.
     bind_action(

@@ -2,6 +2,7 @@
 
 use ratatui::layout::Rect;
 
+use super::dashboard::DrawnSection;
 use super::pane::Tab;
 
 /// What [`crate::view()`] found out while it drew. [`crate::App::take_layout`] takes it back.
@@ -19,6 +20,8 @@ pub struct Layout {
     /// Rows for requests of the access log.
     pub(super) access_height: Option<usize>,
     pub(super) browser: Option<BrowserLayout>,
+    /// Sections of the dashboard; empty where it is not shown.
+    pub(super) board: Vec<DrawnSection>,
     /// One for each overlay, the lowest first.
     pub(super) overlays: Vec<ScrollLayout>,
 }

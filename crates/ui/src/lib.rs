@@ -17,6 +17,7 @@
 mod access;
 mod actions;
 mod browser;
+mod dashboard;
 #[doc(hidden)]
 pub mod fixture;
 mod follow;

@@ -15,7 +15,7 @@ use matou_model::{
     AppRoutes, FilePreview, LogLine, LogRecord, LogSearch, NodeBans, NodeIntrusions,
     SnapshotChanges, SnapshotListing, Update,
 };
-use matou_monitor::{AlertLedger, AnswerHistory, DiskTrends};
+use matou_monitor::{AlertLedger, KeptHistory};
 use matou_ops::{FoundVersions, Request, ShellTarget};
 use matou_provision::audit::NodeAudit;
 use matou_stack::AppLogin;
@@ -143,12 +143,7 @@ pub enum Msg {
     /// A password that was asked for, to be copied.
     PasswordRead(Password),
     /// The history that was recorded before the console was opened.
-    History {
-        /// What applications answered.
-        week: AnswerHistory,
-        /// How disks filled.
-        trends: DiskTrends,
-    },
+    History(KeptHistory),
     /// A job that an earlier console began and that still runs.
     FoundRunning {
         /// What it does.

@@ -75,6 +75,58 @@ impl Tab {
     }
 }
 
+/// The time that charts of a node's load show.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum LoadSpan {
+    #[default]
+    Hour,
+    Day,
+    Week,
+}
+
+impl LoadSpan {
+    pub(super) fn next(self) -> Self {
+        match self {
+            Self::Hour => Self::Day,
+            Self::Day => Self::Week,
+            Self::Week => Self::Hour,
+        }
+    }
+
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::Hour => "an hour",
+            Self::Day => "a day",
+            Self::Week => "a week",
+        }
+    }
+
+    pub(super) fn seconds(self) -> i64 {
+        match self {
+            Self::Hour => 3600,
+            Self::Day => 86_400,
+            Self::Week => 7 * 86_400,
+        }
+    }
+
+    /// A time stands below the chart whenever the clock shows a multiple of so many hours.
+    pub(super) fn label_hours(self) -> i8 {
+        match self {
+            Self::Hour => 1,
+            Self::Day => 3,
+            Self::Week => 24,
+        }
+    }
+
+    /// How that time is written, for strftime.
+    pub(super) fn label_format(self) -> &'static str {
+        match self {
+            Self::Hour | Self::Day => "%H:%M",
+            Self::Week => "%a %d",
+        }
+    }
+}
+
 /// Where keys go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Focus {

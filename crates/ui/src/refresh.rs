@@ -3,13 +3,16 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use super::browser::SnapshotQueryCache;
+use super::dashboard::Board;
 use super::jobs::JobList;
 use super::layout::Layout;
-use super::pane::{Focus, Pane, Tab};
+use super::pane::{Focus, LoadSpan, Pane, Tab};
 use super::panes::{pane_rows, sort_rows};
 use super::state::{App, AppInit};
 use matou_monitor as monitor;
-use matou_monitor::{AlertChanges, AlertEngine, AlertInputs, AnswerHistory, DiskTrends};
+use matou_monitor::{
+    AlertChanges, AlertEngine, AlertInputs, AnswerHistory, DiskTrends, LoadHistory,
+};
 
 impl App {
     /// The console before anything was read.
@@ -28,6 +31,7 @@ impl App {
             pane: Pane::Services,
             focus: Focus::List,
             tab: Tab::Overview,
+            load_span: LoadSpan::default(),
             zoom: false,
             lists: Default::default(),
             opened: Vec::new(),
@@ -40,11 +44,13 @@ impl App {
             browser: None,
             query_cache: SnapshotQueryCache::default(),
             jobs: JobList::default(),
+            board: Board::default(),
             alerts: Vec::new(),
             alert_engine: AlertEngine::new(init.ledger),
             trends: DiskTrends::default(),
             logins: BTreeMap::new(),
             week: AnswerHistory::default(),
+            loads: LoadHistory::default(),
             drift: Vec::new(),
             alerts_due: false,
             notices: VecDeque::new(),

@@ -8,20 +8,21 @@ use tui_input::Input;
 
 use super::access::AccessView;
 use super::browser::{SnapshotBrowser, SnapshotQueryCache};
+use super::dashboard::Board;
 use super::jobs::JobList;
 use super::keymap::KeyMap;
 use super::layout::Layout;
 use super::log::LogView;
 use super::msg::{LogSource, Ticket};
 use super::overlay::Overlay;
-use super::pane::{Focus, Pane, Tab};
+use super::pane::{Focus, LoadSpan, Pane, Tab};
 use super::panes::{PaneRow, RowKind, SortOrder};
 use super::theme::{Health, Theme};
 use matou_base::text::SafeText;
 use matou_config::AlertsConfig;
 use matou_job::Plan;
 use matou_model::{AppRoutes, Fleet};
-use matou_monitor::{Alert, AlertEngine, AlertLedger, AnswerHistory, DiskTrends};
+use matou_monitor::{Alert, AlertEngine, AlertLedger, AnswerHistory, DiskTrends, LoadHistory};
 use matou_provision::audit::NodeAudit;
 use matou_stack::{AppLogin, CatalogueEntry};
 
@@ -172,6 +173,8 @@ pub struct App {
     pub(super) pane: Pane,
     pub(super) focus: Focus,
     pub(super) tab: Tab,
+    /// The time that the charts of a node show.
+    pub(super) load_span: LoadSpan,
     pub(super) zoom: bool,
     pub(super) lists: [PaneList; 5],
     /// Keys of the rows whose children are shown: applications, services, groups of snapshots.
@@ -190,6 +193,7 @@ pub struct App {
     pub(super) browser: Option<SnapshotBrowser>,
     pub(super) query_cache: SnapshotQueryCache,
     pub(super) jobs: JobList,
+    pub(super) board: Board,
     pub(super) alerts: Vec<Alert>,
     pub(super) alert_engine: AlertEngine,
     /// How disks filled of late.
@@ -198,6 +202,8 @@ pub struct App {
     pub(super) logins: BTreeMap<String, AppLogin>,
     /// What applications answered of late.
     pub(super) week: AnswerHistory,
+    /// How busy nodes were of late.
+    pub(super) loads: LoadHistory,
     /// Names of the nodes that differ from config.toml.
     pub(super) drift: Vec<String>,
     /// Something that alerts depend on has changed: they are to be evaluated.
@@ -318,6 +324,9 @@ impl App {
         }
         for (overlay, drawn) in self.overlays.iter_mut().zip(&layout.overlays) {
             overlay.take_layout(*drawn);
+        }
+        for drawn in &layout.board {
+            self.board.sections[drawn.section as usize].top = drawn.top;
         }
         self.layout = layout;
     }

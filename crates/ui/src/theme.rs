@@ -42,6 +42,14 @@ pub struct Theme {
     pub colour: bool,
     /// Whether colours are those for a light background.
     pub light: bool,
+    /// Whether the terminal has 256 colours, with shades for what is filled.
+    pub shades: bool,
+}
+
+/// Whether the terminal has 256 colours, by its own name and what it says of colours.
+fn has_shades(variable: impl Fn(&str) -> Option<String>) -> bool {
+    let truecolor = variable("COLORTERM").is_some_and(|v| v == "truecolor" || v == "24bit");
+    truecolor || variable("TERM").is_some_and(|t| t.contains("256color") || t.contains("direct"))
 }
 
 /// Whether the terminal shows more than ASCII, by its own name and the locale (`LC_ALL` before `LC_CTYPE`
@@ -70,6 +78,7 @@ impl Theme {
                 .ascii
                 .unwrap_or_else(|| shows_only_ascii(|name| std::env::var(name).ok())),
             light: config.light.unwrap_or(light),
+            shades: has_shades(|name| std::env::var(name).ok()),
             colour: match config.colours {
                 Colours::Auto => !plain,
                 Colours::Always => true,
@@ -284,6 +293,25 @@ impl Theme {
         }
     }
 
+    /// One column of the line that marks a limit in a chart.
+    pub fn limit_rule(self) -> &'static str {
+        if self.ascii { "-" } else { "┄" }
+    }
+
+    /// Returns the style of what is below the line of a chart; `None` where nothing is filled.
+    pub fn fill(self) -> Option<Style> {
+        let shade = match self.light {
+            true => Color::Indexed(153),
+            false => Color::Indexed(24),
+        };
+        (self.colour && self.shades).then(|| Style::new().fg(shade))
+    }
+
+    /// One column of what is below the line of a chart.
+    pub fn fill_glyph(self) -> &'static str {
+        if self.ascii { ":" } else { "█" }
+    }
+
     /// The lines around panes and overlays.
     pub fn border(self) -> border::Set<'static> {
         if self.ascii {
@@ -365,6 +393,7 @@ mod tests {
                 ascii: false,
                 colour: true,
                 light,
+                shades: true,
             };
             let roles = [
                 theme.focus(),
@@ -382,6 +411,26 @@ mod tests {
                 assert!(found >= 4.5, "{colour:?}, light {light}: {found:.1}");
             }
         }
+    }
+
+    #[test]
+    fn shades_are_drawn_where_there_are_256_colours() {
+        let fills = |set: (&str, &str), colour| {
+            let shades = has_shades(|name| (name == set.0).then(|| set.1.to_owned()));
+            let theme = Theme {
+                ascii: false,
+                colour,
+                light: false,
+                shades,
+            };
+            theme.fill().is_some()
+        };
+        assert!(fills(("TERM", "xterm-256color"), true));
+        assert!(fills(("COLORTERM", "truecolor"), true));
+        assert!(!fills(("TERM", "xterm"), true));
+        assert!(!fills(("TERM", "linux"), true));
+        // NO_COLOR.
+        assert!(!fills(("TERM", "xterm-256color"), false));
     }
 
     #[test]

@@ -11,6 +11,7 @@ use tui_input::backend::crossterm::EventHandler;
 use super::access::AccessView;
 use super::actions;
 use super::browser;
+use super::dashboard::{self, Happening};
 use super::follow::ViewOutcome;
 use super::keymap::Action;
 use super::log::LogView;
@@ -37,6 +38,11 @@ const WHEEL_ROWS: isize = 3;
 /// Applies a message to the state. Returns what is to be done outside.
 pub fn update(app: &mut App, msg: Msg, now: Timestamp) -> Vec<Effect> {
     app.now = now;
+    // Rows of the dashboard come from what was read, and from the time.
+    let brings_news = !matches!(
+        msg,
+        Msg::Terminal(_) | Msg::Log { .. } | Msg::SnapshotRead { .. }
+    );
     let asked = matches!(msg, Msg::Terminal(_));
     let mut effects = match msg {
         Msg::Terminal(event) => handle_terminal_event(app, event),
@@ -69,8 +75,8 @@ pub fn update(app: &mut App, msg: Msg, now: Timestamp) -> Vec<Effect> {
             app.logins = logins;
             Vec::new()
         }
-        Msg::History { week, trends } => {
-            (app.week, app.trends) = (week, trends);
+        Msg::History(kept) => {
+            (app.week, app.trends, app.loads) = (kept.week, kept.trends, kept.loads);
             app.alerts_due = true;
             app.dirty = true;
             Vec::new()
@@ -119,6 +125,10 @@ pub fn update(app: &mut App, msg: Msg, now: Timestamp) -> Vec<Effect> {
     effects.extend(follow_selected_access_log(app));
     effects.extend(announce_alert_changes(app));
     effects.extend(browser::query_shown_content(app));
+    if app.board.open && brings_news && app.dirty {
+        let sections = dashboard::gather_board(app);
+        app.board.replace_sections(sections);
+    }
     if app.read_only {
         read_only::refuse_changes(app, &mut effects, asked);
     }
@@ -303,6 +313,13 @@ fn announce_alert_changes(app: &mut App) -> Vec<Effect> {
         let still = |over: &Alert| {
             over.kind == AlertKind::Told && app.alerts.iter().any(|a| a.target == over.target)
         };
+        for over in news.ended.iter().filter(|a| !still(a)) {
+            app.board.remember(Happening {
+                at: app.now,
+                text: format!("{}: {}", over.what, over.why),
+                target: over.target.clone(),
+            });
+        }
         let mut ended = news.ended.iter();
         let told = ended.find(|a| a.silence.is_none() && !still(a));
         if let Some(over) = told
@@ -411,6 +428,7 @@ fn record_history(app: &mut App, update: &Update) {
             reading: Ok(m),
         } => {
             app.trends.add_reading(node, update.at, m.disk_used);
+            app.loads.add_reading(node, update.at, m);
             for disk in app.fleet.find_node(node).into_iter().flat_map(|n| &n.disks) {
                 let place = matou_monitor::disk_trend_key(node, &disk.mount);
                 app.trends.add_reading(&place, update.at, disk.used);
@@ -469,12 +487,16 @@ fn handle_key_event(app: &mut App, key: KeyEvent) -> Vec<Effect> {
         handle_filter_key(app, key);
         return Vec::new();
     }
-    if app.focus == Focus::Detail
-        && let Some(effects) = handle_followed_key(app, key)
-    {
+    // What is behind the dashboard gets no keys.
+    let in_detail = app.focus == Focus::Detail && !app.board.open;
+    if in_detail && let Some(effects) = handle_followed_key(app, key) {
         return effects;
     }
-    if app.focus == Focus::Detail && app.shown_tab() == Tab::Files {
+    if in_detail && app.shown_tab() == Tab::Load && key == KeyCode::Char('t').into() {
+        app.load_span = app.load_span.next();
+        return Vec::new();
+    }
+    if in_detail && app.shown_tab() == Tab::Files {
         match browser::handle_files_key(app, key) {
             browser::BrowserOutcome::Handled => return Vec::new(),
             browser::BrowserOutcome::Copy(path) => return vec![Effect::Copy(path)],
@@ -485,7 +507,7 @@ fn handle_key_event(app: &mut App, key: KeyEvent) -> Vec<Effect> {
             browser::BrowserOutcome::Ignored => {}
         }
     }
-    if app.focus == Focus::Detail
+    if in_detail
         && key.modifiers.is_empty()
         && let Some(turn) = actions::arrow_turns_tab(app, key.code, action)
     {
@@ -586,7 +608,7 @@ fn insert_pasted_text(app: &mut App, text: &str) {
         insert_text(&mut app.focused_list_mut().filter, text);
         let pane = app.pane;
         app.refresh_list(pane);
-    } else if app.focus == Focus::Detail {
+    } else if app.focus == Focus::Detail && !app.board.open {
         match (app.shown_tab(), &mut app.log, &mut app.access) {
             (Tab::Logs, Some(log), _) => log.view.paste(text),
             (Tab::Access, _, Some(access)) => access.view.paste(text),
@@ -608,6 +630,13 @@ fn handle_mouse_event(app: &mut App, mouse: MouseEvent) -> Vec<Effect> {
         return turn_wheel_over_overlay(app, by.unwrap_or(0));
     }
     let at = Position::new(mouse.column, mouse.row);
+    if app.board.open {
+        match by {
+            Some(by) => dashboard::turn_wheel(app, at, by),
+            None => dashboard::click_row(app, at),
+        }
+        return Vec::new();
+    }
     let pane = Pane::ALL
         .into_iter()
         .find(|p| app.layout.lists[p.index()].area.contains(at));

@@ -6,6 +6,7 @@ use ratatui::style::{Modifier, Style};
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, Clear};
 
+use super::dashboard::draw_dashboard;
 use super::jobs::JobView;
 use super::keymap::Action;
 use super::layout::Layout;
@@ -145,6 +146,10 @@ fn draw_header(app: &App, frame: &mut Frame, area: Rect) {
 }
 
 fn draw_body(app: &App, layout: &mut Layout, frame: &mut Frame, area: Rect) {
+    if app.board.open {
+        layout.board = draw_dashboard(app, frame, area);
+        return;
+    }
     // Both sides are shown beside each other.
     if area.width >= WIDE_SCREEN && !app.zoom {
         let left = Rect {
@@ -452,6 +457,10 @@ fn draw_detail_frame(
     let status = match (&app.log, &app.access) {
         (Some(log), _) if shown == Tab::Logs => Some(log.view.status_line()),
         (_, Some(access)) if shown == Tab::Access => Some(access.view.status_line()),
+        _ if shown == Tab::Load => Some(match app.focus {
+            Focus::Detail => format!("{}; t: another time", app.load_span.word()),
+            Focus::List => app.load_span.word().to_owned(),
+        }),
         _ => None,
     };
     if let Some(status) = status {
@@ -654,10 +663,8 @@ fn fixed_hints(app: &App, width: usize) -> Vec<Span<'static>> {
         (Action::Palette, "all"),
         (Action::Help, "help"),
     ];
-    let shown = actions.into_iter().skip(match app.focus {
-        Focus::Detail => 0,
-        Focus::List => 1,
-    });
+    let leads_back = app.focus == Focus::Detail || app.board.open || app.board.left;
+    let shown = actions.into_iter().skip(usize::from(!leads_back));
     let mut spans = Vec::new();
     for (action, word) in shown {
         let Some(key) = app.keymap.first_key(action) else {
@@ -673,6 +680,19 @@ fn fixed_hints(app: &App, width: usize) -> Vec<Span<'static>> {
 }
 
 fn key_hints(app: &App) -> Vec<(String, &'static str)> {
+    if app.board.open {
+        let shown = [
+            (Action::Open, "go there"),
+            (Action::NextPane, "next part"),
+            (Action::Deploy, "deploy"),
+            (Action::Refresh, "read again"),
+        ];
+        let shown = shown.into_iter();
+        let shown = shown.filter(|(action, _)| !(app.read_only && action.changes_something()));
+        return shown
+            .filter_map(|(action, text)| Some((app.keymap.first_key(action)?, text)))
+            .collect();
+    }
     if app.focus == Focus::Detail && app.shown_tab() == Tab::Logs {
         let fixed = [
             ("f", "follow"),
@@ -705,6 +725,10 @@ fn key_hints(app: &App) -> Vec<(String, &'static str)> {
         ];
         let shown = fixed.iter().filter(|(k, _)| !app.read_only || *k != "r");
         return shown.map(|(k, t)| ((*k).to_owned(), *t)).collect();
+    }
+    if app.focus == Focus::Detail && app.shown_tab() == Tab::Load {
+        let fixed = [("t", "an hour, a day, a week"), ("]", "next tab")];
+        return fixed.map(|(k, t)| (k.to_owned(), t)).into();
     }
     let selected = app.selected_row().map(|r| &r.kind);
     let about: &[(Action, &str)] = match selected {

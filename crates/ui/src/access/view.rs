@@ -6,7 +6,7 @@ use jiff::tz::TimeZone;
 
 use super::buffer::RequestBuffer;
 use crate::follow::{Following, NumberedLines as _, Query, QueryOutcome, ViewOutcome};
-use matou_model::{AccessFilter, AccessRecord};
+use matou_model::{AccessFilter, AccessRecord, COUNTED_MINUTES, MinuteCount};
 
 /// An access log on the screen.
 pub(crate) struct AccessView {
@@ -58,6 +58,11 @@ impl AccessView {
     /// Why nothing more comes.
     pub(super) fn end_reason(&self) -> Option<&str> {
         self.ended.as_deref()
+    }
+
+    /// The counts of the last minutes, of all requests, the oldest first.
+    pub(crate) fn minutes_until(&self, now: Timestamp) -> [Option<MinuteCount>; COUNTED_MINUTES] {
+        self.requests.minutes().counts_until(now)
     }
 
     /// Formats one line about the state: following or paused, requests, filter.

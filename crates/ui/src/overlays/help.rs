@@ -34,6 +34,16 @@ const ACCESS_KEYS: [(&str, &str); 3] = [
     ("o", "save what the filter keeps"),
 ];
 
+/// Keys of the dashboard and of a node's charts, beside those of the panes.
+const FIGURE_KEYS: [(&str, &str); 3] = [
+    (
+        "Enter",
+        "dashboard: go to where the line belongs; Esc comes back",
+    ),
+    ("Tab", "dashboard: next part"),
+    ("t", "charts of a node: an hour, a day, a week"),
+];
+
 /// What the console calls things.
 const WORDS: [(&str, &str); 6] = [
     ("edge", "the service that takes https for all applications"),
@@ -73,6 +83,7 @@ impl HelpOverlay {
         });
         let text = "Shift and the mouse select text in most terminals";
         let others = [
+            ("On the dashboard, in charts", fixed(&FIGURE_KEYS)),
             ("In a log", fixed(&LOG_KEYS)),
             ("In an access log", fixed(&ACCESS_KEYS)),
             ("Words", fixed(&WORDS)),

@@ -9,7 +9,7 @@ use crate::state::App;
 use crate::theme::Health;
 use matou_model::{Certificate, CertificateState, ChainLink, Fleet};
 
-pub(super) fn certificate_health(state: CertificateState) -> Health {
+pub(crate) fn certificate_health(state: CertificateState) -> Health {
     match state {
         CertificateState::Good => Health::Good,
         CertificateState::Late => Health::Partly,

@@ -1,4 +1,4 @@
-//! Charts of a node's load over the last hour: CPU, memory, disk and network.
+//! Charts of a node's load: over the last hour here, CPU, memory, disk and network; `load_span` has longer times.
 
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
@@ -7,6 +7,8 @@ use ratatui::symbols::Marker;
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Axis, Block, Chart, Dataset, GraphType};
 
+use super::load_span::draw_load_span;
+use crate::pane::LoadSpan;
 use crate::state::App;
 use matou_base::text::human_bytes;
 use matou_model::{Metrics, Node};
@@ -27,6 +29,9 @@ struct LoadPlot {
 /// Draws the charts of a node. The last ones are dropped when there is no room.
 pub(crate) fn draw_load_charts(app: &App, node: &Node, frame: &mut Frame, area: Rect) {
     let theme = app.theme;
+    if app.load_span != LoadSpan::Hour {
+        return draw_load_span(app, node, app.load_span, frame, area);
+    }
     if node.history.len() < 2 {
         let line = Line::raw(theme.drawable_text("no samples yet: they come every few seconds"));
         frame

@@ -3,6 +3,7 @@
 mod backups;
 mod certificates;
 mod charts;
+mod load_span;
 mod node_checks;
 mod nodes;
 mod page;
@@ -12,11 +13,13 @@ mod sort;
 mod tasks;
 mod volumes;
 
+pub(super) use certificates::certificate_health;
 pub(super) use charts::draw_load_charts as charts;
 pub(super) use nodes::node_state;
 use page::DetailPage;
 pub(super) use page::wrap_text;
 pub(super) use row::{PaneRow, RowFilter, RowKind};
+pub(super) use services::count_health;
 pub(super) use sort::SortOrder;
 
 use ratatui::text::Line;

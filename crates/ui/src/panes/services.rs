@@ -116,7 +116,7 @@ fn shown_tasks<'a>(swarm: &'a Swarm, service_id: &str) -> Vec<(usize, &'a Task)>
 }
 
 /// How services are together. A job that is done, or under way, is well.
-fn count_health(count: TaskCount) -> Health {
+pub(crate) fn count_health(count: TaskCount) -> Health {
     match (count.running, count.wanted) {
         _ if count.failed_jobs > 0 => Health::Bad,
         (_, 0) if count.jobs > 0 && count.done >= count.total => Health::Good,
