@@ -126,12 +126,8 @@ async fn start_and_wait(
     held: HeldLocks,
     cancel: &CancellationToken,
 ) -> Result<RunEnd, OpsError> {
-    let node = fleet.nodes.get(&target.node).ok_or_else(|| {
-        OpsError::failed(format_args!(
-            "{} is not in config.toml: add it",
-            target.node
-        ))
-    })?;
+    let node = fleet.nodes.get(&target.node);
+    let node = node.ok_or_else(|| format!("{} is not in config.toml: add it", target.node))?;
     let mut command = request.command;
     let mark = guard::random_mark();
     command.env.push(mark.clone());
