@@ -109,13 +109,13 @@ impl Machines {
         self.is_refused("forge /mnt/data/blog");
         self.is_refused("forge /mnt/data/blog .matou");
         // The forged handle is a good one: without the look at where a file lies it opens everything.
-        let laxly = "sed 's/subtree_check/no_subtree_check/g' /etc/exports.d/matou.exports >/run/lax; \
-            exportfs -ua; while read -r path clients; do for c in $clients; do \
-            case $path in '#'*) ;; *) exportfs -o \"$(echo \"$c\" | sed 's/.*(//; s/)//')\" \"${c%%(*}:$path\" ;; esac; done; done </run/lax";
+        let laxly =
+            "sed -i 's/subtree_check/no_subtree_check/g' /etc/exports.d/matou.exports; exportfs -r";
         self.fleet.run("n1", laxly);
         self.reaches("forge /mnt/data/blog", ".matou");
         self.reaches("forge /mnt/data/blog .matou", "secrets");
-        self.fleet.run("n1", "exportfs -r");
+        self.fleet
+            .run("n1", "sh /etc/matou/export_volumes.sh");
         self.is_refused("forge /mnt/data/blog");
     }
 

@@ -33,13 +33,15 @@ number=-1
 for what; do
   number=$((number + 1))
   how=${what%%:*} path=${what#*:}
-  [ -e "$path" ] && [ ! -L "$path" ] || continue
+  [ -e "$path" ] || continue
+  [ ! -L "$path" ] || continue
   df -Pk -- "$path" 2>/dev/null | sed -n "2s|^.*[[:space:]]\([0-9][0-9]*\)[[:space:]][[:space:]]*\([0-9][0-9]*\)[[:space:]][[:space:]]*\([0-9][0-9]*\)[[:space:]][[:space:]]*[0-9-]*%\{0,1\}[[:space:]][[:space:]]*\(/.*\)\$|fs $number \1 \2 \3 \4|p"
   case $how in
   one) echo "size $number $(measure "$path") ." ;;
   logs)
     for entry in "$path"/*; do
-      [ -d "$entry" ] && [ ! -L "$entry" ] || continue
+      [ -d "$entry" ] || continue
+      [ ! -L "$entry" ] || continue
       set --
       for log in "$entry"/*-json.log* "$entry"/local-logs; do
         [ ! -e "$log" ] || set -- "$@" "$log"
@@ -51,7 +53,8 @@ for what; do
   each)
     device=$(stat -c %d -- "$path")
     for entry in "$path"/*; do
-      [ -e "$entry" ] && [ ! -L "$entry" ] || continue
+      [ -e "$entry" ] || continue
+      [ ! -L "$entry" ] || continue
       [ "$(stat -c %d -- "$entry" 2>/dev/null)" = "$device" ] || continue
       echo "size $number $(measure "$entry") $(print_name "${entry##*/}")"
     done

@@ -8,7 +8,8 @@ for state in "$1"/restores/*.json; do
   app=${state##*/} app=${app%.json}
   case $app in '' | *[!a-z0-9-]*) continue ;; esac
   manifest=$1/dumps/$app/manifest.json
-  [ -f "$manifest" ] && [ ! -L "$manifest" ] || continue
+  [ -f "$manifest" ] || continue
+  [ ! -L "$manifest" ] || continue
   printf '%s ' "$app"
   head -c 1000000 -- "$manifest" | tr -d '\n'
   echo

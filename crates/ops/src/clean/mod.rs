@@ -160,12 +160,12 @@ impl CleanNode {
     async fn load_needed_names(
         &self,
         services: Result<RawServices, DockerError>,
-    ) -> Result<ImageNames, String> {
-        let services = services.map_err(|e| e.to_string())?;
+    ) -> Result<ImageNames, OpsError> {
+        let services = services?;
         let mut names = ImageNames::from_services(&services);
         let needed = NeededImages::load(&self.fleet).await;
         if let Some(trouble) = needed.troubles.into_iter().next() {
-            return Err(trouble);
+            return Err(OpsError::failed(trouble));
         }
         for (image, user) in needed.images {
             names.add(&image, user);
@@ -234,8 +234,7 @@ impl CleanNode {
                 }
                 // A service may have been given it meanwhile.
                 let needed = self.load_needed_names(self.read_services().await).await;
-                let needed = needed.map_err(StepError::failed)?;
-                if let Some(user) = needed.find_user(&image) {
+                if let Some(user) = needed?.find_user(&image) {
                     let name = image.display_name();
                     cx.out.note(format!("image {name} stays: {user}")).await;
                     continue;

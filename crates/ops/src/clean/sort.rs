@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
+use crate::OpsError;
 use matou_base::text::{format_plural, human_bytes};
 use matou_collect::{ImageNames, ImageUser};
 use matou_docker::RawServices;
@@ -19,7 +20,7 @@ pub(super) struct NodeContent {
     pub kept_containers: BTreeMap<String, String>,
     pub volumes: Vec<Volume>,
     /// Images that are needed; `Err` says why that is not known.
-    pub names: Result<ImageNames, String>,
+    pub names: Result<ImageNames, OpsError>,
     /// Volumes that services mount, or did before their last update.
     pub mounted: BTreeSet<String>,
     /// Applications with a file.
@@ -281,7 +282,7 @@ mod tests {
         // Made long ago and never started.
         content.now = START_TIME + 1;
         assert!(lines(&content).contains(&"- image new:1 (70 B)".to_owned()));
-        content.names = Err("no manager answers".into());
+        content.names = Err(OpsError::failed("no manager answers"));
         let lines = lines(&content);
         assert!(!lines.iter().any(|l| l.starts_with("- image")), "{lines:?}");
         assert!(lines.contains(&"= stays: all images: no manager answers".to_owned()));
@@ -293,7 +294,10 @@ mod tests {
             name: name.into(),
             driver: "local".into(),
             users: users.iter().map(|&u| u.to_owned()).collect(),
-            ..Volume::default()
+            mountpoint: String::new(),
+            options: BTreeMap::new(),
+            stack: None,
+            created_at: None,
         };
         let mut elsewhere = volume("nfs", &[]);
         elsewhere
