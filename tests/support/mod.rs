@@ -13,6 +13,7 @@ pub(crate) mod pty;
 pub(crate) mod registry;
 pub(crate) mod s3;
 pub(crate) mod small;
+pub(crate) mod software;
 pub(crate) mod wordpress;
 
 use std::path::PathBuf;
