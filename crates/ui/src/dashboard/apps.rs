@@ -4,8 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use jiff::Timestamp;
 
-use super::board::{BoardRow, Cell, Goal, SectionRows};
-use super::gather::{NO_FIGURES, well_summary};
+use super::board::{BoardRow, Cell, Goal, NO_FIGURES, SectionRows, well_summary};
 use crate::panes::count_health;
 use crate::state::App;
 use crate::theme::Health;

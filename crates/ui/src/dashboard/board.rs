@@ -12,6 +12,9 @@ use matou_monitor::AlertTarget;
 /// Ended alerts that are remembered.
 const KEPT_HAPPENINGS: usize = 50;
 
+/// What stands where a figure is not known yet.
+pub(crate) const NO_FIGURES: &str = "no figures yet";
+
 /// A part of the dashboard, in the order in which the selection goes through them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Section {
@@ -117,6 +120,16 @@ pub(crate) struct BoardRow {
     /// The most important first: the last ones are left out where there is no room.
     pub cells: Vec<Cell>,
     pub goal: Goal,
+}
+
+/// How many of the rows are well, for a title: `2 of 3 well`.
+pub(crate) fn well_summary(rows: &[BoardRow]) -> String {
+    let well = rows.iter().filter(|r| !r.health.is_problem()).count();
+    match rows.len() {
+        0 => String::new(),
+        all if all == well => "all well".into(),
+        all => format!("{well} of {all} well"),
+    }
 }
 
 /// The rows of a section.

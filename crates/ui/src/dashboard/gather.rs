@@ -1,7 +1,7 @@
 //! Makes the dashboard's rows of what the console knows.
 
 use super::apps::gather_apps;
-use super::board::{BoardRow, Cell, Goal, Section, SectionRows};
+use super::board::{BoardRow, Cell, Goal, NO_FIGURES, Section, SectionRows, well_summary};
 use super::lately::gather_events;
 use super::nights::gather_nights;
 use crate::panes::{certificate_health, node_state};
@@ -10,9 +10,6 @@ use crate::theme::Health;
 use matou_base::text::{format_age, format_plural};
 use matou_model::{CertificateState, Metrics, Node, NodeLink};
 use matou_monitor::AlertTarget;
-
-/// What stands where a figure is not known yet.
-pub(super) const NO_FIGURES: &str = "no figures yet";
 
 /// Hours of a sparkline.
 const HOURS: usize = 24;
@@ -27,16 +24,6 @@ pub(crate) fn gather_board(app: &App) -> [SectionRows; 6] {
         Section::Certificates => gather_certificates(app),
         Section::Lately => gather_events(app),
     })
-}
-
-/// How many of the rows are well, for a title: `2 of 3 well`.
-pub(super) fn well_summary(rows: &[BoardRow]) -> String {
-    let well = rows.iter().filter(|r| !r.health.is_problem()).count();
-    match rows.len() {
-        0 => String::new(),
-        all if all == well => "all well".into(),
-        all => format!("{well} of {all} well"),
-    }
 }
 
 fn gather_problems(app: &App) -> SectionRows {

@@ -4,8 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp, ToSpan};
 
-use super::board::{BoardRow, Cell, CellContent, Goal, SectionRows};
-use super::gather::NO_FIGURES;
+use super::board::{BoardRow, Cell, CellContent, Goal, NO_FIGURES, SectionRows};
 use crate::state::App;
 use crate::theme::Health;
 use matou_base::text::{format_ago, human_bytes};
