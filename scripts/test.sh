@@ -38,15 +38,17 @@ matou lab up --name test
 acme="edge recover watching wordpress"
 long="provision backup specs links kills"
 logs=$(mktemp -d)
+begun=$(date +%s)
+took() { echo "$1: done after $((($(date +%s) - begun) / 60)) min"; }
 run() { # run TEST... : as cargo's options
     for test in "$@"; do set -- "$@" --test "$test"; shift; done
     cargo test --locked --all-features --no-fail-fast "$@"
 }
 # shellcheck disable=SC2086
-{ run $acme || touch "$logs/failed"; } >"$logs/acme" 2>&1 &
+{ run $acme || touch "$logs/failed"; took acme; } >"$logs/acme" 2>&1 &
 acme_pid=$!
 # shellcheck disable=SC2086
-{ run $long || touch "$logs/failed"; } >"$logs/long" 2>&1 &
+{ run $long || touch "$logs/failed"; took long; } >"$logs/long" 2>&1 &
 long_pid=$!
 others=""
 for file in tests/*.rs tests/*/main.rs; do
@@ -58,6 +60,7 @@ done
     cargo test --locked -p matou-stack -p matou-history --all-features --no-fail-fast --test '*' || touch "$logs/failed"
     # shellcheck disable=SC2086
     run $others || touch "$logs/failed"
+    took others
 } 2>&1 | tee "$logs/others"
 wait $acme_pid || touch "$logs/failed"
 wait $long_pid || touch "$logs/failed"

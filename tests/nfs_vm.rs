@@ -114,8 +114,7 @@ impl Machines {
         self.fleet.run("n1", laxly);
         self.reaches("forge /mnt/data/blog", ".matou");
         self.reaches("forge /mnt/data/blog .matou", "secrets");
-        self.fleet
-            .run("n1", "sh /etc/matou/export_volumes.sh");
+        self.fleet.run("n1", "sh /etc/matou/export_volumes.sh");
         self.is_refused("forge /mnt/data/blog");
     }
 

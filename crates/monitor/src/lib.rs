@@ -41,6 +41,6 @@ pub use rules::{
     ALERTMANAGER_KEY_PREFIX, AlertInputs, AlertKind, AlertSeverity, AlertTarget, Finding, Remedy,
     disk_trend_key, evaluate_rules,
 };
-pub use tell::{LookedAt, TellLine, TellMessage, TellReason, ToldAlerts};
 pub use store::{HistoryRecorder, KeptHistory, MonitorStore};
+pub use tell::{LookedAt, TellLine, TellMessage, TellReason, ToldAlerts};
 pub use trend::{DiskTrend, DiskTrends};

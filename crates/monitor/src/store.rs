@@ -12,8 +12,8 @@ use super::history::{
     AnswerHistory, HistoryEncoder, HistoryEntry, LoadSample, MAGIC, decode_history,
 };
 use super::ledger::AlertLedger;
-use super::tell::ToldAlerts;
 use super::load_history::LoadHistory;
+use super::tell::ToldAlerts;
 use super::trend::DiskTrends;
 use matou_model::{Datum, Update};
 

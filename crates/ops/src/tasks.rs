@@ -453,7 +453,8 @@ fn list_failed_tasks<'a>(
 
 /// Excuses what failed of a service while another one of its stack comes up, as databases do: until
 /// that one is healthy, its name does not even resolve. Returns the other's name when there was
-/// something to excuse. A service that has failed often itself excuses no other.
+/// something to excuse. A service that has failed often itself excuses no other, and a database waits for none: what
+/// waits for it comes up for as long as it fails.
 fn excuse_failures<'a>(
     service: &Service,
     swarm: &'a Swarm,
@@ -469,6 +470,9 @@ fn excuse_failures<'a>(
             && !is_service_up(other, swarm)
             && list_failed_tasks(other, swarm, old).len() < MAX_FAILURES
     };
+    if matou_stack::is_database_image(&service.image) {
+        return None;
+    }
     let other = swarm.services.iter().find(is_rising)?;
     let failed = list_failed_tasks(service, swarm, excused);
     let any = !failed.is_empty();
@@ -862,6 +866,28 @@ mod tests {
         swarm.tasks.extend((1..=3).map(|n| failed("blog_db", n)));
         swarm.tasks.push(failed("blog_web", 9));
         assert_eq!(judge(&swarm), (None, false));
+    }
+
+    /// What waits for a database is no reason to go on waiting while the database fails.
+    #[test]
+    fn a_database_that_fails_is_told_while_others_wait_for_it() {
+        let mut swarm = blog();
+        swarm.services.push(Service {
+            image: "docker.io/library/postgres:17.2-alpine".into(),
+            running: 0,
+            ..service("blog_db", 1, 0)
+        });
+        swarm.services[0].running = 0;
+        swarm.tasks = (1..=3)
+            .map(|slot| Task {
+                desired: TaskState::Shutdown,
+                ..task("blog_db", slot, "n1", TaskState::Failed)
+            })
+            .collect();
+        let (old, mut excused) = (HashSet::new(), HashSet::new());
+        let needed = excuse_failures(&swarm.services[1], &swarm, &old, &mut excused);
+        assert_eq!(needed, None);
+        assert!(fail_if_hopeless(&swarm.services[1], &swarm, &excused, Duration::ZERO).is_err());
     }
 
     #[test]

@@ -65,7 +65,7 @@ mod traefik_rules;
 mod volumes;
 mod yaml_source;
 
-pub use adopt::FoundApp;
+pub use adopt::{FoundApp, is_database_image};
 pub use app::AppFile;
 pub use app_name::{AppName, is_app_name};
 pub use catalogue::{Adoption, Catalogue, CatalogueEntry, KeptReplicas};

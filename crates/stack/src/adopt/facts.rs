@@ -75,6 +75,11 @@ pub(super) fn describe_app(
     extension.0
 }
 
+/// Returns whether an image is a database's, by its name: its services wait for no other of their stack.
+pub fn is_database_image(image: &str) -> bool {
+    find_engine(image).is_some()
+}
+
 fn find_engine(image: &str) -> Option<(&'static str, &'static str, &'static str)> {
     let name = image.rsplit('/').next()?.split([':', '@']).next()?;
     ENGINES.iter().find(|(known, ..)| *known == name).copied()

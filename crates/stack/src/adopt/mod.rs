@@ -12,6 +12,8 @@ mod service;
 mod shared;
 mod values;
 
+pub use facts::is_database_image;
+
 use std::collections::BTreeMap;
 
 use serde_json::Value as Json;
