@@ -28,10 +28,10 @@ volumes:
 ";
 
 /// Builds an image with BuildKit, twice in a row with another tag.
-const BUILD: &str = r#"set -e; mkdir -p /root/build; cd /root/build
+const BUILD: &str = r"set -e; mkdir -p /root/build; cd /root/build
 printf 'FROM matou/hello:1.0\nCOPY f /f\n' >Dockerfile; head -c 300000 /dev/urandom >f
 tar c Dockerfile f | curl -sf -X POST -H 'Content-Type: application/x-tar' --data-binary @- --unix-socket /run/docker.sock 'http://d/build?version=2&t=waste:1' >/dev/null
-docker image inspect waste:1 >/dev/null"#;
+docker image inspect waste:1 >/dev/null";
 
 struct Practice {
     fleet: Fleet,
@@ -284,7 +284,7 @@ fn what_is_needed_stays(practice: &Practice) {
     }
     let names = practice.n1("docker ps -a --format '{{.Names}}' | sed 's/[.].*//' | sort | xargs");
     assert_eq!(names, "site_web stopped uses");
-    assert_eq!(practice.engine_size("Build Cache"), 0.0);
+    assert!(practice.engine_size("Build Cache") < 1.0);
     assert!(practice.n1("docker volume ls -q").contains("orphan"));
     let again = practice.ok(&["clean", "--yes"]);
     assert!(again.ends_with("nothing to do\n"), "{again}");

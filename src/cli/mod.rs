@@ -85,7 +85,7 @@ enum CliCommand {
         /// Print figures for Prometheus, as the node exporter's textfile collector reads them
         #[arg(long, conflicts_with = "json")]
         metrics: bool,
-        /// Tell those of [receivers] what began, lasts and is over since the last time: for a timer
+        /// Tell those whom config.toml names as receivers what began, lasts and is over since the last time: for a timer
         #[arg(long)]
         tell: bool,
         /// Tell nobody while this manager has told within ten minutes; may be given several times

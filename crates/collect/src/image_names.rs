@@ -80,7 +80,9 @@ impl ImageNames {
                 (now, ImageUser::Service(name.to_owned())),
                 (before, ImageUser::Rollback(name.to_owned())),
             ] {
-                image.iter().for_each(|i| names.add(i, user.clone()));
+                if let Some(image) = image {
+                    names.add(&image, user.clone());
+                }
             }
         }
         names

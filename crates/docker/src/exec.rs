@@ -28,12 +28,15 @@ pub struct ContainerCommand {
     pub stdin: bool,
 }
 
+/// Pieces of what a command prints, as they come; an error ends them.
+pub type ExecOutput = Pin<Box<dyn Stream<Item = Result<(OutputStream, Vec<u8>), String>> + Send>>;
+
 /// A command that was started in a container.
 pub struct StartedExec {
     /// The engine's id of it.
     pub id: String,
     /// What it prints, as it comes.
-    pub output: Pin<Box<dyn Stream<Item = Result<(OutputStream, Vec<u8>), String>> + Send>>,
+    pub output: ExecOutput,
     /// What it reads, when it gets an input; its input ends when this is shut down.
     pub input: Pin<Box<dyn AsyncWrite + Send>>,
 }

@@ -33,7 +33,7 @@ mod swarm;
 
 pub use client::{Docker, OLDEST_API};
 pub use error::DockerError;
-pub use exec::{ContainerCommand, ExecState, StartedExec};
+pub use exec::{ContainerCommand, ExecOutput, ExecState, StartedExec};
 pub use logs::ContainerLine;
 pub use nodes::{NodeHandle, Nodes};
 pub use objects::RawServices;

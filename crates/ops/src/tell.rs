@@ -68,7 +68,7 @@ impl TellReceiver {
     ///
     /// # Errors
     /// Why it was not taken, in one sentence without addresses, which may hold a token.
-    pub async fn tell(&self, message: &TellMessage) -> Result<(), String> {
+    pub async fn tell(&self, message: &TellMessage) -> Result<(), OpsError> {
         let title = message.title();
         let text = message.text();
         match &self.way {
@@ -122,12 +122,12 @@ async fn send_alert_mail(
     receiver: &EmailReceiver,
     subject: String,
     mut text: String,
-) -> Result<(), String> {
+) -> Result<(), OpsError> {
     let (server, port) = receiver
         .smtp
         .rsplit_once(':')
         .and_then(|(server, port)| Some((server, port.parse::<u16>().ok()?)))
-        .ok_or("smtp of [receivers] is written \"host:port\"")?;
+        .ok_or_else(|| OpsError::failed("smtp of [receivers] is written \"host:port\""))?;
     let config = MailConfig {
         server: server.trim_matches(['[', ']']).to_owned(),
         port,
@@ -142,7 +142,7 @@ async fn send_alert_mail(
     let recipient = receiver
         .to
         .parse()
-        .map_err(|e| format!("email of [receivers]: {e}"))?;
+        .map_err(|e| OpsError::failed(format_args!("email of [receivers]: {e}")))?;
     let password = receiver
         .password
         .as_ref()
@@ -155,7 +155,7 @@ async fn send_alert_mail(
         subject,
         text,
     };
-    send_mail(&mail).await.map(drop).map_err(|e| e.to_string())
+    send_mail(&mail).await.map(drop).map_err(OpsError::failed)
 }
 
 /// Posts a body to an address, which is a secret and is in no error.
@@ -163,7 +163,7 @@ async fn post(
     url: SecretString,
     headers: Vec<(&'static str, SecretString)>,
     body: String,
-) -> Result<(), String> {
+) -> Result<(), OpsError> {
     let asked = tokio::task::spawn_blocking(move || {
         let agent: ureq::Agent = ureq::Agent::config_builder()
             .timeout_global(Some(PATIENCE))
@@ -183,16 +183,22 @@ async fn post(
         }
         let request = request
             .body(body)
-            .map_err(|_| "its address or token in [receivers] is none".to_owned())?;
-        let answer = agent.run(request).map_err(|e| describe_failure(&e))?;
+            .map_err(|_| OpsError::failed("its address or token in [receivers] is none"))?;
+        let answer = agent
+            .run(request)
+            .map_err(|e| OpsError::failed(describe_failure(&e)))?;
         match answer.status().as_u16() {
             200..300 => Ok(()),
-            code @ (401 | 403) => Err(format!("it refuses the token (HTTP {code})")),
-            code @ 404 => Err(format!("nothing is at its address (HTTP {code})")),
-            code => Err(format!("it answered HTTP {code}")),
+            code @ (401 | 403) => Err(OpsError::failed(format_args!(
+                "it refuses the token (HTTP {code})"
+            ))),
+            code @ 404 => Err(OpsError::failed(format_args!(
+                "nothing is at its address (HTTP {code})"
+            ))),
+            code => Err(OpsError::failed(format_args!("it answered HTTP {code}"))),
         }
     });
-    asked.await.unwrap_or_else(|e| Err(e.to_string()))
+    asked.await.unwrap_or_else(|e| Err(OpsError::failed(e)))
 }
 
 /// Why nothing was answered, without the address.

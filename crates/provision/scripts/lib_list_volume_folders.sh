@@ -4,7 +4,7 @@
 list_volume_folders() {
     for folder in "$1"/*/; do
         folder=${folder%/}
-        [ ! -L "$folder" ] && [ -d "$folder" ] || continue
+        if [ -L "$folder" ] || [ ! -d "$folder" ]; then continue; fi
         case ${folder##*/} in
         lost+found | *[!A-Za-z0-9_.-]*) ;;
         *) printf '%s\n' "$folder" ;;

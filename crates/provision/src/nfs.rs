@@ -154,7 +154,6 @@ mod tests {
         NodeFacts::of(&[
             ("exported", etab),
             ("volume-folders", "/mnt/data/blog\n/mnt/data/shop"),
-            ("exports-age", "1000"),
         ])
         .with("container", "", 1)
     }
@@ -165,7 +164,7 @@ mod tests {
             Some(mounts) => NodeFacts::of(&[]).with("nfs-mounts", mounts, 0),
             None => NodeFacts::of(&[]),
         };
-        let facts = facts(etab).with("nfs-mounts", "5000.1 9.9\n", 0);
+        let facts = facts(etab).with("nfs-mounts", "", 0);
         let none = Default::default();
         let all = [
             ("n1", facts.clone()),
@@ -187,7 +186,7 @@ mod tests {
 
     #[test]
     fn each_volume_is_exported_to_each_node() {
-        let plan = plan(VOLUMES, Some("900.0 1.0\n"));
+        let plan = plan(VOLUMES, Some(""));
         assert!(
             plan.contains("+ export of 2 volumes to n3")
                 && plan.contains("+ /etc/matou/export_volumes.sh")
@@ -195,43 +194,44 @@ mod tests {
             "{plan}"
         );
         let all = format!("{VOLUMES}/mnt/data/shop 10.0.0.3(rw)");
-        let plan = self::plan(&all, Some("900.0 1.0\n"));
+        let plan = self::plan(&all, Some(""));
         assert!(plan.contains("= 2 volumes exported to 3 nodes"), "{plan}");
     }
 
     #[test]
     fn the_whole_stays_for_as_long_as_a_mount_of_before_is_there() {
-        let whole = format!("{VOLUMES}/mnt/data 10.0.0.1(rw)");
-        // 5000 s after the start of the node, of the last second and of an hour ago.
-        let mount = |what: &str, since: u64| {
-            format!(
-                "5000.00 9.9\nWhat=proc\nType=proc\nActiveEnterTimestampMonotonic=1\n\nWhat={what}\nType=nfs4\nActiveEnterTimestampMonotonic={since}000000\n"
-            )
-        };
+        let whole = format!("{VOLUMES}/mnt/data 10.0.0.2(rw)");
+        let mount = |what: &str| format!("What=proc\nType=proc\n\nWhat={what}\nType=nfs4\n");
         for (mounts, stays) in [
-            (Some(mount(":/mnt/data/shop", 4990)), None),
+            (Some(String::new()), None),
+            (Some(mount("other:/mnt/database")), None),
             (
-                Some(mount(":/mnt/data/shop", 1400)),
-                Some("n2 has mounted one volume since before, n3"),
+                Some(mount(":/mnt/data/shop")),
+                Some("n2 has a volume mounted by it: `matou drain n2`"),
             ),
             (
-                Some(mount("n1:/mnt/data", 1400)),
-                Some("n2 has mounted one volume"),
+                Some(mount("n1:/mnt/data")),
+                Some("n2 has a volume mounted by it"),
             ),
-            (Some(mount("other:/mnt/database", 1400)), None),
             (None, Some("n2 does not say what it mounts")),
         ] {
             let plan = plan(&whole, mounts.as_deref());
             match stays {
                 None => assert!(
-                    plan.contains("- export of /mnt/data as a whole, with what is no volume"),
+                    plan.contains(
+                        "- export of /mnt/data as a whole, with what is no volume, to 10.0.0.2"
+                    ),
                     "{mounts:?}: {plan}"
                 ),
                 Some(why) => assert!(
-                    plan.contains("= /mnt/data exported as a whole, too") && plan.contains(why),
+                    plan.contains("= /mnt/data exported as a whole to 10.0.0.2")
+                        && plan.contains(why),
                     "{mounts:?}: {plan}"
                 ),
             }
         }
+        // To the others it is not exported: what they have mounted is of volumes.
+        let plan = plan(VOLUMES, Some(&mount(":/mnt/data/shop")));
+        assert!(!plan.contains("as a whole"), "{plan}");
     }
 }

@@ -27,83 +27,75 @@ const LIST_FOLDERS: &str = include_str!("../scripts/lib_list_volume_folders.sh")
 /// The file that the exports are written to.
 const EXPORTS: &str = "/etc/exports.d/matou.exports";
 
-/// Who may mount: the nodes' addresses, and the storage node itself.
-fn clients(at: &NodeView<'_>) -> Result<Vec<(String, String)>, ProvisionError> {
+/// A client: the node, and what exports name it by.
+struct NfsClient<'a> {
+    node: &'a str,
+    address: String,
+}
+
+/// Who may mount: the nodes by their addresses, and the storage node by its own name, too.
+fn clients<'a>(at: &'a NodeView<'_>) -> Result<Vec<NfsClient<'a>>, ProvisionError> {
+    let client = |node, address| NfsClient { node, address };
     let addresses = at.fleet.node_addresses()?.into_iter();
     Ok(addresses
-        .map(|(name, ip)| (name.to_owned(), ip.to_string()))
+        .map(|(name, ip)| client(name, ip.to_string()))
         // Its own name leads to 127.0.1.1 on Debian: its containers come from there.
-        .chain([("itself".to_owned(), LOOPBACK_NETWORK.to_owned())])
+        .chain([client(
+            at.config().storage.node.as_str(),
+            LOOPBACK_NETWORK.to_owned(),
+        )])
         .collect())
 }
 
-/// Why the data as a whole is still exported, if it is and must be: mounts of before hold handles of that
-/// export, and whatever is behind them would fail in the moment in which it goes.
-fn reason_for_whole(at: &NodeView<'_>) -> Option<String> {
-    let path = at.config().storage.path.to_string_lossy();
-    let is_exported = |text: &str| {
-        text.lines()
-            .any(|l| l.split_whitespace().next() == Some(&path))
-    };
-    let file = at.facts.file(EXPORTS);
-    if !is_exported(at.facts.output("exported")) && !file.is_some_and(|f| is_exported(&f.content)) {
-        return None;
-    }
-    let age: u64 = at.facts.output("exports-age").trim().parse().unwrap_or(0);
-    let older: Vec<String> = at
-        .config()
-        .nodes
-        .iter()
-        .filter_map(|node| match at.fleet.node_facts(&node.name) {
-            Err(_) => Some(format!("{} does not answer", node.name)),
-            Ok(facts) if !facts.succeeded("nfs-mounts") => {
-                Some(format!("{} does not say what it mounts", node.name))
-            }
-            Ok(facts) => match count_mounts(facts.output("nfs-mounts"), &path, age) {
-                0 => None,
-                1 => Some(format!("{} has mounted one volume since before", node.name)),
-                n => Some(format!(
-                    "{} has mounted {n} volumes since before",
-                    node.name
-                )),
-            },
+/// Paths and clients in a list of exports: of /var/lib/nfs/etab, or of exports(5).
+fn parse_exports(text: &str) -> Vec<(&str, &str)> {
+    let lines = text.lines().filter(|l| !l.starts_with('#'));
+    lines
+        .flat_map(|line| {
+            let mut words = line.split_whitespace();
+            let path = words.next().unwrap_or_default();
+            words.filter_map(move |w| Some((path, w.split('(').next()?)))
         })
-        .collect();
-    (!older.is_empty()).then(|| older.join(", "))
+        .collect()
 }
 
-/// Counts the NFS mounts below `path` that are `age` seconds old or older, in what `systemctl show` prints of mounts
-/// after the seconds since the node's start.
-fn count_mounts(output: &str, path: &str, age: u64) -> usize {
-    /// What lies between the two moments in which two nodes are asked.
-    const TOLERANCE: u64 = 60;
-    let (uptime, mounts) = output.split_once('\n').unwrap_or_default();
-    let uptime = uptime.split('.').next().and_then(|u| u.parse::<u64>().ok());
+/// Why the data as a whole is still exported to a node, if it is and must be: mounts of before hold handles of that
+/// export, and what is behind them would fail in the moment in which it goes. For as long as it is there, new
+/// mounts are of that kind, too: the kernel's server does not go over from one export into another one of the same disk.
+fn reason_for_whole(client: &NfsClient<'_>, at: &NodeView<'_>) -> Option<String> {
+    let path = at.config().storage.path.to_string_lossy();
+    let file = at.facts.file(EXPORTS).map(|f| f.content);
+    let is_whole = |text: &str| parse_exports(text).contains(&(&path, &client.address));
+    if !is_whole(at.facts.output("exported")) && !is_whole(file.as_deref().unwrap_or_default()) {
+        return None;
+    }
+    let node = client.node;
+    match at.fleet.node_facts(node) {
+        Err(_) => Some(format!("{node} does not answer")),
+        Ok(facts) if !facts.succeeded("nfs-mounts") => {
+            Some(format!("{node} does not say what it mounts"))
+        }
+        Ok(facts) => match count_mounts(facts.output("nfs-mounts"), &path) {
+            0 => None,
+            1 => Some(format!("{node} has a volume mounted by it")),
+            n => Some(format!("{node} has {n} volumes mounted by it")),
+        },
+    }
+}
+
+/// Counts the NFS mounts below `path` in what `systemctl show` prints of mounts.
+fn count_mounts(output: &str, path: &str) -> usize {
     let value = |mount: &str, name: &str| {
-        mount
-            .lines()
-            .find_map(|l| l.strip_prefix(name))
-            .map(str::to_owned)
+        let mut lines = mount.lines();
+        lines.find_map(|l| l.strip_prefix(name).map(str::to_owned))
     };
-    mounts
+    output
         .split("\n\n")
         .filter(|m| value(m, "Type=").is_some_and(|t| t.starts_with("nfs")))
-        .filter(|m| {
-            value(m, "What=").is_some_and(|w| {
-                w.split_once(':')
-                    .is_some_and(|(_, p)| Path::new(p).starts_with(path))
-            })
-        })
-        .filter(|m| {
-            let since =
-                value(m, "ActiveEnterTimestampMonotonic=").and_then(|t| t.parse::<u64>().ok());
-            match (uptime, since) {
-                (Some(now), Some(since)) => {
-                    now.saturating_sub(since / 1_000_000) + TOLERANCE >= age
-                }
-                // A mount of which nothing is known is one of before.
-                _ => true,
-            }
+        .filter_map(|m| value(m, "What="))
+        .filter(|what| {
+            what.split_once(':')
+                .is_some_and(|(_, p)| Path::new(p).starts_with(path))
         })
         .count()
 }
@@ -120,24 +112,30 @@ pub(super) fn desired_exports(at: &NodeView<'_>) -> Result<DesiredState, Provisi
         true => String::new(),
         false => format!(",mp={path}"),
     };
-    let clients: Vec<String> = clients(at)?.into_iter().map(|(_, ip)| ip).collect();
+    let clients = clients(at)?;
+    let addresses = |keep: &dyn Fn(&NfsClient<'_>) -> bool| {
+        let kept = clients.iter().filter(|c| keep(c));
+        let kept: Vec<&str> = kept.map(|c| c.address.as_str()).collect();
+        kept.join(" ")
+    };
     // Without the look at where a file lies, a node's root gets at all of the disk with a handle that it makes
     // up: tests/files/provision/nfs_reach.py does.
     let options = format!("rw,sync,subtree_check,no_root_squash{mp}");
     // The handles of these mounts don't say where files lie.
-    let whole = match reason_for_whole(at) {
-        Some(_) => format!("rw,sync,no_subtree_check,no_root_squash{mp}"),
-        None => String::new(),
-    };
+    let whole_options = format!("rw,sync,no_subtree_check,no_root_squash{mp}");
     let settings = [
-        ("data", path.as_ref()),
-        ("clients", &clients.join(" ")),
-        ("options", &options),
-        ("whole", &whole),
+        ("data", path.to_string()),
+        ("clients", addresses(&|_| true)),
+        ("options", options),
+        (
+            "whole",
+            addresses(&|client| reason_for_whole(client, at).is_some()),
+        ),
+        ("whole_options", whole_options),
     ];
     let settings: String = settings
         .iter()
-        .map(|(name, value)| format!("{name}={}\n", quote_args([*value])))
+        .map(|(name, value)| format!("{name}={}\n", quote_args([value.as_str()])))
         .collect();
     let units = "/etc/systemd/system/";
     Ok(DesiredState::default()
@@ -170,23 +168,20 @@ pub(super) fn desired_exports(at: &NodeView<'_>) -> Result<DesiredState, Provisi
 /// When the address of a node is not known.
 pub(super) fn compare_exports(at: &NodeView<'_>) -> Result<Vec<Change>, ProvisionError> {
     let path = at.config().storage.path.to_string_lossy();
-    let exported: Vec<(&str, &str)> = at
-        .facts
-        .output("exported")
-        .lines()
-        .filter_map(|l| {
-            let mut words = l.split_whitespace();
-            Some((words.next()?, words.next()?.split('(').next()?))
-        })
-        .collect();
+    let exported = parse_exports(at.facts.output("exported"));
     let folders: Vec<&str> = at.facts.output("volume-folders").lines().collect();
     let clients = clients(at)?;
     let mut lines = Vec::new();
-    let missing: Vec<&str> = clients
+    let mut missing: Vec<&str> = clients
         .iter()
-        .filter(|(_, ip)| folders.iter().any(|f| !exported.contains(&(*f, ip))))
-        .map(|(name, _)| name.as_str())
+        .filter(|c| {
+            folders
+                .iter()
+                .any(|f| !exported.contains(&(*f, &c.address)))
+        })
+        .map(|c| c.node)
         .collect();
+    missing.dedup();
     let what = match folders.len() {
         1 => "one volume".to_owned(),
         n => format!("{n} volumes"),
@@ -195,15 +190,19 @@ pub(super) fn compare_exports(at: &NodeView<'_>) -> Result<Vec<Change>, Provisio
         [] => Change::same(format!("{what} exported to {} nodes", clients.len() - 1)),
         names => Change::add(format!("export of {what} to {}", names.join(", "))),
     });
-    if exported.iter().any(|(p, _)| *p == path) {
-        lines.push(match reason_for_whole(at) {
-            Some(why) => {
-                Change::same(format!("{path} exported as a whole, too")).with_warning(format!(
-                    "{why}: it ends with the provisioning after their applications were restarted"
-                ))
-            }
+    for client in &clients {
+        if !exported.contains(&(&path, &client.address)) {
+            continue;
+        }
+        let node = client.node;
+        lines.push(match reason_for_whole(client, at) {
+            Some(why) => Change::same(format!("{path} exported as a whole to {}", client.address))
+                .with_warning(format!(
+                    "{why}: `matou drain {node}`, provision again, `matou activate {node}` ends it"
+                )),
             None => Change::remove(format!(
-                "export of {path} as a whole, with what is no volume"
+                "export of {path} as a whole, with what is no volume, to {}",
+                client.address
             )),
         });
     }
@@ -224,10 +223,6 @@ pub(super) fn fact_query(config: &Config) -> FactQuery {
         // The file that `exportfs -s` reads.
         .with_command("exported", "show /var/lib/nfs/etab")
         .with_command(
-            "exports-age",
-            format!("made=$(stat -c %Y {SCRIPT}) && echo $(($(date +%s) - made))"),
-        )
-        .with_command(
             "volume-folders",
             format!(
                 "{LIST_FOLDERS}list_volume_folders {}",
@@ -236,10 +231,10 @@ pub(super) fn fact_query(config: &Config) -> FactQuery {
         )
 }
 
-/// The facts of each client that this file reads: how long ago what was mounted.
+/// The facts of each client that this file reads: what is mounted.
 pub(super) fn mounts_query() -> FactQuery {
     FactQuery::default().with_command(
         "nfs-mounts",
-        "show /proc/uptime && systemctl show --property=What,Type,ActiveEnterTimestampMonotonic '*.mount'",
+        "systemctl show --property=What,Type '*.mount'",
     )
 }

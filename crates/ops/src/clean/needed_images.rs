@@ -85,7 +85,7 @@ impl NeededImages {
                         .extend(manifest.images.into_iter().map(|(_, image)| {
                             let user = ImageUser::Restore(app.to_string());
                             (image, user)
-                        }))
+                        }));
                 }
                 Err(why) => self.troubles.push(format!(
                     "which images undoing the restore of {app} would need is not known: {why}"

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use matou_host::{Command, Host};
+use matou_host::{Command, Host, shell_script};
 use matou_job::{Change, Check, Step, StepContext, StepError};
 
 /// Makes those of the folders that are missing.
@@ -21,10 +21,7 @@ pub(super) struct EnsureVolumeFolders {
 /// Prints those of its arguments that are there.
 const LIST_EXISTING: &str = r#"for d; do [ -e "$d" ] && printf '%s\n' "$d"; done; :"#;
 
-/// Where NFS serves them, they are exported before anything mounts them.
-const MAKE_MISSING: &str = r#"set -e; for d; do
-[ -e "$d" ] || mkdir -p -m 755 -- "$d" || { echo "$d can't be made" >&2; exit 1; }; done
-[ ! -e /etc/matou/export_volumes.sh ] || sh /etc/matou/export_volumes.sh"#;
+const MAKE_MISSING: &str = shell_script(include_str!("../../scripts/make_volume_folders.sh"));
 
 impl EnsureVolumeFolders {
     fn folder_command(&self, script: &str) -> Command {
