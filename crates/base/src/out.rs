@@ -324,7 +324,7 @@ mod tests {
         let pieces: [&[u8]; 4] = [b"\xc3", b"\xa9 \x1b", b"[2J\nx", b"\xff\0"];
         assert_eq!(passed(None, &pieces), pieces.concat());
         let shown = String::from_utf8(passed(Some(Vec::new()), &pieces)).unwrap();
-        assert_eq!(shown, "\u{e9} \\x1b[2J\nx\u{fffd}\\0");
+        assert_eq!(shown, "\u{e9} \\x1b[2J\nx\u{fffd}\\x00");
         for payload in PAYLOADS {
             for cut in 0..payload.len() {
                 let (a, b) = payload.as_bytes().split_at(cut);

@@ -391,7 +391,7 @@ mod tests {
         assert_eq!(message.title(), "f: b: is wrong (and one more)");
         assert_eq!(
             message.text(),
-            "CRITICAL  b: is wrong (for 2h)\nwarning  a: is wrong\n"
+            "CRITICAL  b: is wrong (for 2 h)\nwarning  a: is wrong\n"
         );
         let (_, next) = next.take_look("f", &[], &ALL, at(10));
         let (message, _) = next.take_look("f", &[], &ALL, at(100));

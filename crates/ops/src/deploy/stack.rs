@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use matou_host::{Command, HostError};
+use matou_host::Command;
 use matou_job::{Change, Check, Step, StepContext, StepError};
 use matou_model::{Service, ServiceMode, Swarm};
 use matou_stack::{HASH_LABEL, Labels, RenderedService, RenderedStack};
@@ -149,12 +149,9 @@ impl Step for DeployStack {
 /// Returns whether the client took a network that the engine is removing for one that it can use: right after the
 /// removal of a stack Docker 28 lists its networks for a moment more.
 fn is_network_going(error: &StepError) -> bool {
-    let StepError::Host(HostError::Failed { last_lines, .. }) = error else {
-        return false;
-    };
-    last_lines
-        .iter()
-        .any(|l| l.contains("network ") && l.trim_end().ends_with(" not found"))
+    let said = error.to_string();
+    said.split(" / ")
+        .any(|line| line.contains(": network ") && line.trim_end().ends_with(" not found"))
 }
 
 /// Returns why a service can't become what the stack file says: the engine keeps the mode of a service
