@@ -120,8 +120,8 @@ pub(crate) async fn run_check_command(
     })
 }
 
-/// The managers' timer touches this file each time that it has told.
-const FRESHLY_TOLD: &str = "[ -n \"$(find /run/matou/told -mmin -10 2>/dev/null)\" ]";
+/// Whether the file `$1` is not older than ten minutes.
+const IS_FRESH: &str = "[ -n \"$(find \"$1\" -mmin -10 2>/dev/null)\" ]";
 
 /// Returns the first of these nodes whose timer has told within ten minutes.
 ///
@@ -139,7 +139,8 @@ pub(crate) async fn find_teller<'a>(
             let message = format!("there is no node {name:?}{near}");
             return Err(InvalidInput::new(message).into());
         };
-        let asked = Command::sh(FRESHLY_TOLD)
+        let asked = Command::sh(IS_FRESH)
+            .arg(monitor::TOLD_MARK)
             .sudo()
             .timeout(Duration::from_secs(20))
             .label("whether it tells");
@@ -179,18 +180,20 @@ async fn tell_alerts(
     fleet: &Fleet,
     alerts: &[Alert],
 ) -> Result<bool> {
+    let store = store.told_store();
     if is_told_by_monitoring(fleet) {
         errln!("the stack monitoring tells the same receivers: nothing is told here");
+        store.mark();
         return Ok(true);
     }
     let kept = |e| eyre!("what was told can't be kept, so nothing is told: {e}");
-    let Some(_lock) = store.lock_telling().map_err(kept)? else {
+    let Some(_lock) = store.lock().map_err(kept)? else {
         errln!("another `matou check --tell` of this user is at it: nothing is told here");
         return Ok(true);
     };
-    let mut told = store.load_told();
-    // Written once before, so that a full disk does not tell the same every time.
-    store.save_told(&told).map_err(kept)?;
+    let mut told = store.load();
+    // Written once before: where nothing can be kept, the same would be told every time.
+    store.save(&told).map_err(kept)?;
     let read_node = |name: &str| {
         let node = fleet.nodes.iter().find(|n| n.name == name);
         node.is_none_or(|n| !matches!(n.link, NodeLink::Down { .. }) && is_node_read(n))
@@ -201,7 +204,7 @@ async fn tell_alerts(
             && fleet.certificates.value().is_some(),
         node: &read_node,
     };
-    let mut all = true;
+    let mut refused = 0;
     for receiver in receivers {
         let name = receiver.name();
         let before = told.get(name).cloned().unwrap_or_default();
@@ -214,15 +217,19 @@ async fn tell_alerts(
             Ok(()) => {
                 told.insert(name.to_owned(), after);
                 // At once: who is told twice because the next one hung trusts it less.
-                store.save_told(&told).map_err(kept)?;
+                store.save(&told).map_err(kept)?;
             }
             Err(why) => {
-                all = false;
+                refused += 1;
                 errln!("{name} was not told: {why}");
             }
         }
     }
-    Ok(all)
+    // Where none can be reached from here, another manager may reach them.
+    if refused < receivers.len() {
+        store.mark();
+    }
+    Ok(refused == 0)
 }
 
 fn print_alerts(fleet: &Fleet, alerts: &[Alert], now: Timestamp) -> std::io::Result<()> {

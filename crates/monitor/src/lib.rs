@@ -26,6 +26,7 @@ mod prometheus;
 mod rules;
 mod store;
 mod tell;
+mod told_store;
 mod trend;
 
 pub use backups::{BackupAge, backup_ages, find_missed_backups};
@@ -43,4 +44,5 @@ pub use rules::{
 };
 pub use store::{HistoryRecorder, KeptHistory, MonitorStore};
 pub use tell::{LookedAt, TellLine, TellMessage, TellReason, ToldAlerts};
+pub use told_store::{TOLD_MARK, ToldStore};
 pub use trend::{DiskTrend, DiskTrends};

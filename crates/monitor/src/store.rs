@@ -13,7 +13,7 @@ use super::history::{
 };
 use super::ledger::AlertLedger;
 use super::load_history::LoadHistory;
-use super::tell::ToldAlerts;
+use super::told_store::{ROOT_RUNTIME, ToldStore};
 use super::trend::DiskTrends;
 use matou_model::{Datum, Update};
 
@@ -82,44 +82,9 @@ impl MonitorStore {
         )
     }
 
-    fn told_path(&self) -> PathBuf {
-        self.folder.join("told.json")
-    }
-
-    /// Takes the lock of those who tell, so that two at once don't tell the same. It ends with what is returned; `None`
-    /// when another one has it.
-    ///
-    /// # Errors
-    /// When the folder can't be written.
-    pub fn lock_telling(&self) -> io::Result<Option<Flock<File>>> {
-        matou_base::files::make_folder(&self.folder)?;
-        let lock = matou_base::files::open_append(&self.folder.join("telling.lock"))?;
-        match Flock::lock(lock, FlockArg::LockExclusiveNonblock) {
-            Ok(lock) => Ok(Some(lock)),
-            Err((_, nix::errno::Errno::EWOULDBLOCK)) => Ok(None),
-            Err((_, e)) => Err(e.into()),
-        }
-    }
-
-    /// Loads what each receiver was told, by its name; nothing when there is nothing that can be read.
-    pub fn load_told(&self) -> BTreeMap<String, ToldAlerts> {
-        std::fs::read(self.told_path())
-            .ok()
-            .and_then(|bytes| serde_json::from_slice(&bytes).ok())
-            .unwrap_or_default()
-    }
-
-    /// Saves what each receiver was told, whole or not at all.
-    ///
-    /// # Errors
-    /// When the folder can't be written.
-    pub fn save_told(&self, told: &BTreeMap<String, ToldAlerts>) -> io::Result<()> {
-        let text = serde_json::to_vec_pretty(told)?;
-        matou_base::files::write_atomically(
-            &self.told_path(),
-            &text,
-            matou_base::files::PRIVATE_MODE,
-        )
+    /// Where it is kept what receivers were told.
+    pub fn told_store(&self) -> ToldStore {
+        ToldStore::new([self.folder.clone(), PathBuf::from(ROOT_RUNTIME)])
     }
 
     /// Loads what was recorded over the week.

@@ -1,5 +1,5 @@
 //! Whom was told what: the messages about alerts that begin, last and end, for one receiver, from one look after
-//! another. Pure; [`super::MonitorStore`] keeps it between the looks.
+//! another. Pure; [`super::ToldStore`] keeps it between the looks.
 
 use std::collections::BTreeMap;
 
@@ -103,7 +103,8 @@ impl ToldAlerts {
                 Some(told) => {
                     told.gone = None;
                     let worse = alert.severity > told.severity;
-                    let due = now.as_second() - told.told.as_second() >= REPEAT;
+                    // Told in what is the future now: the clock was wrong.
+                    let due = (now.as_second() - told.told.as_second()).abs() >= REPEAT;
                     if alert.silence.is_some() || !(worse || due) {
                         continue;
                     }
@@ -153,7 +154,9 @@ impl ToldAlerts {
             if alerts.iter().any(|a| a.key == *key) || !was_looked_at {
                 return true;
             }
-            let gone = *told.gone.get_or_insert(now);
+            // Never later than now: the clock may have been ahead.
+            let gone = told.gone.map_or(now, |g| g.min(now));
+            told.gone = Some(gone);
             if now.as_second() - gone.as_second() < RELEASE {
                 return true;
             }
@@ -189,11 +192,12 @@ impl ToldAlert {
     }
 }
 
-/// Whether it lasts as long as its kind must; one that was there before anything was read has.
+/// Whether it lasts as long as its kind must; one that was there before anything was read has, and one of a time that
+/// is yet to come, which is a clock that was wrong.
 fn has_lasted(alert: &Alert, now: Timestamp) -> bool {
-    alert
-        .since
-        .is_none_or(|since| now.as_second() - since.as_second() >= alert.kind.hold_seconds())
+    alert.since.is_none_or(|since| {
+        since > now || now.as_second() - since.as_second() >= alert.kind.hold_seconds()
+    })
 }
 
 impl TellMessage {
@@ -362,6 +366,24 @@ mod tests {
             look(&mut told, &[], &ALL, 500),
             "Over http/shop, Over node/n2/disk, Over node/n2/down"
         );
+    }
+
+    #[test]
+    fn a_clock_that_was_ahead_keeps_nothing_back() {
+        let mut told = ToldAlerts::default();
+        let ahead = 400 * 86_400;
+        let all = [alert("node/n1/disk", AlertKind::Disk, Some(ahead))];
+        assert_eq!(
+            look(&mut told, &all, &ALL, ahead + 100),
+            "Begun node/n1/disk"
+        );
+        assert_eq!(look(&mut told, &[], &ALL, ahead + 200), "");
+        // It is right again.
+        assert_eq!(look(&mut told, &all, &ALL, 0), "Still node/n1/disk");
+        assert_eq!(look(&mut told, &[], &ALL, 120), "");
+        assert_eq!(look(&mut told, &[], &ALL, 240), "Over node/n1/disk");
+        let cpu = [alert("node/n1/cpu", AlertKind::Cpu, Some(ahead))];
+        assert_eq!(look(&mut told, &cpu, &ALL, 300), "Begun node/n1/cpu");
     }
 
     #[test]

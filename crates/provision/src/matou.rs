@@ -156,6 +156,10 @@ pub(super) fn render_manager_config(
     for (_, key, place) in receiver_secret_files(at.config()) {
         doc["receivers"][key] = toml_edit::value(place);
     }
+    // Only Alertmanager calls it, which is given it when it is deployed.
+    if let Some(table) = doc.get_mut("receivers").and_then(|r| r.as_table_like_mut()) {
+        table.remove("deadman_file");
+    }
     Ok(format!(
         "# Made by `matou provision` of the operator's config.toml: change that one.\n\n{doc}"
     ))
@@ -218,8 +222,8 @@ fn repository_secret_files(
     ]
 }
 
-/// Returns the files of secrets that `[receivers]` names: the operator's path, the key in config.toml, the path on the
-/// manager.
+/// Returns the files of secrets that telling those of `[receivers]` needs: the operator's path, the key in config.toml,
+/// the path on the manager.
 fn receiver_secret_files(config: &Config) -> Vec<(&Path, &'static str, String)> {
     let to = &config.receivers;
     let password = to.email.as_ref().and_then(|e| e.password_file.as_ref());
@@ -233,7 +237,6 @@ fn receiver_secret_files(config: &Config) -> Vec<(&Path, &'static str, String)> 
         ),
         (to.matrix_file.as_ref(), "matrix_file", "matrix-webhook"),
         (to.ntfy_token_file.as_ref(), "ntfy_token_file", "ntfy-token"),
-        (to.deadman_file.as_ref(), "deadman_file", "deadman"),
     ];
     files
         .into_iter()
@@ -577,6 +580,44 @@ mod tests {
                 .count(),
             2
         );
+    }
+
+    #[test]
+    fn a_manager_gets_what_telling_needs_and_no_more() {
+        let text = "[receivers]\nemail = \"ops@example.org\"\nsmtp = \"smtp.example.org:587\"\n\
+            smtp_user = \"ops\"\nsmtp_password_file = \"secret\"\nntfy = \"https://ntfy.sh/x\"\n\
+            ntfy_token_file = \"token\"\ndeadman_file = \"deadman\"\n";
+        let config = super::super::testing::config(text);
+        let (facts, accepted) = (NodeFacts::of(&[]), std::collections::BTreeSet::new());
+        let fleet = super::super::fact_cache::FleetFacts::from_facts(
+            &config,
+            &accepted,
+            [("n1", facts.clone())],
+        );
+        let at = NodeView {
+            node: &config.nodes[0],
+            facts: &facts,
+            fleet: &fleet,
+            packages: &[],
+        };
+        let nodes: String = config
+            .nodes
+            .iter()
+            .map(|n| format!("[[nodes]]\nname = \"{}\"\n", n.name))
+            .collect();
+        let written = render_manager_config(&at, &format!("{text}{nodes}")).unwrap();
+        for line in [
+            "smtp_password_file = \"/etc/matou/smtp-password\"",
+            "ntfy_token_file = \"/etc/matou/ntfy-token\"",
+        ] {
+            assert!(written.contains(line), "{written}");
+        }
+        assert!(!written.contains("deadman"), "{written}");
+        let sent: Vec<String> = manager_secret_files(&config)
+            .into_iter()
+            .map(|(_, place)| place)
+            .collect();
+        assert_eq!(sent, ["/etc/matou/smtp-password", "/etc/matou/ntfy-token"]);
     }
 
     /// What the plan says of the program when these are n1's facts.
