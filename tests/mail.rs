@@ -3,14 +3,12 @@
 
 mod support;
 
-use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output};
-use std::time::Duration;
+use std::process::{Command, Output};
 
 use serde_json::Value;
 use support::registry::free_port;
-use support::{private, said, server, until};
+use support::{Running, private, said, server, start};
 
 const PASSWORD: &str = "corr3ct-h0rse";
 
@@ -34,26 +32,6 @@ const RECORDS: [(&str, &str); 11] = [
     ("_dmarc.example.net", "v=DMARC1; p=reject; sp=none"),
     ("sub.example.net", "v=spf1 redirect=_spf.example.net"),
 ];
-
-/// A process that ends with this.
-struct Running(Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-fn start(command: &mut Command, port: u16) -> Running {
-    let running = Running(command.spawn().expect("it starts"));
-    until(Duration::from_secs(20), || {
-        TcpStream::connect(("127.0.0.1", port))
-            .map(drop)
-            .map_err(|e| format!("port {port}: {e}"))
-    });
-    running
-}
 
 /// A folder of the operator, certificates, and the servers.
 struct Practice {

@@ -144,6 +144,17 @@ impl Machines {
             let text = self.fleet.run("n1", "cat /etc/exports.d/matou.exports");
             (!text.contains("vol_")).then_some(()).ok_or(text)
         });
+        // Killed after the list was written and before it was exported: the next one exports it.
+        let cut = "systemctl stop matou-exports.path; mkdir /mnt/data/cut; cp /etc/exports.d/matou.exports /run/kept; \
+            sh /etc/matou/export_volumes.sh; exportfs -ua; cp /etc/exports.d/matou.exports /run/new; \
+            mv /run/kept /etc/exports.d/matou.exports; exportfs -r; mv /run/new /etc/exports.d/matou.exports";
+        self.fleet.run("n1", cut);
+        self.is_refused("list /mnt/data/cut");
+        self.fleet.run(
+            "n1",
+            "sh /etc/matou/export_volumes.sh; systemctl start matou-exports.path",
+        );
+        self.wait_until_exported("cut");
         // The disk that is away takes no export with it.
         let lines = "wc -l </etc/exports.d/matou.exports";
         let before = self.fleet.run("n1", lines);

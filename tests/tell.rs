@@ -4,36 +4,16 @@
 mod support;
 
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output};
+use std::process::{Command, Output};
 use std::time::Duration;
 
 use matou::lab::LabKind;
 use serde_json::Value;
 use support::registry::free_port;
-use support::{Fleet, private, said, server, until};
+use support::{Fleet, Running, private, said, server, start, until};
 
 const PASSWORD: &str = "corr3ct-h0rse";
 const TOKEN: &str = "tk_n0body-s33s";
-
-/// A process that ends with this.
-struct Running(Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-fn start(command: &mut Command, port: u16) -> Running {
-    let running = Running(command.spawn().expect("it starts"));
-    until(Duration::from_secs(20), || {
-        std::net::TcpStream::connect(("127.0.0.1", port))
-            .map(drop)
-            .map_err(|e| format!("port {port}: {e}"))
-    });
-    running
-}
 
 fn openssl(folder: &Path, args: &[&str]) {
     let out = Command::new("openssl")

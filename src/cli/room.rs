@@ -89,7 +89,7 @@ fn describe_uses(kind: DiskUseKind, uses: &[&DiskUse]) -> String {
         }
         DiskUseKind::BuildCache => said.push("`matou clean` removes it".into()),
         _ if by_app.keys().any(Option::is_some) => {
-            let mut apps: Vec<_> = by_app.into_iter().collect();
+            let mut apps: Vec<_> = by_app.into_iter().filter(|(_, size)| *size > 0).collect();
             apps.sort_by_key(|(_, size)| std::cmp::Reverse(*size));
             let more = apps.len().saturating_sub(NAMED_APPS);
             said.extend(apps.iter().take(NAMED_APPS).map(|(app, size)| {
@@ -156,7 +156,7 @@ mod tests {
             format_node(&node),
             [
                 "n1           /: 40 GiB free of 100 GiB",
-                "    8.0 GiB  volumes                shop 5.0 GiB, blog 3.0 GiB, no application 0 B, 1 not measured, there was no time",
+                "    8.0 GiB  volumes                shop 5.0 GiB, blog 3.0 GiB, 1 not measured, there was no time",
                 "    1.0 GiB  images of nobody       1 image: `matou clean` removes them",
                 "    1.0 GiB  journal",
                 "     50 GiB  the rest",

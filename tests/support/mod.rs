@@ -37,6 +37,27 @@ pub(crate) fn server(program: impl AsRef<std::ffi::OsStr>) -> std::process::Comm
     command
 }
 
+/// A process that ends with this.
+pub(crate) struct Running(std::process::Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Starts a server, and waits until it listens on loopback.
+pub(crate) fn start(command: &mut std::process::Command, port: u16) -> Running {
+    let running = Running(command.spawn().expect("it starts"));
+    until(Duration::from_secs(20), || {
+        std::net::TcpStream::connect(("127.0.0.1", port))
+            .map(drop)
+            .map_err(|e| format!("port {port}: {e}"))
+    });
+    running
+}
+
 /// The configuration of the shared fleet of three; made when it is not up.
 pub(crate) fn fleet() -> (Lab, PathBuf) {
     let lab = Lab::new(FLEET).expect("a state folder");

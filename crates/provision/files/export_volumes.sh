@@ -29,12 +29,16 @@ case $options in *mp=*) mountpoint -q -- "$data" || exit 0 ;; esac
 [ -d /run/matou ] || mkdir -m 700 /run/matou
 exec 9>/run/matou/exports.lock
 flock 9
-# Again, until nothing came or went meanwhile.
-while list=$(list_exports); [ "$list" != "$(cat -- "$file" 2>/dev/null)" ]; do
-    mkdir -p -- "${file%/*}"
-    printf '%s\n' "$list" >"$file.new"
-    chmod 644 -- "$file.new"
-    mv -f -- "$file.new" "$file"
+# Again, until nothing came or went meanwhile; once in any case, as the last time may have been cut off before it.
+exported=
+while list=$(list_exports); [ "$list" != "$exported" ]; do
+    if [ "$list" != "$(cat -- "$file" 2>/dev/null)" ]; then
+        mkdir -p -- "${file%/*}"
+        printf '%s\n' "$list" >"$file.new"
+        chmod 644 -- "$file.new"
+        mv -f -- "$file.new" "$file"
+    fi
     # An export of the operator's own that can't be made, as of a name that DNS does not know, keeps no volume away.
     exportfs -r || echo "some exports of $(hostname) can't be made (above); the others are" >&2
+    exported=$list
 done

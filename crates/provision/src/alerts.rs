@@ -6,6 +6,7 @@
 use async_trait::async_trait;
 
 use super::Concern;
+use super::backup::REMOVE_TIMER_SCRIPT;
 use super::desired::{DesiredState, HARDENED, READ_ONLY_SYSTEM};
 use super::executor::NodeExecutor;
 use super::facts::FactQuery;
@@ -23,8 +24,6 @@ const UNIT: &str = "matou-alerts.timer";
 const ALERTS_SERVICE: &str = include_str!("../files/matou-alerts.service");
 
 const ALERTS_TIMER: &str = include_str!("../files/matou-alerts.timer");
-
-const REMOVE_TIMER_SCRIPT: &str = r#"systemctl disable --now --quiet -- "$1" 2>/dev/null || :; rm -f -- "$2" "$3"; systemctl daemon-reload"#;
 
 /// The concern `alerts`: the timer that tells.
 pub(crate) struct AlertsConcern;

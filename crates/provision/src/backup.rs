@@ -30,7 +30,8 @@ const FIND_CRON_SCRIPT: &str = r"grep -lsE '^[^#]*\brestic\b' /etc/crontab /etc/
 /// /var/lib/matou, where cron does not look.
 const COMMENT_OUT_SCRIPT: &str = shell_script(include_str!("../scripts/comment_out_restic.sh"));
 
-const REMOVE_TIMER_SCRIPT: &str = r#"systemctl disable --now --quiet -- "$1" 2>/dev/null || :; rm -f -- "$2" "$3"; systemctl daemon-reload"#;
+/// Removes the timer `$1`, and its files `$2` and `$3`.
+pub(super) const REMOVE_TIMER_SCRIPT: &str = r#"systemctl disable --now --quiet -- "$1" 2>/dev/null || :; rm -f -- "$2" "$3"; systemctl daemon-reload"#;
 
 /// The concern `backup`: the timer of the nightly backup.
 pub(crate) struct BackupConcern;
