@@ -12,6 +12,7 @@ use matou_base::text;
 use matou_config::{Config, NodeConnection};
 use matou_edge::{AcmeStore, parse_access};
 use matou_job::Check;
+use matou_model::Role;
 use matou_provision::fuzzed as provision;
 use matou_stack::{
     AppFile, Catalogue, RenderTarget, RenderedStack, migrate_file, render_plain_compose,
@@ -233,7 +234,9 @@ pub fn fuzz_config(data: &[u8]) {
             c.nodes.iter().map(of).collect()
         };
         assert_eq!(names(&copied), names(&read));
-        assert_eq!(copied.nodes[0].reach, NodeConnection::Local);
+        let mut managers = copied.nodes.iter().filter(|n| n.role == Role::Manager);
+        let first = managers.next().map(|n| &n.reach);
+        assert_eq!(first, Some(&NodeConnection::Local));
         assert_eq!(copied.storage, read.storage);
         assert_eq!(copied.edge, read.edge);
         assert_eq!(copied.provision, read.provision);

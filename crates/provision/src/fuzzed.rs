@@ -51,12 +51,15 @@ pub fn parse_printed_ports(printed: &str) -> Vec<u16> {
     )
 }
 
-/// config.toml as its first node has it, when that is a manager.
+/// config.toml as its first manager has it.
 ///
 /// # Errors
 /// As provisioning would end.
 pub fn render_first_manager_config(config: &Config, text: &str) -> Result<String, ProvisionError> {
-    let node = config.nodes.first().ok_or("no nodes")?;
+    let mut nodes = config.nodes.iter();
+    let node = nodes
+        .find(|n| n.role == matou_model::Role::Manager)
+        .ok_or("no managers")?;
     let accepted = BTreeSet::new();
     let fleet = FleetFacts::from_facts(config, &accepted, []);
     let at = NodeView {
