@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use matou::config::{AlertsConfig, Config};
+use matou::config::{AlertsConfig, Config, QuietHours};
 use matou::model::ExpectedAnswer;
 use matou::monitor::{AlertReceivers, EmailReceiver, MonitoringInputs, ProbeTarget, generate};
 use secrecy::ExposeSecret;
@@ -71,7 +71,9 @@ fn everything(limits: AlertsConfig) -> MonitoringInputs<'static> {
                 "https://ntfy.sh/topic".into(),
                 Some("tk_1".to_owned().into()),
             )),
+            gotify: Some(("https://gotify.example.org".into(), "A1".to_owned().into())),
             deadman: Some("https://hc-ping.com/1".to_owned().into()),
+            quiet: Some(QuietHours::parse("22:00-07:00 Europe/Paris").expect("quiet hours")),
         },
     }
 }

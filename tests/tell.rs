@@ -120,10 +120,12 @@ fn a_node_that_dies_is_told_once_and_its_return_once() {
     let path = |name: &str| here.join(name).display().to_string();
     let more = format!(
         "[receivers]\nemail = \"ops@example.net\"\nsmtp = \"localhost:{mail_port}\"\nsmtp_from = \"matou@example.org\"\nsmtp_user = \"matou\"\n\
-         smtp_password_file = \"{}\"\nntfy = \"http://127.0.0.1:{web_port}/topic\"\nntfy_token_file = \"{}\"\nwebhook_file = \"{}\"\n",
+         smtp_password_file = \"{}\"\nntfy = \"http://127.0.0.1:{web_port}/topic\"\nntfy_token_file = \"{}\"\nwebhook_file = \"{}\"\n\
+         gotify = \"http://127.0.0.1:{web_port}/gotify/\"\ngotify_token_file = \"{}\"\n",
         path("password"),
         path("token"),
         path("hook"),
+        path("token"),
     );
     let config = fleet.config("tell.toml", &more);
     let told = Told {
@@ -182,6 +184,11 @@ fn a_node_that_dies_is_told_once_and_its_return_once() {
         ntfy["body"].as_str().is_some_and(|b| b.contains("n2")),
         "{ntfy}"
     );
+    let gotify = post("/gotify/message");
+    assert_eq!(gotify["headers"]["x-gotify-key"], TOKEN);
+    let body = gotify["body"].as_str().expect("text");
+    let body: Value = serde_json::from_str(body).expect("JSON");
+    assert_eq!(body["priority"], 8, "{body}");
     let hook: Value =
         serde_json::from_str(post("/hook/")["body"].as_str().expect("text")).expect("JSON");
     assert_eq!(hook["alerts"][0]["state"], "begun", "{hook}");

@@ -17,11 +17,13 @@ use matou_base::text::{clean_line, format_age, format_plural};
 use matou_collect::{
     ALERTMANAGER_LABEL, Collectors, NameCache, read_certificates, read_external_alerts, read_probes,
 };
-use matou_config::{find_nearest_name, state_path};
+use matou_config::{Config, find_nearest_name, state_path};
 use matou_host::Command;
-use matou_model::{Datum, Fleet, Node, NodeLink, Update};
+use matou_model::{Datum, Fleet, Node, NodeLink, Reading, Update};
 use matou_monitor as monitor;
-use matou_monitor::{Alert, AlertEngine, AlertInputs, AlertSeverity, LookedAt, MonitorStore};
+use matou_monitor::{
+    Alert, AlertEngine, AlertInputs, AlertSeverity, AlertSource, LookedAt, MonitorStore,
+};
 use matou_ops::{FleetContext, TellReceiver, list_tell_receivers};
 
 /// How long the slowest node is waited for.
@@ -87,12 +89,28 @@ pub(crate) async fn run_check_command(
         now,
     });
     engine.take_findings(findings, now);
+    let nodes = fleet.nodes.iter().filter(|n| n.configured);
+    let nodes = nodes.map(|n| n.name.clone());
+    let mut sources = nodes.flat_map(|n| [AlertSource::Load(n.clone()), AlertSource::Engine(n)]);
+    let is_read = |source: &AlertSource| is_source_read(&cx.config, &fleet, source);
+    if is_read(&AlertSource::Fleet)
+        && is_read(&AlertSource::Backups)
+        && sources.all(|s| is_read(&s))
+    {
+        engine.end_unseen(now);
+    }
     let kept = engine
         .take_changes()
         .map_or(Ok(()), |l| store.save_ledger(&l));
     let alerts = engine.alerts(now);
     let well = alerts.iter().all(|a| a.silence.is_some());
-    let all_told = receivers.is_empty() || tell_alerts(&store, &receivers, &fleet, &alerts).await?;
+    let quiet = &cx.config.receivers.quiet;
+    let looked = LookedAt {
+        read: &is_read,
+        quiet: quiet.as_ref().is_some_and(|q| q.covers(now)),
+    };
+    let all_told =
+        receivers.is_empty() || tell_alerts(&store, &receivers, &fleet, &alerts, &looked).await?;
     if form == CheckFormat::Metrics {
         matou_base::out::print_block(&monitor::exposition::render_alert_metrics(&alerts, now))?;
         let ages = monitor::backup_ages(&fleet);
@@ -120,8 +138,8 @@ pub(crate) async fn run_check_command(
     })
 }
 
-/// Whether the file `$1` is not older than ten minutes.
-const IS_FRESH: &str = "[ -n \"$(find \"$1\" -mmin -10 2>/dev/null)\" ]";
+/// Whether the file `$1` is not older than ten minutes, and of no time that is yet to come.
+const IS_FRESH: &str = "[ -n \"$(find \"$1\" -mmin -10 ! -newermt '+1 minute' 2>/dev/null)\" ]";
 
 /// Returns the first of these nodes whose timer has told within ten minutes.
 ///
@@ -179,9 +197,15 @@ async fn tell_alerts(
     receivers: &[TellReceiver],
     fleet: &Fleet,
     alerts: &[Alert],
+    looked: &LookedAt<'_>,
 ) -> Result<bool> {
     let store = store.told_store();
-    if is_told_by_monitoring(fleet) {
+    let is_told = is_told_by_monitoring(fleet);
+    let receivers: Vec<_> = receivers
+        .iter()
+        .filter(|r| !(is_told && r.is_known_to_alertmanager()))
+        .collect();
+    if receivers.is_empty() {
         errln!("the stack monitoring tells the same receivers: nothing is told here");
         store.mark();
         return Ok(true);
@@ -194,21 +218,11 @@ async fn tell_alerts(
     let mut told = store.load();
     // Written once before: where nothing can be kept, the same would be told every time.
     store.save(&told).map_err(kept)?;
-    let read_node = |name: &str| {
-        let node = fleet.nodes.iter().find(|n| n.name == name);
-        node.is_none_or(|n| !matches!(n.link, NodeLink::Down { .. }) && is_node_read(n))
-    };
-    let looked = LookedAt {
-        fleet: fleet.swarm.value().is_some()
-            && fleet.probes.value().is_some()
-            && fleet.certificates.value().is_some(),
-        node: &read_node,
-    };
     let mut refused = 0;
-    for receiver in receivers {
+    for receiver in &receivers {
         let name = receiver.name();
         let before = told.get(name).cloned().unwrap_or_default();
-        let (message, after) = before.take_look(&fleet.name, alerts, &looked, Timestamp::now());
+        let (message, after) = before.take_look(&fleet.name, alerts, looked, Timestamp::now());
         let taken = match &message {
             None => Ok(()),
             Some(message) => receiver.tell(message).await,
@@ -288,11 +302,8 @@ async fn read_fleet_and_probes(cx: &FleetContext) -> Result<Fleet> {
     let mut answers = None;
     loop {
         let saved = cx.config.backup.primary_repository().is_none()
-            || fleet.snapshots.value().is_some()
-            || fleet.snapshots.error().is_some();
-        let complete = saved
-            && fleet.nodes.iter().all(is_node_read)
-            && (fleet.swarm.value().is_some() || fleet.swarm.error().is_some());
+            || (is_told_of(&fleet.snapshots) && is_told_of(&fleet.backups));
+        let complete = saved && fleet.nodes.iter().all(is_node_read) && is_told_of(&fleet.swarm);
         if complete && served.is_some() && answers.is_some() {
             break;
         }
@@ -326,6 +337,39 @@ async fn read_fleet_and_probes(cx: &FleetContext) -> Result<Fleet> {
         }
     }
     Ok(fleet)
+}
+
+/// Whether a reading was tried.
+fn is_told_of<T>(reading: &Reading<T>) -> bool {
+    reading.value().is_some() || reading.error().is_some()
+}
+
+/// Whether what alerts come from was read in this look.
+fn is_source_read(config: &Config, fleet: &Fleet, source: &AlertSource) -> bool {
+    let node = |name: &str| {
+        let node = fleet.nodes.iter().find(|n| n.name == name);
+        node.filter(|n| n.configured)
+    };
+    match source {
+        AlertSource::Fleet => {
+            fleet.swarm.value().is_some()
+                && fleet.probes.value().is_some()
+                && fleet.certificates.value().is_some()
+        }
+        AlertSource::Backups if config.backup.primary_repository().is_none() => true,
+        AlertSource::Backups => {
+            let read = fleet.snapshots.value().is_some() && fleet.backups.value().is_some();
+            read && fleet.snapshots.error().is_none() && fleet.backups.error().is_none()
+        }
+        AlertSource::Load(name) => node(name).is_none_or(|n| {
+            !matches!(n.link, NodeLink::Down { .. })
+                && n.history.len() >= NEEDED_SAMPLES
+                && n.metrics.error().is_none()
+        }),
+        AlertSource::Engine(name) => {
+            node(name).is_none_or(|n| !matches!(n.link, NodeLink::Down { .. }) && is_node_read(n))
+        }
+    }
 }
 
 fn is_node_read(node: &Node) -> bool {

@@ -26,6 +26,13 @@ pub(crate) struct IntrusionOptions {
     json: bool,
 }
 
+impl IntrusionOptions {
+    /// Whether JSON is printed.
+    pub(super) fn wants_json(&self) -> bool {
+        self.json
+    }
+}
+
 /// As `--json` prints it.
 #[derive(Serialize)]
 struct IntrusionReport {

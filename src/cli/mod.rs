@@ -616,9 +616,16 @@ impl CliCommand {
             Self::Search { options } => options.wants_json(),
             Self::Mail { options } => options.wants_json(),
             Self::Update { options, .. } => options.wants_json(),
-            Self::Room { json, .. }
+            Self::Intrusions { options } => options.wants_json(),
+            Self::Bans { json }
+            | Self::Catalogue { json, .. }
             | Self::Certificates { json, .. }
-            | Self::Snapshots { json, .. } => *json,
+            | Self::Check { json, .. }
+            | Self::History { json, .. }
+            | Self::Lint { json, .. }
+            | Self::Room { json, .. }
+            | Self::Snapshots { json, .. }
+            | Self::Status { json } => *json,
             _ => false,
         }
     }
@@ -752,7 +759,12 @@ impl Cli {
                 unless_told_by,
             } => {
                 if let Some(node) = check::find_teller(fleet, unless_told_by).await? {
-                    matou_base::outln!("{node} tells")?;
+                    match json {
+                        true => {
+                            matou_base::out::print_json_line(&serde_json::json!({"teller": node}))?
+                        }
+                        false => matou_base::outln!("{node} tells")?,
+                    }
                     return Ok(Exit::Done.into());
                 }
                 let form = check::CheckFormat::of_flags(*json, *metrics);

@@ -30,7 +30,7 @@ const TIMED_OUT: u8 = 124;
 const WAITING_PIECES: usize = 16;
 
 /// Shown under `matou run --help`.
-pub(super) const HELP: &str = "The command's arguments arrive as they are: no shell looks at them. Its output and errors come apart, byte for byte; at a terminal line by line, and made safe. Its environment has MATOU_RUN beside what the container's has, by which all that it started is found. ^C, SIGTERM, SIGHUP and --time-limit end it in the container with all that it started; when matou is killed or the line is lost, its node does so within a minute.
+pub(super) const HELP: &str = "The command's arguments arrive as they are: no shell looks at them. Its output and errors come apart, byte for byte; at a terminal line by line, and made safe. Its environment has MATOU_RUN beside what the container's has, by which what it started is found. ^C, SIGTERM, SIGHUP and --time-limit end it in the container with what it started, but what has left both its session and that variable behind; when matou is killed or the line is lost, its node does so within a minute.
 
 Exit codes: the command's own · 124 it took longer than --time-limit · 125 it was not run, or the line to it was lost · 126 the container can't run the program · 127 it has no such program · 129, 130, 143 ended by SIGHUP, ^C, SIGTERM · 141 what reads the output has ended · 2 wrong usage
 
@@ -167,7 +167,11 @@ pub(super) async fn run_run_command(fleet: &FleetContext, args: &RunArgs) -> Res
     let end = ops::run_in_container(fleet, &target, request, held, &cancel).await?;
     match end {
         RunEnd::Ended(code) => {
-            printed.await.unwrap_or(Ok(()))?;
+            // Whoever reads the rest of the output may never do.
+            let Some(printed) = cancel.run_until_cancelled(printed).await else {
+                return Ok(signal_exit(&mut signalled));
+            };
+            printed.unwrap_or(Ok(()))?;
             Ok(u8::try_from(code).unwrap_or(1).into())
         }
         RunEnd::TimedOut => {

@@ -19,6 +19,7 @@ mod error;
 mod load;
 mod mail;
 mod provision;
+mod quiet;
 mod raw;
 mod receivers;
 mod runtime;
@@ -26,5 +27,6 @@ mod types;
 
 pub use dirs::{cache_path, ensure_state_dir, state_path};
 pub use error::{ConfigError, FilePosition, find_nearest_name, unknown_name};
+pub use quiet::QuietHours;
 pub use runtime::{ensure_runtime_dir, remove_runtime_dir};
 pub use types::*;

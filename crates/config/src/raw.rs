@@ -279,7 +279,10 @@ pub(super) struct RawReceiversConfig {
     pub matrix_file: Option<String>,
     pub ntfy: Option<Spanned<String>>,
     pub ntfy_token_file: Option<String>,
+    pub gotify: Option<Spanned<String>>,
+    pub gotify_token_file: Option<String>,
     pub deadman_file: Option<String>,
+    pub quiet: Option<Spanned<String>>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -4,6 +4,7 @@ use toml::Spanned;
 
 use super::ConfigError;
 use super::load::ConfigChecker;
+use super::quiet::QuietHours;
 use super::raw;
 use super::types::{EmailConfig, ReceiversConfig};
 
@@ -61,7 +62,35 @@ impl ConfigChecker<'_> {
             let message = "a topic of ntfy is an address, as \"https://ntfy.sh/my-topic\"";
             return Err(self.error_at(topic.span(), message));
         }
+        let gotify = match (raw.gotify, raw.gotify_token_file) {
+            (Some(server), Some(token)) if server.get_ref().starts_with("http") => {
+                Some((server.into_inner(), self.resolve_path(&token)))
+            }
+            (None, None) => None,
+            (Some(server), Some(_)) => {
+                let message = "a Gotify server is an address, as \"https://gotify.example.org\"";
+                return Err(self.error_at(server.span(), message));
+            }
+            (Some(server), None) => {
+                return Err(self.error_at(
+                    server.span(),
+                    "Gotify needs an application: add gotify_token_file = \"a file with its token\"",
+                ));
+            }
+            (None, Some(_)) => {
+                return Err(self.error_at(
+                    0..0,
+                    "Gotify needs a server: add gotify = its address to [receivers]",
+                ));
+            }
+        };
+        let quiet = raw.quiet.map(|written| {
+            let read = QuietHours::parse(written.get_ref());
+            read.map_err(|e| self.error_at(written.span(), e))
+        });
         Ok(ReceiversConfig {
+            gotify,
+            quiet: quiet.transpose()?,
             email,
             webhook_file: file(raw.webhook_file),
             telegram,

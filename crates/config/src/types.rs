@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use matou_model::{Availability, Role};
 
+use super::quiet::QuietHours;
+
 /// Everything config.toml says, with defaults filled in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
@@ -458,8 +460,12 @@ pub struct ReceiversConfig {
     pub ntfy: Option<String>,
     /// Holds an access token of the topic.
     pub ntfy_token_file: Option<PathBuf>,
+    /// Address of a Gotify server, file with an application's token.
+    pub gotify: Option<(String, PathBuf)>,
     /// Holds an address that is asked while the monitoring works.
     pub deadman_file: Option<PathBuf>,
+    /// When only what is critical is told.
+    pub quiet: Option<QuietHours>,
 }
 
 impl ReceiversConfig {
@@ -472,8 +478,10 @@ impl ReceiversConfig {
             &self.ntfy_token_file,
             &self.deadman_file,
         ];
-        let token = self.telegram.as_ref().map(|(_, token)| token);
-        named.into_iter().flatten().chain(password).chain(token)
+        let telegram = self.telegram.as_ref().map(|(_, token)| token);
+        let gotify = self.gotify.as_ref().map(|(_, token)| token);
+        let tokens = telegram.into_iter().chain(gotify);
+        named.into_iter().flatten().chain(password).chain(tokens)
     }
 }
 

@@ -221,7 +221,8 @@ impl Docker {
             .map(drop)
     }
 
-    /// Removes a name of an image, and the image with its last name; or an image by its id.
+    /// Removes a name of an image, and the image with its last name; or an image by its id. What it was
+    /// made from stays, also without a name: a service may name it by its id.
     ///
     /// # Errors
     /// What the engine says: a container uses it ([`DockerError::is_conflict`]), or it is gone
@@ -233,7 +234,7 @@ impl Docker {
                 reason: format!("{image:?} is no name of an image"),
             });
         }
-        let path = format!("/images/{image}?force=false&noprune=false");
+        let path = format!("/images/{image}?force=false&noprune=true");
         self.request_slowly(Method::DELETE, &path, REMOVAL_LIMIT)
             .await
             .map(drop)

@@ -137,10 +137,13 @@ impl AlertEngine {
                 }
                 state.finding = finding;
             }
-            None if finding.near => {}
+            // A single look knows of the last one by the ledger.
+            None if finding.near
+                && !(self.once && self.ledger.was_just_seen(&finding.key, now)) => {}
             None => {
                 let kept = self.ledger.seen_since(&finding.key, now);
-                let first = finding.since.or(kept).unwrap_or(now);
+                // What the finding says may be no older than this program.
+                let first = finding.since.into_iter().chain(kept).min().unwrap_or(now);
                 let state = FindingState {
                     first,
                     last: now,
@@ -148,6 +151,17 @@ impl AlertEngine {
                     finding,
                 };
                 self.states.insert(state.finding.key.clone(), state);
+            }
+        }
+    }
+
+    /// Ends what a single look that saw everything did not see, when the looks before did not either. What the
+    /// operator ignored until it is over is told when it comes back.
+    pub fn end_unseen(&mut self, now: Timestamp) {
+        let keys: Vec<String> = self.ledger.seen.keys().cloned().collect();
+        for key in keys {
+            if !self.states.contains_key(&key) && !self.ledger.was_just_seen(&key, now) {
+                self.forget_ended(&key);
             }
         }
     }
@@ -270,6 +284,41 @@ mod tests {
 
     fn near() -> Vec<Finding> {
         vec![finding(AlertKind::Cpu, true)]
+    }
+
+    /// One program a look, as a timer starts them: what they know of each other is in the ledger.
+    #[test]
+    fn single_looks_agree_since_when_what_hovers_and_what_is_over() {
+        let mut ledger = AlertLedger::default();
+        let mut look = |findings: Vec<Finding>, second: i64, ignored: bool| {
+            let mut engine = AlertEngine::for_single_look(ledger.clone());
+            engine.take_findings(findings, at(second));
+            engine.end_unseen(at(second));
+            if ignored {
+                engine.set_silence("node/n1/x", Some(Silence { until: None }));
+            }
+            ledger = engine.take_changes().unwrap_or(ledger.clone());
+            let alerts = engine.alerts(at(second));
+            let alert = alerts.first().map(|a| (a.since, a.silence.is_some()));
+            alert.map(|(since, ignored)| (since.map_or(0, |s| s.as_second() - 1_000_000), ignored))
+        };
+        // Each program finds by itself that a node does not answer.
+        let down = |since: i64| {
+            vec![Finding {
+                since: Some(at(since)),
+                ..finding(AlertKind::Unreachable, false)
+            }]
+        };
+        assert_eq!(look(down(0), 1, false), Some((0, false)));
+        assert_eq!(look(down(120), 121, false), Some((0, false)));
+        // A little below the limit it is neither over nor begun.
+        assert_eq!(look(near(), 240, true), Some((0, false)));
+        assert_eq!(look(near(), 360, false), Some((0, true)));
+        // Over, and ignored until then.
+        assert_eq!(look(Vec::new(), 480, false), None);
+        assert_eq!(look(Vec::new(), 1400, false), None);
+        assert_eq!(look(near(), 1500, false), None);
+        assert_eq!(look(high(), 1600, false), Some((1600, false)));
     }
 
     #[test]

@@ -8,6 +8,10 @@ use serde::{Deserialize, Serialize};
 /// An alert that was not seen for this long begins anew when it comes back, seconds.
 const GAP: i64 = 3600;
 
+/// How old the last time may be that an alert was seen when it is there all the time, seconds: as often as it is written
+/// down, and two looks.
+const JUST: i64 = 900;
+
 /// An acknowledgement is forgotten when its alert was not seen for this long, seconds. It outlasts
 /// a weekend, but does not hide the same alert a year later.
 const WEEK: i64 = 7 * 86_400;
@@ -41,6 +45,12 @@ impl AlertLedger {
     pub fn seen_since(&self, key: &str, now: Timestamp) -> Option<Timestamp> {
         let seen = self.seen.get(key)?;
         (now.as_second() - seen.last.as_second() <= GAP).then_some(seen.since)
+    }
+
+    /// Whether an alert was seen in one of the last looks.
+    pub(super) fn was_just_seen(&self, key: &str, now: Timestamp) -> bool {
+        let seen = self.seen.get(key);
+        seen.is_some_and(|s| (now.as_second() - s.last.as_second()).abs() <= JUST)
     }
 
     /// Returns the silence of an alert, if it has not ended.

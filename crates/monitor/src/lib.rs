@@ -43,6 +43,6 @@ pub use rules::{
     disk_trend_key, evaluate_rules,
 };
 pub use store::{HistoryRecorder, KeptHistory, MonitorStore};
-pub use tell::{LookedAt, TellLine, TellMessage, TellReason, ToldAlerts};
+pub use tell::{AlertSource, LookedAt, TellLine, TellMessage, TellReason, ToldAlerts};
 pub use told_store::{TOLD_MARK, ToldStore};
 pub use trend::{DiskTrend, DiskTrends};

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 
-use matou_config::AlertsConfig;
+use matou_config::{AlertsConfig, QuietHours};
 use matou_model::ExpectedAnswer;
 
 /// File systems that are no disks, and what containers mount.
@@ -40,8 +40,12 @@ pub struct AlertReceivers {
     pub matrix: Option<SecretString>,
     /// Topic's address, and an access token for one that is not public.
     pub ntfy: Option<(String, Option<SecretString>)>,
+    /// Address of a Gotify server, and an application's token; Alertmanager can't tell there.
+    pub gotify: Option<(String, SecretString)>,
     /// Address that is called every few minutes while the monitoring itself works.
     pub deadman: Option<SecretString>,
+    /// When only what is critical is told.
+    pub quiet: Option<QuietHours>,
 }
 
 /// How mail is sent.
@@ -456,6 +460,22 @@ fn build_alert_rules(inputs: &MonitoringInputs<'_>) -> Value {
     ]})
 }
 
+/// A span over midnight is two for Alertmanager.
+fn list_quiet_times(quiet: &QuietHours) -> Value {
+    let (from, until) = (quiet.from.strftime("%H:%M"), quiet.until.strftime("%H:%M"));
+    let span = |from: String, until: String| json!({"start_time": from, "end_time": until});
+    let mut spans = match quiet.from < quiet.until {
+        true => vec![span(from.to_string(), until.to_string())],
+        false => vec![
+            span(from.to_string(), "24:00".to_owned()),
+            span("00:00".to_owned(), until.to_string()),
+        ],
+    };
+    // Until midnight: Alertmanager takes no span of nothing.
+    spans.retain(|s| s["start_time"] != s["end_time"]);
+    json!({"times": spans, "location": quiet.zone.iana_name()})
+}
+
 fn build_alertmanager_config(inputs: &MonitoringInputs<'_>) -> Value {
     let to = &inputs.receivers;
     let secret = |s: &SecretString| s.expose_secret().trim().to_owned();
@@ -506,12 +526,22 @@ fn build_alertmanager_config(inputs: &MonitoringInputs<'_>) -> Value {
         watchdog["group_interval"] = "1m".into();
         watchdog["repeat_interval"] = "4m".into();
     }
+    let mut routes = vec![watchdog];
+    let mut intervals = Vec::new();
+    if let Some(quiet) = &to.quiet {
+        routes.push(json!({
+            "matchers": ["severity != \"critical\""], "receiver": "operator",
+            "mute_time_intervals": ["quiet"],
+        }));
+        intervals.push(json!({"name": "quiet", "time_intervals": [list_quiet_times(quiet)]}));
+    }
     json!({
+        "time_intervals": intervals,
         "route": {
             "receiver": "operator",
             "group_by": ["alertname", "instance", "app"],
             "group_wait": "10s", "group_interval": "30s", "repeat_interval": "12h",
-            "routes": [watchdog],
+            "routes": routes,
         },
         // A node that is lost takes its figures with it: one message is enough.
         "inhibit_rules": [{

@@ -13,7 +13,7 @@ use super::history::{
 };
 use super::ledger::AlertLedger;
 use super::load_history::LoadHistory;
-use super::told_store::{ROOT_RUNTIME, ToldStore};
+use super::told_store::{ROOT_RUNTIME, SparedFile, ToldStore};
 use super::trend::DiskTrends;
 use matou_model::{Datum, Update};
 
@@ -38,6 +38,8 @@ pub struct KeptHistory {
 #[derive(Debug, Clone)]
 pub struct MonitorStore {
     folder: PathBuf,
+    /// The fleet's name, as a part of a file's.
+    fleet: String,
 }
 
 impl MonitorStore {
@@ -53,20 +55,19 @@ impl MonitorStore {
             })
             .collect();
         Self {
-            folder: state.join("monitor").join(name),
+            folder: state.join("monitor").join(&name),
+            fleet: name,
         }
     }
 
-    fn ledger_path(&self) -> PathBuf {
-        self.folder.join("alerts.json")
+    /// A file in the folder, and one in memory for when the disk takes nothing: that, too, is to be told.
+    fn spared_file(&self, stem: &str) -> SparedFile {
+        SparedFile::new(&self.folder, Path::new(ROOT_RUNTIME), stem, &self.fleet)
     }
 
     /// Loads what was kept about alerts; an empty ledger when there is nothing that can be read.
     pub fn load_ledger(&self) -> AlertLedger {
-        std::fs::read(self.ledger_path())
-            .ok()
-            .and_then(|bytes| serde_json::from_slice(&bytes).ok())
-            .unwrap_or_default()
+        self.spared_file("alerts").load().unwrap_or_default()
     }
 
     /// Saves what is to be kept about alerts, whole or not at all.
@@ -74,17 +75,12 @@ impl MonitorStore {
     /// # Errors
     /// When the folder can't be written.
     pub fn save_ledger(&self, ledger: &AlertLedger) -> io::Result<()> {
-        let text = serde_json::to_vec_pretty(ledger)?;
-        matou_base::files::write_atomically(
-            &self.ledger_path(),
-            &text,
-            matou_base::files::PRIVATE_MODE,
-        )
+        self.spared_file("alerts").save(ledger)
     }
 
     /// Where it is kept what receivers were told.
     pub fn told_store(&self) -> ToldStore {
-        ToldStore::new([self.folder.clone(), PathBuf::from(ROOT_RUNTIME)])
+        ToldStore::new(self.folder.clone(), self.spared_file("told"))
     }
 
     /// Loads what was recorded over the week.
@@ -350,7 +346,7 @@ mod tests {
         store.save_ledger(&ledger).unwrap();
         assert_eq!(store.load_ledger(), ledger);
         // Damaged: the console opens all the same.
-        std::fs::write(store.ledger_path(), "{").unwrap();
+        std::fs::write(store.folder.join("alerts.json"), "{").unwrap();
         assert_eq!(store.load_ledger(), AlertLedger::default());
     }
 }

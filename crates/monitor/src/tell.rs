@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Alert, AlertSeverity, AlertTarget};
+use super::{Alert, AlertKind, AlertSeverity, AlertTarget};
 use matou_base::text::{clean_line, format_age, format_plural};
 
 /// An alert that lasts is told again so often, seconds.
@@ -34,8 +34,40 @@ struct ToldAlert {
     told: Timestamp,
     /// Since when it is not seen any more.
     gone: Option<Timestamp>,
-    /// The node whose figures it comes from; `None`: from the fleet as a whole.
-    node: Option<String>,
+    /// Since when it is less bad than it was told.
+    #[serde(default)]
+    eased: Option<Timestamp>,
+    /// What it was read from.
+    #[serde(default)]
+    source: AlertSource,
+}
+
+/// What an alert is read from: when that could not be read, the alert is not over.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum AlertSource {
+    /// The swarm, its applications' answers and certificates; for a node that is down, that it is not.
+    #[default]
+    Fleet,
+    /// Repositories, snapshots and what nights did.
+    Backups,
+    /// The load of a node.
+    Load(String),
+    /// The engine of a node.
+    Engine(String),
+}
+
+impl AlertSource {
+    fn of(alert: &Alert) -> Self {
+        match &alert.target {
+            _ if alert.kind == AlertKind::Backup => Self::Backups,
+            // Of the two that say a node can't be reached, this one is of the node itself.
+            AlertTarget::Node(name) if alert.key.ends_with("/engine") => Self::Engine(name.clone()),
+            AlertTarget::Node(name) if !alert.kind.is_seen_by_managers() => {
+                Self::Load(name.clone())
+            }
+            _ => Self::Fleet,
+        }
+    }
 }
 
 /// Why an alert is in a message.
@@ -80,10 +112,10 @@ pub struct TellMessage {
 
 /// What was read in a look: an alert that can't have been seen is not over.
 pub struct LookedAt<'a> {
-    /// Whether the swarm, its applications' answers and certificates were read.
-    pub fleet: bool,
-    /// Whether a node's figures were read.
-    pub node: &'a dyn Fn(&str) -> bool,
+    /// Whether it was read.
+    pub read: &'a dyn Fn(&AlertSource) -> bool,
+    /// Whether the operator sleeps: only what is critical is told, and that it is over.
+    pub quiet: bool,
 }
 
 impl ToldAlerts {
@@ -102,10 +134,14 @@ impl ToldAlerts {
             let state = match next.alerts.get_mut(&alert.key) {
                 Some(told) => {
                     told.gone = None;
+                    told.ease(alert.severity, now);
+                    if looked.quiet && alert.severity < AlertSeverity::Critical {
+                        continue;
+                    }
                     let worse = alert.severity > told.severity;
                     // Told in what is the future now: the clock was wrong.
                     let due = (now.as_second() - told.told.as_second()).abs() >= REPEAT;
-                    if alert.silence.is_some() || !(worse || due) {
+                    if alert.silence.is_some() || !(worse || due && !looked.quiet) {
                         continue;
                     }
                     match worse {
@@ -114,6 +150,7 @@ impl ToldAlerts {
                     }
                 }
                 None if alert.silence.is_some() || !has_lasted(alert, now) => continue,
+                None if looked.quiet && alert.severity < AlertSeverity::Critical => continue,
                 None => TellReason::Begun,
             };
             next.alerts
@@ -147,17 +184,14 @@ impl ToldAlerts {
     ) -> Vec<TellLine> {
         let mut over = Vec::new();
         self.alerts.retain(|key, told| {
-            let was_looked_at = match &told.node {
-                Some(node) => (looked.node)(node),
-                None => looked.fleet,
-            };
-            if alerts.iter().any(|a| a.key == *key) || !was_looked_at {
+            if alerts.iter().any(|a| a.key == *key) || !(looked.read)(&told.source) {
                 return true;
             }
             // Never later than now: the clock may have been ahead.
             let gone = told.gone.map_or(now, |g| g.min(now));
             told.gone = Some(gone);
-            if now.as_second() - gone.as_second() < RELEASE {
+            let is_kept_back = looked.quiet && told.severity < AlertSeverity::Critical;
+            if is_kept_back || now.as_second() - gone.as_second() < RELEASE {
                 return true;
             }
             over.push(TellLine {
@@ -175,6 +209,19 @@ impl ToldAlerts {
 }
 
 impl ToldAlert {
+    /// Takes an alert for less bad when it was so for long enough: worse again, it is told again.
+    fn ease(&mut self, severity: AlertSeverity, now: Timestamp) {
+        if severity >= self.severity {
+            self.eased = None;
+            return;
+        }
+        let eased = self.eased.map_or(now, |e| e.min(now));
+        self.eased = Some(eased);
+        if now.as_second() - eased.as_second() >= RELEASE {
+            self.severity = severity;
+        }
+    }
+
     fn of(alert: &Alert, now: Timestamp) -> Self {
         Self {
             severity: alert.severity,
@@ -183,11 +230,8 @@ impl ToldAlert {
             since: alert.since,
             told: now,
             gone: None,
-            // That a node is down, the managers say.
-            node: match &alert.target {
-                AlertTarget::Node(name) if !alert.kind.is_seen_by_managers() => Some(name.clone()),
-                _ => None,
-            },
+            eased: None,
+            source: AlertSource::of(alert),
         }
     }
 }
@@ -284,8 +328,8 @@ mod tests {
     }
 
     const ALL: LookedAt<'static> = LookedAt {
-        fleet: true,
-        node: &|_| true,
+        read: &|_| true,
+        quiet: false,
     };
 
     /// The message of a look, as `state key` of each line; what was told is taken over.
@@ -324,6 +368,57 @@ mod tests {
     }
 
     #[test]
+    fn at_night_only_what_is_critical_is_told_and_the_rest_in_the_morning() {
+        let night = LookedAt { quiet: true, ..ALL };
+        let mut told = ToldAlerts::default();
+        let known = alert("node/n1/disk", AlertKind::Disk, None);
+        assert_eq!(look(&mut told, &[known], &ALL, 0), "Begun node/n1/disk");
+
+        let passes = alert("node/n2/disk", AlertKind::Disk, None);
+        let stays = alert("backup/shop", AlertKind::Backup, None);
+        let mut wakes = alert("http/shop", AlertKind::Http, None);
+        wakes.severity = AlertSeverity::Critical;
+        let all = [passes, stays.clone(), wakes];
+        assert_eq!(look(&mut told, &all, &night, 100), "Begun http/shop");
+        // Whoever was woken hears that it is over; that the disk is well can wait.
+        let left = [stays.clone()];
+        assert_eq!(look(&mut told, &left, &night, 200), "");
+        assert_eq!(look(&mut told, &left, &night, 300), "Over http/shop");
+        // What lasts is not said again at night, what is worse is.
+        let worse = Alert {
+            severity: AlertSeverity::Critical,
+            ..stays.clone()
+        };
+        assert_eq!(
+            look(&mut told, &[worse.clone()], &night, 400),
+            "Begun backup/shop"
+        );
+        assert_eq!(look(&mut told, &[worse.clone()], &night, REPEAT + 400), "");
+        assert_eq!(
+            look(&mut told, &[worse], &ALL, REPEAT + 500),
+            "Still backup/shop, Over node/n1/disk"
+        );
+    }
+
+    /// Half of a service came back, and went again.
+    #[test]
+    fn what_got_better_and_worse_again_is_told_again() {
+        let mut told = ToldAlerts::default();
+        let warning = [alert("service/x", AlertKind::Replicas, None)];
+        let critical = [Alert {
+            severity: AlertSeverity::Critical,
+            ..warning[0].clone()
+        }];
+        assert_eq!(look(&mut told, &critical, &ALL, 0), "Begun service/x");
+        assert_eq!(look(&mut told, &warning, &ALL, 120), "");
+        // For one look only: it flaps.
+        assert_eq!(look(&mut told, &critical, &ALL, 240), "");
+        assert_eq!(look(&mut told, &warning, &ALL, 360), "");
+        assert_eq!(look(&mut told, &warning, &ALL, 480), "");
+        assert_eq!(look(&mut told, &critical, &ALL, 600), "Begun service/x");
+    }
+
+    #[test]
     fn what_flaps_is_one_alert() {
         let mut told = ToldAlerts::default();
         let all = [alert("service/x", AlertKind::Replicas, None)];
@@ -353,18 +448,20 @@ mod tests {
             alert("node/n2/disk", AlertKind::Disk, None),
             alert("http/shop", AlertKind::Http, None),
             alert("node/n2/down", AlertKind::NodeDown, None),
+            alert("backup/shop", AlertKind::Backup, None),
+            alert("node/n1/engine", AlertKind::Unreachable, None),
         ];
         look(&mut told, &all, &ALL, 0);
         let without_n2 = LookedAt {
-            fleet: false,
-            node: &|n| n != "n2",
+            read: &|source| *source == AlertSource::Load("n1".into()),
+            quiet: false,
         };
         assert_eq!(look(&mut told, &[], &without_n2, 100), "");
         assert_eq!(look(&mut told, &[], &without_n2, 300), "Over node/n1/disk");
         assert_eq!(look(&mut told, &[], &ALL, 400), "");
         assert_eq!(
             look(&mut told, &[], &ALL, 500),
-            "Over http/shop, Over node/n2/disk, Over node/n2/down"
+            "Over backup/shop, Over http/shop, Over node/n1/engine, Over node/n2/disk, Over node/n2/down"
         );
     }
 

@@ -7,6 +7,9 @@ use std::path::{Path, PathBuf};
 
 use nix::fcntl::{Flock, FlockArg};
 
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
 use super::tell::ToldAlerts;
 
 /// Root's folder in memory, which the managers' timer makes.
@@ -18,10 +21,56 @@ pub const TOLD_MARK: &str = "/run/matou/told";
 /// What each receiver was told, by its name.
 type ToldByReceiver = BTreeMap<String, ToldAlerts>;
 
-/// Files in the first folder, or in the second one when nothing can be written there.
+/// A JSON file, and its place in memory when nothing can be written to the disk.
+#[derive(Debug, Clone)]
+pub(super) struct SparedFile {
+    file: PathBuf,
+    spare: PathBuf,
+}
+
+impl SparedFile {
+    /// `STEM.json` in a folder, else `STEM-FLEET.json` in one that the fleets share.
+    pub(super) fn new(folder: &Path, spare: &Path, stem: &str, fleet: &str) -> Self {
+        Self {
+            file: folder.join(format!("{stem}.json")),
+            spare: spare.join(format!("{stem}-{fleet}.json")),
+        }
+    }
+
+    /// Loads what was saved last; `None` when there is nothing that can be read.
+    pub(super) fn load<T: DeserializeOwned>(&self) -> Option<T> {
+        let newest = match is_newer(&self.spare, &self.file) {
+            true => &self.spare,
+            false => &self.file,
+        };
+        let bytes = std::fs::read(newest).ok()?;
+        serde_json::from_slice(&bytes).ok()
+    }
+
+    /// Saves it, whole or not at all.
+    ///
+    /// # Errors
+    /// When neither can be written: why the file can't.
+    pub(super) fn save(&self, content: &impl Serialize) -> io::Result<()> {
+        let text = serde_json::to_vec_pretty(content)?;
+        let write = |path: &Path| {
+            matou_base::files::write_atomically(path, &text, matou_base::files::PRIVATE_MODE)
+        };
+        let Err(e) = write(&self.file) else {
+            return Ok(());
+        };
+        match self.spare.parent().is_some_and(Path::is_dir) {
+            true => write(&self.spare).map_err(|_| e),
+            false => Err(e),
+        }
+    }
+}
+
+/// Keeps what was told, in the fleet's folder or in memory.
 #[derive(Debug, Clone)]
 pub struct ToldStore {
-    folders: [PathBuf; 2],
+    folder: PathBuf,
+    file: SparedFile,
 }
 
 fn is_newer(path: &Path, than: &Path) -> bool {
@@ -30,12 +79,8 @@ fn is_newer(path: &Path, than: &Path) -> bool {
 }
 
 impl ToldStore {
-    pub(super) fn new(folders: [PathBuf; 2]) -> Self {
-        Self { folders }
-    }
-
-    fn files(&self) -> [PathBuf; 2] {
-        self.folders.each_ref().map(|f| f.join("told.json"))
+    pub(super) fn new(folder: PathBuf, file: SparedFile) -> Self {
+        Self { folder, file }
     }
 
     /// Takes the lock of those who tell, so that two at once don't tell the same. It ends with what is returned; `None`
@@ -44,11 +89,10 @@ impl ToldStore {
     /// # Errors
     /// When no folder can be written.
     pub fn lock(&self) -> io::Result<Option<Flock<File>>> {
-        let [first, spare] = &self.folders;
-        let open = |folder: &Path| matou_base::files::open_append(&folder.join("telling.lock"));
-        let lock = matou_base::files::make_folder(first)
-            .and_then(|()| open(first))
-            .or_else(|e| open(spare).map_err(|_| e))?;
+        let open = |path: &Path| matou_base::files::open_append(path);
+        let lock = matou_base::files::make_folder(&self.folder)
+            .and_then(|()| open(&self.folder.join("telling.lock")))
+            .or_else(|e| open(&self.file.spare.with_extension("lock")).map_err(|_| e))?;
         match Flock::lock(lock, FlockArg::LockExclusiveNonblock) {
             Ok(lock) => Ok(Some(lock)),
             Err((_, nix::errno::Errno::EWOULDBLOCK)) => Ok(None),
@@ -58,34 +102,15 @@ impl ToldStore {
 
     /// Loads what was saved last; nothing when there is nothing that can be read.
     pub fn load(&self) -> ToldByReceiver {
-        let [first, spare] = &self.files();
-        let newest = match is_newer(spare, first) {
-            true => spare,
-            false => first,
-        };
-        std::fs::read(newest)
-            .ok()
-            .and_then(|bytes| serde_json::from_slice(&bytes).ok())
-            .unwrap_or_default()
+        self.file.load().unwrap_or_default()
     }
 
     /// Saves it, whole or not at all.
     ///
     /// # Errors
-    /// When no folder can be written.
+    /// When it can be written nowhere.
     pub fn save(&self, told: &ToldByReceiver) -> io::Result<()> {
-        let text = serde_json::to_vec_pretty(told)?;
-        let write = |path: &Path| {
-            matou_base::files::write_atomically(path, &text, matou_base::files::PRIVATE_MODE)
-        };
-        let [first, spare] = &self.files();
-        let Err(e) = write(first) else {
-            return Ok(());
-        };
-        match self.folders[1].is_dir() {
-            true => write(spare).map_err(|_| e),
-            false => Err(e),
-        }
+        self.file.save(told)
     }
 
     /// Tells the other managers that somebody was told, or that there was nothing to tell.
@@ -108,12 +133,18 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let (first, spare) = (dir.path().join("state"), dir.path().join("run"));
         std::fs::create_dir(&spare).unwrap();
-        let store = ToldStore::new([first.clone(), spare.clone()]);
+        let store = |fleet: &str| {
+            ToldStore::new(
+                first.clone(),
+                SparedFile::new(&first, &spare, "told", fleet),
+            )
+        };
+        let (other, store) = (store("other"), store("f"));
         let of = |name: &str| ToldByReceiver::from([(name.to_owned(), ToldAlerts::default())]);
         assert_eq!(store.load(), ToldByReceiver::default());
         store.save(&of("mail")).unwrap();
         assert_eq!(store.load(), of("mail"));
-        assert!(!spare.join("told.json").exists());
+        assert!(!spare.join("told-f.json").exists());
 
         // A file stands where the folder should be: root, too, can't write there.
         let away = dir.path().join("away");
@@ -123,6 +154,8 @@ mod tests {
         assert!(lock.is_some() && store.lock().unwrap().is_none());
         store.save(&of("ntfy")).unwrap();
         assert_eq!(store.load(), of("ntfy"));
+        // Of another fleet that the same manager looks at.
+        assert_eq!(other.load(), ToldByReceiver::default());
 
         // Back again: the newer one counts, until the first is.
         std::fs::remove_file(&first).unwrap();

@@ -1,5 +1,5 @@
 //! Tells the receivers of `[receivers]` what began and what is over, without any monitoring stack: by mail, and by
-//! the interfaces of ntfy, Telegram, matrix-hookshot, and whatever takes a POST of JSON.
+//! the interfaces of ntfy, Gotify, Telegram, matrix-hookshot, and whatever takes a POST of JSON.
 
 use std::time::Duration;
 
@@ -33,6 +33,8 @@ enum TellWay {
     Matrix(SecretString),
     /// Topic's address, and an access token.
     Ntfy(String, Option<SecretString>),
+    /// Server's address, and an application's token.
+    Gotify(String, SecretString),
     /// Chat, and the bot's token.
     Telegram(i64, SecretString),
 }
@@ -49,6 +51,8 @@ pub fn list_tell_receivers(config: &Config) -> Result<Vec<TellReceiver>, OpsErro
         all.matrix.map(|url| ("matrix", TellWay::Matrix(url))),
         all.ntfy
             .map(|(topic, token)| ("ntfy", TellWay::Ntfy(topic, token))),
+        all.gotify
+            .map(|(server, token)| ("gotify", TellWay::Gotify(server, token))),
         all.telegram
             .map(|(chat, token)| ("telegram", TellWay::Telegram(chat, token))),
     ];
@@ -62,6 +66,11 @@ impl TellReceiver {
     /// What it is called in messages and in the state folder: `e-mail`, `ntfy`, …
     pub fn name(&self) -> &'static str {
         self.name
+    }
+
+    /// Whether the stack monitoring tells it too, when that runs.
+    pub fn is_known_to_alertmanager(&self) -> bool {
+        !matches!(self.way, TellWay::Gotify(..))
     }
 
     /// Hands a message over.
@@ -91,6 +100,18 @@ impl TellReceiver {
                 let text: String = format!("{title}\n\n{text}").chars().take(4000).collect();
                 let body = json!({"chat_id": chat, "text": text});
                 post(url.into(), Vec::new(), body.to_string()).await
+            }
+            // gotify.net/docs/pushmsg; from 8 on an Android telephone rings.
+            TellWay::Gotify(server, token) => {
+                let url = format!("{}/message", server.trim_end_matches('/'));
+                let priority = match message.is_critical() {
+                    true => 8,
+                    false => 5,
+                };
+                let body = json!({"title": title, "message": text, "priority": priority});
+                let key = token.expose_secret().trim().to_owned();
+                let headers = vec![("X-Gotify-Key", key.into())];
+                post(url.into(), headers, body.to_string()).await
             }
             TellWay::Ntfy(topic, token) => {
                 // A header has no other letters.
@@ -168,6 +189,9 @@ async fn post(
         let agent: ureq::Agent = ureq::Agent::config_builder()
             .timeout_global(Some(PATIENCE))
             .http_status_as_error(false)
+            // What is posted to a page that leads elsewhere arrives nowhere, and its headers at a stranger's.
+            .max_redirects(0)
+            .max_redirects_will_error(false)
             .build()
             .into();
         let kind = match body.starts_with('{') {
@@ -189,6 +213,9 @@ async fn post(
             .map_err(|e| OpsError::failed(describe_failure(&e)))?;
         match answer.status().as_u16() {
             200..300 => Ok(()),
+            code @ 300..=399 => Err(OpsError::failed(format_args!(
+                "it leads elsewhere (HTTP {code}): write the address that it leads to"
+            ))),
             code @ (401 | 403) => Err(OpsError::failed(format_args!(
                 "it refuses the token (HTTP {code})"
             ))),

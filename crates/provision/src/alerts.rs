@@ -63,6 +63,7 @@ fn has_receivers(config: &Config) -> bool {
         || to.telegram.is_some()
         || to.matrix_file.is_some()
         || to.ntfy.is_some()
+        || to.gotify.is_some()
 }
 
 #[async_trait]

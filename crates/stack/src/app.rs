@@ -78,33 +78,45 @@ impl AppFile {
     }
 
     /// Lists the names of the applications that have files, sorted. Leaves out files whose names
-    /// are no application's, which [`AppFile::list_strays`] returns.
+    /// are no application's, which [`AppFile::list_strays`] returns. A folder that can't be read has none:
+    /// before anything is removed for want of a file, it is [`AppFile::read_names`] that is asked.
     pub fn list_names(folder: &Path) -> Vec<AppName> {
-        let names = Self::list_stems(folder).into_iter();
-        names.filter_map(|name| AppName::new(name).ok()).collect()
+        Self::read_names(folder).unwrap_or_default()
+    }
+
+    /// Lists the same names.
+    ///
+    /// # Errors
+    /// apps/ is there and can't be read, or leads to what is not there (a disk that is not mounted).
+    pub fn read_names(folder: &Path) -> std::io::Result<Vec<AppName>> {
+        let names = Self::read_stems(folder)?.into_iter();
+        Ok(names.filter_map(|name| AppName::new(name).ok()).collect())
     }
 
     /// Lists the files in apps/ that end in `.toml` and whose names are no application's
     /// (`._shop.toml`), sorted, so that the operator is told of them.
     pub fn list_strays(folder: &Path) -> Vec<String> {
-        let mut names = Self::list_stems(folder);
+        let mut names = Self::read_stems(folder).unwrap_or_default();
         names.retain(|name| !is_app_name(name));
         names.iter().map(|n| format!("apps/{n}.toml")).collect()
     }
 
-    fn list_stems(folder: &Path) -> Vec<String> {
-        let entries = std::fs::read_dir(folder.join("apps"));
-        let mut names: Vec<String> = entries
-            .into_iter()
-            .flatten()
-            .flatten()
-            .filter_map(|e| {
-                let name = e.file_name().to_string_lossy().into_owned();
-                name.strip_suffix(".toml").map(str::to_owned)
-            })
-            .collect();
+    fn read_stems(folder: &Path) -> std::io::Result<Vec<String>> {
+        let apps = folder.join("apps");
+        let entries = match std::fs::read_dir(&apps) {
+            // There are none yet; a link that leads nowhere is another matter.
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound && !apps.is_symlink() => {
+                return Ok(Vec::new());
+            }
+            read => read?,
+        };
+        let mut names = Vec::new();
+        for entry in entries {
+            let name = entry?.file_name().to_string_lossy().into_owned();
+            names.extend(name.strip_suffix(".toml").map(str::to_owned));
+        }
         names.sort();
-        names
+        Ok(names)
     }
 
     /// Writes a file of the fleet folder atomically: after a crash it is the old one or the new

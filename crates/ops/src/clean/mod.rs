@@ -23,7 +23,7 @@ use matou_model::{EngineContainer, EngineImage, NodeDiskUse, Volume};
 use matou_stack::AppFile;
 
 use needed_images::NeededImages;
-use sort::{NodeContent, Unneeded, is_dead, list_mounted_volumes};
+use sort::{NodeContent, Unneeded, VolumeNames, is_dead, list_mounted_volumes};
 
 /// How long a node may take: images are removed one after the other.
 const LIMIT: Duration = Duration::from_secs(3600);
@@ -139,15 +139,31 @@ impl CleanNode {
                 kept_containers.insert(container.id.clone(), why);
             }
         }
-        let folder = self.fleet.config.folder();
+        let volume_names = match &services {
+            Ok(services) => self.read_volume_names(services),
+            Err(why) => Err(OpsError::failed(why)),
+        };
         Ok(NodeContent {
             disk,
             kept_containers,
             volumes,
-            mounted: list_mounted_volumes(&services.as_ref().cloned().unwrap_or_default()),
+            volume_names,
             names: self.load_needed_names(services).await,
-            apps: folder.map_or_else(Vec::new, |f| AppFile::list_names(&f)),
             now,
+        })
+    }
+
+    fn read_volume_names(&self, services: &RawServices) -> Result<VolumeNames, OpsError> {
+        let apps = match self.fleet.config.folder() {
+            None => Vec::new(),
+            Some(folder) => AppFile::read_names(&folder).map_err(|why| {
+                let apps = folder.join("apps");
+                OpsError::failed(format_args!("{} can't be read: {why}", apps.display()))
+            })?,
+        };
+        Ok(VolumeNames {
+            mounted: list_mounted_volumes(services),
+            apps,
         })
     }
 
@@ -353,7 +369,16 @@ impl Step for CleanNode {
         if build_cache.is_some() {
             cx.docker.prune_build_cache().await?;
         }
-        for volume in volumes.iter().filter(|v| self.volumes.contains(&v.name)) {
+        for volume in content.volumes.iter() {
+            if !self.volumes.contains(&volume.name) {
+                continue;
+            }
+            if !volumes.contains(volume) {
+                let why = content.find_volume_user(volume).unwrap_or_default();
+                let note = format!("volume {} stays: {why}", volume.name);
+                cx.out.note(note).await;
+                continue;
+            }
             allow_gone(cx.docker.remove_volume(&volume.name).await)?;
             let note = format!("volume {} of {} is gone", volume.name, cx.node);
             cx.out.note(note).await;

@@ -35,7 +35,15 @@ impl NeededImages {
         let Some(folder) = fleet.config.folder() else {
             return;
         };
-        for app in AppFile::list_names(&folder) {
+        let apps = AppFile::read_names(&folder).unwrap_or_else(|why| {
+            let trouble = format!(
+                "which applications have a file is not known: {} can't be read: {why}",
+                folder.join("apps").display()
+            );
+            self.troubles.push(trouble);
+            Vec::new()
+        });
+        for app in apps {
             let rendered = AppFile::load(&folder, &app).map(|file| {
                 let file = file.unwrap_or_default();
                 let target = RenderTarget::for_app(&fleet.config, &file);
@@ -79,7 +87,11 @@ impl NeededImages {
             let Ok(app) = AppName::new(app) else {
                 continue;
             };
-            match serde_json::from_str::<Manifest>(manifest) {
+            let manifest = match manifest {
+                "" => Err("the manifest of its backup is not there".to_owned()),
+                text => serde_json::from_str::<Manifest>(text).map_err(|e| e.to_string()),
+            };
+            match manifest {
                 Ok(manifest) => {
                     self.images
                         .extend(manifest.images.into_iter().map(|(_, image)| {
@@ -103,10 +115,13 @@ mod tests {
     fn what_a_restore_keeps_names_images_and_a_broken_manifest_is_told() {
         let mut needed = NeededImages::default();
         let manifest = r#"{"app":"blog","fleet":"f","time":"2026-11-24T10:00:00Z","volumes":[],"images":[["blog_web","ghost:5@sha256:55"]]}"#;
-        needed.add_manifests(&format!("blog {manifest}\nshop {{\n../x {manifest}\n"));
+        needed.add_manifests(&format!(
+            "blog {manifest}\nshop {{\n../x {manifest}\nold_Shop \n"
+        ));
         let user = ImageUser::Restore("blog".into());
         assert_eq!(needed.images, [("ghost:5@sha256:55".to_owned(), user)]);
-        assert_eq!(needed.troubles.len(), 1);
+        assert_eq!(needed.troubles.len(), 2);
+        assert!(needed.troubles[1].contains("restore of old_Shop"));
         assert!(needed.troubles[0].contains("restore of shop"));
     }
 }

@@ -21,12 +21,19 @@ pub(super) struct NodeContent {
     pub volumes: Vec<Volume>,
     /// Images that are needed; `Err` says why that is not known.
     pub names: Result<ImageNames, OpsError>,
-    /// Volumes that services mount, or did before their last update.
+    /// Volumes that are needed; `Err` says why that is not known.
+    pub volume_names: Result<VolumeNames, OpsError>,
+    /// Seconds since 1970.
+    pub now: i64,
+}
+
+/// What names volumes.
+#[derive(Debug, Default)]
+pub(super) struct VolumeNames {
+    /// Volumes that services mount, or did before their last update, as the specification names them.
     pub mounted: BTreeSet<String>,
     /// Applications with a file.
     pub apps: Vec<AppName>,
-    /// Seconds since 1970.
-    pub now: i64,
 }
 
 /// What nobody needs, and what stays with a reason that is worth a line.
@@ -67,6 +74,28 @@ pub(super) fn list_mounted_volumes(raw: &RawServices) -> BTreeSet<String> {
     names.map(str::to_owned).collect()
 }
 
+/// Whether a name is one that a specification may stand for, in which the engine fills in `{{.Task.Slot}}` and the
+/// like (docs.docker.com/reference/cli/docker/service/create, "Create services using templates").
+fn is_named_by(source: &str, name: &str) -> bool {
+    let Some((head, rest)) = source.split_once("{{") else {
+        return source == name;
+    };
+    let Some(mut name) = name.strip_prefix(head) else {
+        return false;
+    };
+    // What follows each placeholder, in this order; whatever a placeholder becomes.
+    let after = |piece| str::split_once(piece, "}}").map_or("", |(_, after)| after);
+    let mut pieces: Vec<&str> = rest.split("{{").map(after).collect();
+    let tail = pieces.pop().unwrap_or_default();
+    for piece in pieces {
+        match name.find(piece) {
+            Some(at) => name = &name[at + piece.len()..],
+            None => return false,
+        }
+    }
+    name.ends_with(tail)
+}
+
 /// Whether the volume's data is in the engine's own folder, and not where its options say.
 fn is_kept_by_engine(volume: &Volume) -> bool {
     volume.driver == "local" && !volume.options.contains_key("device")
@@ -89,6 +118,11 @@ impl NodeContent {
         let cache = self.disk.build_cache.iter().filter(|entry| !entry.in_use);
         let sizes: Vec<u64> = cache.map(|e| if e.shared { 0 } else { e.size }).collect();
         found.build_cache = (!sizes.is_empty()).then(|| (sizes.len(), sizes.iter().sum()));
+        if let Err(why) = &self.volume_names {
+            found.stays.push(format!(
+                "all volumes: which of them are needed is not known: {why}"
+            ));
+        }
         let orphans = self
             .volumes
             .iter()
@@ -138,10 +172,15 @@ impl NodeContent {
         if let Some(container) = volume.users.first() {
             return Some(format!("container {container} mounts it"));
         }
-        if self.mounted.contains(&volume.name) {
+        let names = match &self.volume_names {
+            Ok(names) => names,
+            Err(why) => return Some(format!("which volumes are needed is not known: {why}")),
+        };
+        let mut mounted = names.mounted.iter();
+        if mounted.any(|source| is_named_by(source, &volume.name)) {
             return Some("a service mounts it, or did before its last update".into());
         }
-        let app = self.apps.iter().find(of_app)?;
+        let app = names.apps.iter().find(of_app)?;
         Some(format!(
             "it is of {app}, which has a file in apps/: `matou remove {app} --volume {}` removes it",
             volume.name
@@ -195,8 +234,7 @@ mod tests {
                 kept_containers: BTreeMap::new(),
                 volumes: Vec::new(),
                 names: Ok(ImageNames::default()),
-                mounted: BTreeSet::new(),
-                apps: Vec::new(),
+                volume_names: Ok(VolumeNames::default()),
                 now: 0,
             }
         }
@@ -303,27 +341,57 @@ mod tests {
         elsewhere
             .options
             .insert("device".into(), ":/srv/nfs".into());
-        let services = r#"[{"Spec":{"TaskTemplate":{"ContainerSpec":{"Mounts":[{"Type":"volume","Source":"now"},{"Type":"bind","Source":"/x"}]}}},
+        let services = r#"[{"Spec":{"TaskTemplate":{"ContainerSpec":{"Mounts":[{"Type":"volume","Source":"now"},{"Type":"volume","Source":"slot-{{.Task.Slot}}"},{"Type":"bind","Source":"/x"}]}}},
             "PreviousSpec":{"TaskTemplate":{"ContainerSpec":{"Mounts":[{"Type":"volume","Source":"before"}]}}}}]"#;
         let raw = RawServices {
             services: serde_json::from_str::<Vec<Value>>(services).unwrap(),
             networks: Vec::new(),
         };
-        let content = NodeContent {
+        let mut content = NodeContent {
             volumes: vec![
                 volume("now", &[]),
+                volume("slot-1", &[]),
                 volume("before", &[]),
                 volume("run", &["c"]),
                 volume("shop_data", &[]),
                 volume("shopping", &[]),
                 elsewhere,
             ],
-            mounted: list_mounted_volumes(&raw),
-            apps: vec![AppName::new("shop").unwrap()],
+            volume_names: Ok(VolumeNames {
+                mounted: list_mounted_volumes(&raw),
+                apps: vec![AppName::new("shop").unwrap()],
+            }),
             ..NodeContent::default()
         };
         let orphans: Vec<String> = content.sort().volumes.into_iter().map(|v| v.name).collect();
         assert_eq!(orphans, ["shopping"]);
+
+        // Without a manager, or without apps/, nobody knows.
+        content.volume_names = Err(OpsError::failed("no manager answers"));
+        let found = content.sort();
+        assert!(found.volumes.is_empty());
+        assert_eq!(
+            found.stays,
+            ["all volumes: which of them are needed is not known: no manager answers"]
+        );
+        let why = content.find_volume_user(&volume("shopping", &[])).unwrap();
+        assert!(why.ends_with("no manager answers"), "{why}");
+    }
+
+    #[test]
+    fn a_template_names_whatever_the_engine_may_make_of_it() {
+        for (source, name, expected) in [
+            ("data", "data", true),
+            ("data", "data-1", false),
+            ("data-{{.Task.Slot}}", "data-12", true),
+            ("data-{{.Task.Slot}}", "date-1", false),
+            ("{{.Node.Hostname}}-x-{{.Task.Slot}}-y", "n1-x-3-y", true),
+            ("{{.Node.Hostname}}-x-{{.Task.Slot}}-y", "n1-x-3-z", false),
+            ("{{.Node.Hostname}}-x-{{.Task.Slot}}-y", "n1-3-y", false),
+            ("a{{.Task.Name", "ab", true),
+        ] {
+            assert_eq!(is_named_by(source, name), expected, "{source} {name}");
+        }
     }
 
     #[test]

@@ -89,8 +89,14 @@ pub(crate) fn read_alert_receivers(config: &ReceiversConfig) -> Result<AlertRece
         None => None,
         Some(topic) => Some((topic.clone(), secret(&config.ntfy_token_file)?)),
     };
+    let gotify = match &config.gotify {
+        None => None,
+        Some((server, token)) => Some((server.clone(), read_configured_file(token)?.into())),
+    };
     Ok(AlertReceivers {
         email,
+        gotify,
+        quiet: config.quiet.clone(),
         webhook: secret(&config.webhook_file)?,
         telegram,
         matrix: secret(&config.matrix_file)?,
