@@ -5,6 +5,7 @@ use super::msg::Effect;
 use super::overlays::CommandOverlay;
 use super::panes::{RowKind, row_app};
 use super::state::App;
+use matou_base::text::InvalidInput;
 use matou_config::{ArgumentPart, CommandConfig, CommandPlace, Placeholder, split_argument};
 
 /// What kind of thing is selected; `None`: nothing a command can be about.
@@ -66,7 +67,7 @@ pub(super) fn run_command(app: &mut App, at: usize) -> Vec<Effect> {
 }
 
 /// Fills the placeholders in. Each stays within its argument.
-fn fill_in(app: &App, command: &CommandConfig) -> Result<CommandCall, String> {
+fn fill_in(app: &App, command: &CommandConfig) -> Result<CommandCall, InvalidInput> {
     let mut argv = Vec::new();
     for argument in &command.argv {
         let mut filled = String::new();
@@ -75,7 +76,9 @@ fn fill_in(app: &App, command: &CommandConfig) -> Result<CommandCall, String> {
                 ArgumentPart::Text(text) => filled += text,
                 ArgumentPart::Placeholder(placeholder) => {
                     let value = placeholder_value(app, placeholder);
-                    filled += &value.ok_or_else(|| format!("nothing here has a {placeholder}"))?;
+                    let missing =
+                        || InvalidInput::new(format_args!("nothing here has a {placeholder}"));
+                    filled += &value.ok_or_else(missing)?;
                 }
             }
         }
@@ -88,9 +91,9 @@ fn fill_in(app: &App, command: &CommandConfig) -> Result<CommandCall, String> {
     for placeholder in bad.filter(uses) {
         let value = placeholder_value(app, placeholder).unwrap_or_default();
         if !is_plain(&value) {
-            return Err(format!(
+            return Err(InvalidInput::new(format_args!(
                 "{placeholder} is {value:?} here, which is no plain name and may be meant to harm"
-            ));
+            )));
         }
     }
     Ok(CommandCall {

@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::{App, AppInit, KeyMap, Msg, Theme};
-use matou_config::{AlertsConfig, Config};
+use matou_config::{AlertsConfig, Config, ConfigError};
 use matou_model::{
     Availability, BackupNight, BackupSchedule, Backups, Certificate, ChainLink, Datum, Drill,
     EngineInfo, Fleet, Metrics, NightOutcome, Node, NodeLink, Proof, Reachability, Repository,
@@ -45,12 +45,12 @@ pub fn example_app_with_commands(
     theme: Theme,
     commands: &str,
     read_only: bool,
-) -> Result<App, String> {
+) -> Result<App, ConfigError> {
     let path = std::path::Path::new("/fleet/config.toml");
     let text = format!("[[nodes]]\nname = \"m\"\nrole = \"manager\"\n{commands}");
-    let config = Config::parse(&text, path).map_err(|e| e.to_string())?;
+    let config = Config::parse(&text, path)?;
     Ok(App::new(AppInit {
-        keymap: KeyMap::of_config(&config).map_err(|e| e.to_string())?,
+        keymap: KeyMap::of_config(&config)?,
         commands: config.commands,
         config_path: Some(path.display().to_string()),
         read_only,
