@@ -105,7 +105,7 @@ fn a_command_that_asks_runs_after_y_and_the_same_key_is_another_ones_elsewhere()
 fn help_and_palette_have_them() {
     let mut c = console();
     c.press("?/domain leads");
-    c.shows("Your own commands");
+    c.shows("Own commands");
     c.shows("Ctrl-g           where its domain leads");
     c.press("\u{1b}\u{1b}2g");
     let call = called(&c.press(":check the fleet\n"));

@@ -93,7 +93,7 @@ impl HelpOverlay {
             let key = if key.is_empty() { ":".to_owned() } else { key };
             (key, text.to_owned())
         });
-        let own = ("Your own commands", own.collect::<Vec<_>>());
+        let own = ("Own commands", own.collect::<Vec<_>>());
         let own = (!own.1.is_empty()).then_some(own);
         groups.chain(own).chain(others).collect()
     }
