@@ -1,6 +1,9 @@
 //! The operator's own commands, `[[commands]]`: programs of this machine that the console starts about what is
 //! selected. Names of applications, domains and volumes come from servers: each becomes one argument, or a part of
 //! one, and never a line of a shell.
+//!
+//! This file, `load`, `raw` and `types` need each other: the checks of all tables are methods of one checker, and
+//! what a table may say is written once.
 
 use std::fmt;
 use std::ops::Range;
