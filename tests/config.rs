@@ -127,6 +127,30 @@ fn what_is_wrong_is_told_with_place_and_remedy() {
         ("bad jump", with_manager("[ssh]\njump = \"a b\"")),
         ("bad mail", with_manager("[edge]\nemail = \"me\"")),
         ("no keys", with_manager("[keys]\ndeploy = []")),
+        (
+            "command without a program",
+            with_manager("[[commands]]\ndescription = \"x\"\ncommand = []"),
+        ),
+        (
+            "unknown placeholder",
+            with_manager("[[commands]]\ndescription = \"x\"\ncommand = [\"dig\", \"{domian}\"]"),
+        ),
+        (
+            "placeholder in a script",
+            with_manager(
+                "[[commands]]\ndescription = \"x\"\ncommand = [\"sh\", \"-c\", \"echo {app}\"]",
+            ),
+        ),
+        (
+            "placeholder as program",
+            with_manager("[[commands]]\ndescription = \"x\"\ncommand = [\"{app}\"]"),
+        ),
+        (
+            "command in no pane",
+            with_manager(
+                "[[commands]]\ndescription = \"x\"\npanes = [\"jobs\"]\ncommand = [\"true\"]",
+            ),
+        ),
         ("keys of a wrong type", with_manager("[keys]\ndeploy = 3")),
     ] {
         let error = parse(&text).expect_err(name);

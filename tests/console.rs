@@ -246,6 +246,66 @@ fn a_read_only_console_opens_no_shell_and_starts_no_job() {
     assert!(text.contains("--read-only is for the console"), "{text}");
 }
 
+/// A program gets its arguments as they are, beside the console and in its terminal.
+#[test]
+fn own_commands_run_as_real_programs_and_the_terminal_comes_back() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let config = dir.path().join("a 'folder");
+    std::fs::create_dir(&config).expect("made");
+    let config = config.join("config.toml");
+    let text = r#"
+[[nodes]]
+name = "here"
+role = "manager"
+
+[[commands]]
+key = "ctrl-g"
+description = "tell the arguments"
+command = ["sh", "-c", "printf '<%s>' \"$@\"; echo; echo $((6 * 7)) >&2; exit 3", "-", "{config}", "$(id)"]
+
+[[commands]]
+key = "f9"
+description = "talk in the terminal"
+panes = ["nodes"]
+command = ["sh", "-c", "read line; echo \"$1 heard $line\"; trap 'echo caught' INT; kill -INT 0; sleep 1", "-", "{node}"]
+run = "terminal"
+confirm = true
+
+[[commands]]
+description = "wait for long"
+command = ["sleep", "1000"]
+"#;
+    std::fs::write(&config, text).expect("written");
+    let mut pty = console(&config, 120, 40);
+    pty.wait_for("1 Nodes", SOON);
+    // Beside: the output is that of a job.
+    pty.send("1\x07");
+    pty.wait_for("/a 'folder/config.toml><$(id)>", SOON);
+    pty.wait_for("here  42", SOON);
+    pty.wait_for("failed: it ended with exit status: 3", SOON);
+    pty.escape("run again", SOON);
+    // In the terminal: it has the keys, and ^C is its own.
+    pty.send("\x1b[20~");
+    pty.wait_for("Run it in this terminal? y / n", SOON);
+    pty.send("y");
+    pty.wait_gone("1 Nodes", SOON);
+    pty.send("hello\r");
+    pty.wait_for("here heard hello", SOON);
+    pty.wait_for("caught", SOON);
+    pty.wait_for("Enter goes back to the console", SOON);
+    pty.send("\r");
+    pty.wait_for("1 Nodes", SOON);
+    // One that lasts is cancelled.
+    pty.send(":wait for long\r");
+    pty.wait_for("c cancel", SOON);
+    pty.send("c");
+    pty.wait_for("cancelled", SOON);
+    pty.escape("run again", SOON);
+    pty.send("q");
+    assert_eq!(pty.end(SOON), 0);
+    assert_eq!(pty.left_on(), [""; 0]);
+}
+
 #[test]
 fn without_a_terminal_the_console_says_what_to_use_instead() {
     let out = std::process::Command::new(env!("CARGO_BIN_EXE_matou"))

@@ -839,8 +839,7 @@ impl Cli {
     fn print_config(&self) -> Result<ExitCode> {
         let config = Config::load(self.config.as_deref())?;
         // The console would refuse to start with them.
-        matou_ui::KeyMap::with_overrides(&config.keys)
-            .map_err(|(action, why)| config.key_error(&action, why))?;
+        matou_ui::KeyMap::of_config(&config)?;
         match &config.path {
             Some(path) => outln!(
                 "{}: {}",

@@ -3,6 +3,7 @@
 mod alerts;
 mod applications;
 mod backups;
+mod commands;
 mod dashboard;
 mod logs;
 mod marks;

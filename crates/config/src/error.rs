@@ -46,10 +46,11 @@ const NUMBER_WORDS: [(&str, &str); 3] = [
 
 impl ConfigError {
     pub(super) fn at_span(path: &Path, text: &str, span: Range<usize>, message: String) -> Self {
-        let start = span.start.min(text.len());
+        // The file may be another one by now.
+        let start = text.floor_char_boundary(span.start);
         let line_start = text[..start].rfind('\n').map_or(0, |i| i + 1);
         let line_end = text[start..].find('\n').map_or(text.len(), |i| start + i);
-        let end = span.end.clamp(start, line_end.max(start));
+        let end = text.floor_char_boundary(span.end.clamp(start, line_end.max(start)));
         Self {
             path: path.to_owned(),
             place: Some(FilePosition {

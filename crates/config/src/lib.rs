@@ -14,6 +14,7 @@
 )]
 
 mod backup;
+mod commands;
 mod dirs;
 mod error;
 mod load;
@@ -25,6 +26,9 @@ mod receivers;
 mod runtime;
 mod types;
 
+pub use commands::{
+    ArgumentPart, CommandConfig, CommandPlace, CommandRun, Placeholder, split_argument,
+};
 pub use dirs::{cache_path, ensure_state_dir, state_path};
 pub use error::{ConfigError, FilePosition, find_nearest_name, unknown_name};
 pub use quiet::QuietHours;

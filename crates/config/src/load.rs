@@ -214,6 +214,7 @@ impl ConfigChecker<'_> {
                 .into_iter()
                 .map(|(action, keys)| (action.into_inner(), keys.into_inner().into_vec()))
                 .collect(),
+            commands: self.check_commands(raw.commands)?,
             theme: ThemeConfig {
                 colours: match raw.theme.colours {
                     raw::RawColours::Auto => Colours::Auto,

@@ -6,6 +6,8 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use toml::Spanned;
 
+use super::commands::{CommandPlace, CommandRun};
+
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[serde(expecting = "struct Raw")]
@@ -23,7 +25,23 @@ pub(super) struct RawConfig {
     pub mail: Option<Spanned<RawMailConfig>>,
     pub logs: RawLogsConfig,
     pub keys: BTreeMap<Spanned<String>, Spanned<OneOrMany>>,
+    pub commands: Vec<RawCommandConfig>,
     pub theme: RawThemeConfig,
+}
+
+/// A command of the operator.
+#[derive(Debug, Deserialize)]
+#[serde(expecting = "struct Command", deny_unknown_fields)]
+pub(super) struct RawCommandConfig {
+    pub key: Option<Spanned<String>>,
+    pub description: Spanned<String>,
+    #[serde(default)]
+    pub panes: Vec<CommandPlace>,
+    pub command: Spanned<Vec<String>>,
+    #[serde(default)]
+    pub run: CommandRun,
+    #[serde(default)]
+    pub confirm: bool,
 }
 
 /// A string, or a list of strings.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::commands::CommandConfig;
 use matou_model::{Availability, Role};
 
 use super::quiet::QuietHours;
@@ -35,6 +36,8 @@ pub struct Config {
     pub logs: LogsConfig,
     /// Action → keys, as written; the console's key map checks the names.
     pub keys: BTreeMap<String, Vec<String>>,
+    /// `[[commands]]`; the console's key map checks their keys.
+    pub commands: Vec<CommandConfig>,
     /// `[theme]`.
     pub theme: ThemeConfig,
     /// The file it came from; `None` when this machine alone is the fleet.
@@ -63,14 +66,24 @@ impl Config {
 
     /// An error about an action of `[keys]`, with its place in the file.
     pub fn key_error(&self, action: &str, message: String) -> super::ConfigError {
-        let path = self.path.clone().unwrap_or_default();
-        let text = matou_base::files::read_text(&path, matou_base::files::MAX_CONFIG_BYTES)
-            .unwrap_or_default();
+        let (path, text) = self.read_again();
         let section = text.find("[keys]").unwrap_or(0);
         let at = text[section..]
             .find(action)
             .map_or(section, |i| section + i);
         super::ConfigError::at_span(&path, &text, at..at + action.len(), message)
+    }
+
+    /// An error about a command of `[[commands]]`, with its place in the file.
+    pub fn command_error(&self, command: &CommandConfig, message: String) -> super::ConfigError {
+        let (path, text) = self.read_again();
+        super::ConfigError::at_span(&path, &text, command.span.clone(), message)
+    }
+
+    fn read_again(&self) -> (PathBuf, String) {
+        let path = self.path.clone().unwrap_or_default();
+        let text = matou_base::files::read_text(&path, matou_base::files::MAX_CONFIG_BYTES);
+        (path, text.unwrap_or_default())
     }
 }
 

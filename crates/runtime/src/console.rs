@@ -46,8 +46,9 @@ fn open_app(fleet: &FleetContext, store: &MonitorStore, read_only: bool) -> Resu
     Ok(App::new(AppInit {
         fleet: picture,
         catalogue: fleet.list_offered_stacks(),
-        keymap: ui::KeyMap::with_overrides(&config.keys)
-            .map_err(|(action, why)| config.key_error(&action, why))?,
+        keymap: ui::KeyMap::of_config(config)?,
+        commands: config.commands.clone(),
+        config_path: config.path.as_ref().map(|p| p.display().to_string()),
         theme: ui::terminal::read_theme(&config.theme),
         alerts,
         ledger: store.load_ledger(),

@@ -14,16 +14,19 @@ use secrecy::ExposeSecret as _;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
+use super::own_command;
 use matou_base::text::SafeText;
 use matou_collect::{
     AccessNews, CollectError, Collectors, LogBatch, LogStore, LogWindow, follow_access,
     follow_journal, follow_service, read_all_bans, read_intrusions, silence_in_alertmanager,
 };
+use matou_config::CommandRun;
 use matou_job::{JobEvent, JobId, Plan, RunError};
 use matou_model::{AppRoutes, LogSearch, NodeLink};
 use matou_monitor::{AlertLedger, MonitorStore};
 use matou_ops as ops;
 use matou_ops::{FleetContext, Request, ShellInput, ShellTarget};
+use matou_ui::CommandCall;
 use matou_ui::msg::{Effect, LogSource, Msg, Password, SnapshotAnswer, SnapshotQuery, Ticket};
 use matou_ui::terminal::Screen;
 
@@ -199,6 +202,13 @@ impl EffectRunner {
                 query: look,
             } => self.spawn_snapshot_read(ticket, look),
             Effect::Shell(target) => return self.run_shell(target, screen, keys).await,
+            Effect::RunCommand(call) => match call.run {
+                CommandRun::Background => self.spawn_command(call),
+                CommandRun::Terminal => {
+                    let answer = own_command::run_in_terminal(&self.fleet, &call, screen, keys);
+                    return Ok(LoopControl::Answer(Box::new(answer.await?)));
+                }
+            },
             Effect::Alarm { text, bell, notify } => screen.ring_alarm(&text, bell, notify)?,
             Effect::SilenceInAlertmanager { labels, until } => self.spawn_silence(labels, until),
             Effect::SaveLedger(ledger) => self.spawn_ledger_save(ledger),
@@ -403,6 +413,16 @@ impl EffectRunner {
                 let _ = messages.send(msg).await;
             }
         });
+    }
+
+    /// Runs a command of the operator beside the console; leaving ends it.
+    fn spawn_command(&mut self, call: CommandCall) {
+        self.next_job += 1;
+        let id = JobId(self.next_job);
+        let cancel = CancellationToken::new();
+        self.jobs.insert(id, (cancel.clone(), false));
+        let (fleet, messages) = (self.fleet.clone(), self.messages.clone());
+        tokio::spawn(own_command::run_beside(fleet, id, call, messages, cancel));
     }
 
     /// Begins to read something of a snapshot, and cancels the reading before.

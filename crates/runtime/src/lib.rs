@@ -16,5 +16,6 @@
 
 mod console;
 mod effects;
+mod own_command;
 
 pub use console::run_console;

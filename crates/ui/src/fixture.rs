@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::{App, AppInit, KeyMap, Msg, Theme};
-use matou_config::{AlertsConfig, Config};
+use matou_config::{AlertsConfig, Config, ConfigError};
 use matou_model::{
     Availability, BackupNight, BackupSchedule, Backups, Certificate, ChainLink, Datum, Drill,
     EngineInfo, Fleet, Metrics, NightOutcome, Node, NodeLink, Proof, Reachability, Repository,
@@ -36,6 +36,28 @@ pub fn example_app_read_only(fleet: Fleet, theme: Theme) -> App {
     })
 }
 
+/// Returns the console of a fleet with these tables `[[commands]]` of /fleet/config.toml.
+///
+/// # Errors
+/// What is wrong with them, or with their keys.
+pub fn example_app_with_commands(
+    fleet: Fleet,
+    theme: Theme,
+    commands: &str,
+    read_only: bool,
+) -> Result<App, ConfigError> {
+    let path = std::path::Path::new("/fleet/config.toml");
+    let text = format!("[[nodes]]\nname = \"m\"\nrole = \"manager\"\n{commands}");
+    let config = Config::parse(&text, path)?;
+    Ok(App::new(AppInit {
+        keymap: KeyMap::of_config(&config)?,
+        commands: config.commands,
+        config_path: Some(path.display().to_string()),
+        read_only,
+        ..example_init(fleet, theme, example_alerts_config())
+    }))
+}
+
 /// Returns the console of a fleet, with these limits and notifications of alerts.
 pub fn example_app_with_alerts(fleet: Fleet, theme: Theme, alerts: AlertsConfig) -> App {
     App::new(example_init(fleet, theme, alerts))
@@ -46,6 +68,8 @@ fn example_init(fleet: Fleet, theme: Theme, alerts: AlertsConfig) -> AppInit {
         fleet,
         catalogue: example_catalogue(),
         keymap: KeyMap::default(),
+        commands: Vec::new(),
+        config_path: None,
         theme,
         alerts,
         ledger: Default::default(),

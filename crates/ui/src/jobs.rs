@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use jiff::Timestamp;
 
+use super::call::CommandCall;
 use super::msg::{Effect, Ticket};
 use matou_base::text::human_bytes;
 use matou_job::{JobEvent, JobId, JobOutcome, OutputStream};
@@ -29,11 +30,19 @@ pub(super) struct StepView {
     pub state: StepState,
 }
 
+/// What a job does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum JobWork {
+    Request(Request),
+    /// A command of the operator.
+    Command(CommandCall),
+}
+
 /// A job that was started from this console.
 #[derive(Debug)]
 pub(super) struct JobView {
     pub id: JobId,
-    pub request: Request,
+    pub work: JobWork,
     pub started: Timestamp,
     pub ended: Option<Timestamp>,
     pub outcome: Option<JobOutcome>,
@@ -44,6 +53,22 @@ pub(super) struct JobView {
 }
 
 impl JobView {
+    /// What it is, in a few words.
+    pub(super) fn title(&self) -> String {
+        match &self.work {
+            JobWork::Request(request) => request.title(),
+            JobWork::Command(call) => call.description.clone(),
+        }
+    }
+
+    /// The request, unless it is a command of the operator.
+    pub(super) fn request(&self) -> Option<&Request> {
+        match &self.work {
+            JobWork::Request(request) => Some(request),
+            JobWork::Command(_) => None,
+        }
+    }
+
     /// Returns for how many seconds the job runs, or ran.
     pub(super) fn elapsed_seconds(&self, now: Timestamp) -> i64 {
         self.ended.unwrap_or(now).as_second() - self.started.as_second()
@@ -195,7 +220,7 @@ impl JobList {
         self.all.iter().find(|j| j.id == id)
     }
 
-    pub(super) fn add_started(&mut self, id: JobId, request: Request, now: Timestamp) {
+    pub(super) fn add_started(&mut self, id: JobId, work: JobWork, now: Timestamp) {
         while self.all.len() >= MAX_ENDED_JOBS
             && let Some(at) = self.all.iter().rposition(|j| j.outcome.is_some())
         {
@@ -203,7 +228,7 @@ impl JobList {
         }
         self.all.push_front(JobView {
             id,
-            request,
+            work,
             started: now,
             ended: None,
             outcome: None,

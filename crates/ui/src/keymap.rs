@@ -6,7 +6,7 @@ use std::fmt;
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 use matou_base::text::InvalidInput;
-use matou_config::find_nearest_name;
+use matou_config::{CommandConfig, Config, ConfigError, find_nearest_name};
 
 /// What a key can ask for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -800,6 +800,8 @@ impl fmt::Display for KeyChord {
 #[derive(Debug, Clone)]
 pub struct KeyMap {
     bindings: Vec<(KeyChord, Action)>,
+    /// Keys of the operator's own commands, by their place in the list.
+    commands: Vec<(KeyChord, usize)>,
 }
 
 impl Default for KeyMap {
@@ -807,6 +809,7 @@ impl Default for KeyMap {
         // The table is checked by a test.
         Self::with_overrides(&BTreeMap::new()).unwrap_or(Self {
             bindings: Vec::new(),
+            commands: Vec::new(),
         })
     }
 }
@@ -851,7 +854,62 @@ impl KeyMap {
                 }
             }
         }
-        Ok(Self { bindings })
+        Ok(Self {
+            bindings,
+            commands: Vec::new(),
+        })
+    }
+
+    /// Makes the key map of a configuration: `[keys]`, and the keys of `[[commands]]`.
+    ///
+    /// # Errors
+    /// What is wrong with its keys, with file, line and column.
+    pub fn of_config(config: &Config) -> Result<Self, ConfigError> {
+        let map = Self::with_overrides(&config.keys);
+        let mut map = map.map_err(|(action, why)| config.key_error(&action, why))?;
+        map.add_commands(&config.commands)
+            .map_err(|(at, why)| config.command_error(&config.commands[at], why))?;
+        Ok(map)
+    }
+
+    /// Adds the keys of the operator's own commands. None takes a key that does something already.
+    fn add_commands(&mut self, commands: &[CommandConfig]) -> Result<(), (usize, String)> {
+        for (at, command) in commands.iter().enumerate() {
+            let Some(text) = &command.key else { continue };
+            let key = parse_key(text).map_err(|e| (at, e.to_string()))?;
+            let built_in = self.bindings.iter().find(|(k, _)| *k == key);
+            if let Some((_, action)) = built_in {
+                let found = KEY_TABLE.iter().find(|b| b.action == *action);
+                let (name, help) = found.map_or(("", ""), |b| (b.name, b.help));
+                return Err((
+                    at,
+                    format!(
+                        "{text:?} is the key of {name:?} already: {help}; take another one, or give {name:?} another in [keys]"
+                    ),
+                ));
+            }
+            let same = self.commands.iter().filter(|(k, _)| *k == key);
+            let other = same.map(|(_, other)| &commands[*other]).find(|other| {
+                let shared = other.places.iter().any(|p| command.places.contains(p));
+                shared || other.places.is_empty() || command.places.is_empty()
+            });
+            if let Some(other) = other {
+                let both = &other.description;
+                return Err((
+                    at,
+                    format!("{text:?} is the key of the command {both:?} already"),
+                ));
+            }
+            self.commands.push((key, at));
+        }
+        Ok(())
+    }
+
+    /// Finds the commands of a key, by their places in the list.
+    pub(super) fn find_commands(&self, event: KeyEvent) -> Vec<usize> {
+        let key = KeyChord::from(event);
+        let found = self.commands.iter().filter(|(k, _)| *k == key);
+        found.map(|(_, at)| *at).collect()
     }
 
     /// Finds the action of a key.

@@ -17,6 +17,8 @@
 mod access;
 mod actions;
 mod browser;
+mod call;
+mod commands;
 mod dashboard;
 #[doc(hidden)]
 pub mod fixture;
@@ -40,6 +42,7 @@ mod theme;
 mod update;
 mod view;
 
+pub use call::CommandCall;
 pub use keymap::KeyMap;
 pub use layout::{Layout, LogLayout};
 pub use log::{LogBuffer, LogStyle, LogView};

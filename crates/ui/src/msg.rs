@@ -7,6 +7,7 @@ use crossterm::event::Event as TerminalEvent;
 use jiff::Timestamp;
 use secrecy::{ExposeSecret as _, SecretString};
 
+use super::call::CommandCall;
 use matou_base::text::SafeText;
 use matou_collect::AccessNews;
 use matou_config::NotifyMethod;
@@ -155,6 +156,13 @@ pub enum Msg {
         id: JobId,
         /// What it does.
         request: Request,
+    },
+    /// A command of the operator that [`Effect::RunCommand`] started beside the console; [`Msg::Job`] tells the rest.
+    CommandStarted {
+        /// By which it is told of and cancelled.
+        id: JobId,
+        /// What runs.
+        call: CommandCall,
     },
     /// Something happened in a job.
     Job {
@@ -307,6 +315,9 @@ pub enum Effect {
     },
     /// Give the terminal to a shell; answered by [`Msg::Resumed`] when it ends.
     Shell(ShellTarget),
+    /// Run a command of the operator: beside the console, told by [`Msg::CommandStarted`], or in its terminal,
+    /// answered by [`Msg::Resumed`] or [`Msg::Notice`] when it ends.
+    RunCommand(CommandCall),
     /// Ring the bell and show a desktop notification: an alert began.
     Alarm {
         /// What the notification says.

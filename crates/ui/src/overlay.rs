@@ -7,7 +7,7 @@ use crossterm::event::KeyEvent;
 use ratatui::Frame;
 use ratatui::layout::Rect;
 
-use super::keymap::Action;
+use super::call::Choice;
 use super::layout::ScrollLayout;
 use super::msg::{Effect, Ticket};
 use super::state::App;
@@ -88,8 +88,8 @@ pub(super) struct OverlayReply {
     /// An overlay to open: above this one, or in its place when it closes.
     pub open: Option<Box<dyn Overlay>>,
     pub effects: Vec<Effect>,
-    /// An action of the console, carried out after the overlay has closed.
-    pub action: Option<Action>,
+    /// What is carried out after the overlay has closed.
+    pub choice: Option<Choice>,
 }
 
 impl OverlayReply {

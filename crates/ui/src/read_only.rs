@@ -10,6 +10,7 @@ fn refusal(effect: &Effect) -> Option<&'static str> {
         Effect::Plan { .. } | Effect::Run { .. } | Effect::WatchJob { .. } => Some(NO_JOB),
         Effect::CancelJob(_) => Some("no job is cancelled"),
         Effect::Shell(_) => Some("no shell is opened"),
+        Effect::RunCommand(_) => Some("no command is run"),
         Effect::Save { .. } => Some("no file is written"),
         Effect::SilenceInAlertmanager { .. } => Some("nothing is silenced in Alertmanager"),
         Effect::ReadPassword { .. } | Effect::CopyPassword(_) => Some("no password is given out"),

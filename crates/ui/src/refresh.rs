@@ -22,6 +22,8 @@ impl App {
             comparison: None,
             catalogue: init.catalogue,
             keymap: init.keymap,
+            commands: init.commands,
+            config_path: init.config_path,
             theme: init.theme,
             thresholds: init.alerts,
             log_memory: init.log_memory,

@@ -10,7 +10,7 @@ use super::access::AccessView;
 use super::browser::{SnapshotBrowser, SnapshotQueryCache};
 use super::dashboard::Board;
 use super::jobs::JobList;
-use super::keymap::KeyMap;
+use super::keymap::{KeyMap, parse_key};
 use super::layout::Layout;
 use super::log::LogView;
 use super::msg::{LogSource, Ticket};
@@ -19,7 +19,7 @@ use super::pane::{Focus, LoadSpan, Pane, Tab};
 use super::panes::{PaneRow, RowKind, SortOrder};
 use super::theme::{Health, Theme};
 use matou_base::text::SafeText;
-use matou_config::AlertsConfig;
+use matou_config::{AlertsConfig, CommandConfig};
 use matou_job::Plan;
 use matou_model::{AppRoutes, Fleet};
 use matou_monitor::{Alert, AlertEngine, AlertLedger, AnswerHistory, DiskTrends, LoadHistory};
@@ -140,6 +140,10 @@ pub struct AppInit {
     pub keymap: KeyMap,
     /// What it is drawn with.
     pub theme: Theme,
+    /// The operator's own commands, whose keys the key map has.
+    pub commands: Vec<CommandConfig>,
+    /// Path of config.toml, for these.
+    pub config_path: Option<String>,
     /// Limits from which alerts are told, and how.
     pub alerts: AlertsConfig,
     /// What earlier consoles remembered of alerts.
@@ -163,6 +167,8 @@ pub struct App {
     pub(super) comparison: Option<ConfigComparison>,
     pub(super) catalogue: Vec<CatalogueEntry>,
     pub(super) keymap: KeyMap,
+    pub(super) commands: Vec<CommandConfig>,
+    pub(super) config_path: Option<String>,
     pub(super) theme: Theme,
     pub(super) thresholds: AlertsConfig,
     pub(super) log_memory: usize,
@@ -233,6 +239,15 @@ impl App {
         }
         // Ages are shown in minutes at the finest.
         Some(std::time::Duration::from_secs(30))
+    }
+
+    /// Key and text of each of the operator's own commands, for help and palette.
+    pub(super) fn command_lines(&self) -> impl Iterator<Item = (String, &str)> {
+        self.commands.iter().map(|command| {
+            let key = command.key.as_deref().map(parse_key).and_then(Result::ok);
+            let key = key.map_or_else(String::new, |key| key.to_string());
+            (key, &*command.description)
+        })
     }
 
     pub(super) fn focused_list(&self) -> &PaneList {

@@ -11,8 +11,11 @@ use tui_input::backend::crossterm::EventHandler;
 use super::access::AccessView;
 use super::actions;
 use super::browser;
+use super::call::Choice;
+use super::commands;
 use super::dashboard::{self, Happening};
 use super::follow::ViewOutcome;
+use super::jobs::JobWork;
 use super::keymap::Action;
 use super::log::LogView;
 use super::msg::{Effect, LogSource, Msg, Ticket};
@@ -86,6 +89,16 @@ pub fn update(app: &mut App, msg: Msg, now: Timestamp) -> Vec<Effect> {
             app.show_notice(format!("{} runs on from before", request.title()), false);
             app.jobs.already_running.push(request.clone());
             vec![Effect::WatchJob { request }]
+        }
+        Msg::CommandStarted { id, call } => {
+            let said = format!("{} began: J shows it", call.description);
+            app.jobs.add_started(id, JobWork::Command(call), app.now);
+            if app.overlays.is_empty() {
+                app.open_overlay(JobsOverlay::for_job(id));
+            } else {
+                app.show_notice(said, false);
+            }
+            Vec::new()
         }
         Msg::Job { id, event } => take_job_event(app, id, event),
         Msg::Log { ticket, lines } => {
@@ -205,7 +218,8 @@ fn take_comparison(
 fn show_started_job(app: &mut App, id: JobId, request: Request) -> Vec<Effect> {
     app.jobs.sent.retain(|(_, sent)| *sent != request);
     let found = app.jobs.already_running.iter().position(|f| *f == request);
-    app.jobs.add_started(id, request.clone(), app.now);
+    app.jobs
+        .add_started(id, JobWork::Request(request.clone()), app.now);
     app.dirty = true;
     if let Some(at) = found {
         app.jobs.already_running.remove(at);
@@ -230,9 +244,9 @@ fn show_started_job(app: &mut App, id: JobId, request: Request) -> Vec<Effect> {
 fn take_job_event(app: &mut App, id: JobId, event: JobEvent) -> Vec<Effect> {
     app.dirty = true;
     let ended = app.jobs.take_event(id, event, app.now).map(|job| {
-        let title = job.request.title();
+        let title = job.title();
         let well = matches!(job.outcome, Some(JobOutcome::Done { .. }));
-        let ends = (job.request.clone(), well);
+        let ends = (job.request().cloned(), well);
         let said = match &job.outcome {
             Some(JobOutcome::Failed { reason }) => (format!("{title}: {reason}"), true),
             _ => (format!("{title}: {}", job.state_word()), false),
@@ -247,7 +261,7 @@ fn take_job_event(app: &mut App, id: JobId, event: JobEvent) -> Vec<Effect> {
             .jobs
             .current
             .as_ref()
-            .is_some_and(|(_, r)| *r == request)
+            .is_some_and(|(_, r)| Some(r) == request.as_ref())
         {
             app.jobs.current = None;
             if !well {
@@ -521,7 +535,7 @@ fn handle_key_event(app: &mut App, key: KeyEvent) -> Vec<Effect> {
             Vec::new()
         }
         Some(action) => actions::run_action(app, action),
-        None => Vec::new(),
+        None => commands::run_key(app, key).unwrap_or_default(),
     }
 }
 
@@ -544,9 +558,12 @@ fn handle_overlay_key(app: &mut App, mut overlay: Box<dyn Overlay>, key: KeyEven
     app.overlays.extend(reply.open);
     let mut effects = reply.effects;
     if reply.close
-        && let Some(action) = reply.action
+        && let Some(choice) = reply.choice
     {
-        effects.extend(actions::run_action(app, action));
+        effects.extend(match choice {
+            Choice::Action(action) => actions::run_action(app, action),
+            Choice::Command(at) => commands::run_command(app, at),
+        });
     }
     effects
 }

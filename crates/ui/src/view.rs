@@ -574,7 +574,7 @@ fn draw_missing_log(app: &App, log: &FollowedLog, frame: &mut Frame, area: Rect)
 fn draw_job_line(app: &App, job: &JobView, frame: &mut Frame, area: Rect) {
     let theme = app.theme;
     let step = job.steps.last().map_or("", |s| &s.step);
-    let title = theme.drawable_text(&clean_line(&job.request.title()));
+    let title = theme.drawable_text(&clean_line(&job.title()));
     let mut text = format!(
         " {} {title}  {}",
         theme.spinner_glyph(app.ticks),

@@ -100,7 +100,7 @@ fn add_jobs(app: &App, events: &mut Vec<Event>) {
             Some(JobOutcome::Cancelled) => Health::Ended,
             Some(JobOutcome::Failed { .. }) => Health::Bad,
         },
-        text: format!("{}: {}", job.request.title(), job.state_word()),
+        text: format!("{}: {}", job.title(), job.state_word()),
         goal: Goal::Jobs,
     }));
 }

@@ -8,6 +8,7 @@ use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
 use super::{draw_choices, draw_window, move_by_key};
+use crate::call::Choice;
 use crate::keymap::Action;
 use crate::layout::ScrollLayout;
 use crate::msg::Effect;
@@ -97,7 +98,7 @@ impl Overlay for AlertsOverlay {
                 return OverlayReply::close();
             }
             return OverlayReply {
-                action: Some(action),
+                choice: Some(Choice::Action(action)),
                 ..OverlayReply::close()
             };
         }
@@ -207,7 +208,7 @@ fn show_edge(app: &mut App, alert: &Alert) -> OverlayReply {
         Some(form) => OverlayReply::replace(form),
         None if app.show_cause(alert) => OverlayReply::close(),
         None => OverlayReply {
-            action: Some(Action::Deploy),
+            choice: Some(Choice::Action(Action::Deploy)),
             ..OverlayReply::close()
         },
     }

@@ -65,19 +65,19 @@ pub(crate) struct HelpOverlay {
 }
 
 /// A heading, and the keys or words below it with what each means.
-type HelpSection = (&'static str, Vec<(String, &'static str)>);
+type HelpSection = (&'static str, Vec<(String, String)>);
 
 impl HelpOverlay {
     fn list_sections(app: &App) -> Vec<HelpSection> {
-        let fixed = |pairs: &[(&str, &'static str)]| {
+        let fixed = |pairs: &[(&str, &str)]| {
             let pairs = pairs.iter();
             pairs
-                .map(|(key, help)| ((*key).to_owned(), *help))
+                .map(|(key, help)| ((*key).to_owned(), (*help).to_owned()))
                 .collect()
         };
         let groups = ActionGroup::ALL.into_iter().map(|group| {
             let bindings = KEY_TABLE.iter().filter(|b| b.group == group);
-            let keys = bindings.map(|b| (app.keymap.format_keys(b.action), b.help));
+            let keys = bindings.map(|b| (app.keymap.format_keys(b.action), b.help.to_owned()));
             let keys = keys.filter(|(keys, _)| !keys.is_empty());
             (group.title(), keys.collect())
         });
@@ -87,9 +87,15 @@ impl HelpOverlay {
             ("In a log", fixed(&LOG_KEYS)),
             ("In an access log", fixed(&ACCESS_KEYS)),
             ("Words", fixed(&WORDS)),
-            ("", vec![("Text".to_owned(), text)]),
+            ("", vec![("Text".to_owned(), text.to_owned())]),
         ];
-        groups.chain(others).collect()
+        let own = app.command_lines().map(|(key, text)| {
+            let key = if key.is_empty() { ":".to_owned() } else { key };
+            (key, text.to_owned())
+        });
+        let own = ("Own commands", own.collect::<Vec<_>>());
+        let own = (!own.1.is_empty()).then_some(own);
+        groups.chain(own).chain(others).collect()
     }
 
     /// The sections with what contains the words that are searched for.

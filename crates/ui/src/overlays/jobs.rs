@@ -6,9 +6,9 @@ use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
 use super::plan::reply_with_plan;
-use super::{FormOverlay, draw_choices, draw_scrolled, draw_window, move_by_key};
+use super::{CommandOverlay, FormOverlay, draw_choices, draw_scrolled, draw_window, move_by_key};
 use crate::follow::{Following, NumberedLines};
-use crate::jobs::{JobView, StepState};
+use crate::jobs::{JobView, JobWork, StepState};
 use crate::layout::ScrollLayout;
 use crate::msg::Effect;
 use crate::overlay::{Overlay, OverlayReply};
@@ -99,7 +99,7 @@ impl JobsOverlay {
             .iter()
             .map(|job| {
                 let health = job_health(job);
-                let title = theme.drawable_text(&clean_line(&job.request.title()));
+                let title = theme.drawable_text(&clean_line(&job.title()));
                 Line::from(vec![
                     Span::styled(theme.health_glyph(health), theme.health_style(health)),
                     Span::raw(format!(" {} ", fit_to_width(&title, 40, theme.ellipsis()))),
@@ -182,7 +182,7 @@ impl JobsOverlay {
             (Some(_), _) => "R run again · Esc back",
         };
         let size = (columns as u16, (lines.len() as u16).max(8));
-        let area = draw_window(app, frame, screen, &job.request.title(), hint, size);
+        let area = draw_window(app, frame, screen, &job.title(), hint, size);
         // The end is followed.
         let top = self.following.top(&OutputLines(lines.len()), 0);
         draw_scrolled(frame, area, &lines, top)
@@ -210,7 +210,7 @@ impl Overlay for JobsOverlay {
             }
             KeyCode::Char('E') => {
                 let ended = chosen.filter(|j| j.outcome.is_some());
-                let request = ended.map(|j| j.request.clone());
+                let request = ended.and_then(|j| j.request().cloned());
                 match request.map(|r| FormOverlay::for_request(app, &r)) {
                     Some(Some(form)) => {
                         let mut reply = OverlayReply::stay();
@@ -224,11 +224,13 @@ impl Overlay for JobsOverlay {
                 }
             }
             KeyCode::Char('R') => {
-                if let Some(request) = chosen
-                    .filter(|j| j.outcome.is_some())
-                    .map(|j| j.request.clone())
-                {
-                    return reply_with_plan(app, request);
+                let ended = chosen.filter(|j| j.outcome.is_some());
+                match ended.map(|j| j.work.clone()) {
+                    Some(JobWork::Request(request)) => return reply_with_plan(app, request),
+                    Some(JobWork::Command(call)) => {
+                        return OverlayReply::replace(CommandOverlay::new(call));
+                    }
+                    None => {}
                 }
             }
             _ if self.output.is_some() => {

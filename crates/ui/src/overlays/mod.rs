@@ -4,6 +4,7 @@ mod alerts;
 mod bans;
 mod batch;
 mod catalogue;
+mod command;
 mod form;
 mod help;
 mod intrusions;
@@ -26,11 +27,13 @@ use ratatui::widgets::{Block, Clear};
 
 use super::layout::ScrollLayout;
 use super::state::App;
+use matou_base::text::{display_width, fit_to_width};
 
 pub(super) use alerts::AlertsOverlay;
 pub(super) use bans::BansOverlay;
 pub(super) use batch::{BatchWish, open_wishes};
 pub(super) use catalogue::CatalogueOverlay;
+pub(super) use command::CommandOverlay;
 pub(super) use form::FormOverlay;
 pub(super) use help::HelpOverlay;
 pub(super) use intrusions::IntrusionsOverlay;
@@ -84,6 +87,11 @@ fn draw_window(
     };
     let theme = app.theme;
     let title = theme.drawable_text(&matou_base::text::clean_line(title));
+    let room = usize::from(width).saturating_sub(4);
+    let title = match display_width(&title) > room {
+        true => fit_to_width(&title, room, theme.ellipsis()),
+        false => title,
+    };
     let block = Block::bordered()
         .border_set(theme.border())
         .border_style(theme.focus())

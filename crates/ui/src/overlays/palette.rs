@@ -8,7 +8,8 @@ use tui_input::Input;
 use tui_input::backend::crossterm::EventHandler;
 
 use super::{draw_choices, draw_window, input_spans};
-use crate::keymap::{KEY_TABLE, KeyBinding};
+use crate::call::Choice;
+use crate::keymap::KEY_TABLE;
 use crate::layout::ScrollLayout;
 use crate::overlay::{Overlay, OverlayReply};
 use crate::panes::RowFilter;
@@ -21,39 +22,67 @@ pub(crate) struct PaletteOverlay {
     at: usize,
 }
 
+/// A line of the palette.
+struct Entry {
+    name: String,
+    keys: String,
+    help: String,
+    choice: Choice,
+}
+
+/// Every action, then the operator's own commands.
+fn list_entries(app: &App) -> Vec<Entry> {
+    let actions = KEY_TABLE.iter().map(|b| Entry {
+        name: b.name.to_owned(),
+        keys: app.keymap.format_keys(b.action),
+        help: b.help.to_owned(),
+        choice: Choice::Action(b.action),
+    });
+    let own = app
+        .command_lines()
+        .enumerate()
+        .map(|(at, (keys, text))| Entry {
+            name: "own command".to_owned(),
+            keys,
+            help: text.to_owned(),
+            choice: Choice::Command(at),
+        });
+    actions.chain(own).collect()
+}
+
 impl PaletteOverlay {
     /// The actions, the best first: whose name begins with what was typed, whose name contains it, whose
     /// help does; only when there is none, those that have its letters in their order.
-    fn find_bindings(&self) -> Vec<&'static KeyBinding> {
+    fn find_entries(&self, app: &App) -> Vec<Entry> {
         let typed = self.input.value();
         let mut words = RowFilter::by_words(typed);
-        let mut rank = |b: &KeyBinding| {
-            let named = words.score(b.name);
-            let found = named.or_else(|| words.score(&format!("{} {}", b.name, b.help)))?;
-            Some((b.name.starts_with(typed), named.is_some(), found))
+        let mut rank = |e: &Entry| {
+            let named = words.score(&e.name);
+            let found = named.or_else(|| words.score(&format!("{} {}", e.name, e.help)))?;
+            Some((e.name.starts_with(typed), named.is_some(), found))
         };
-        let found = sort_bindings(&mut rank);
+        let found = sort_entries(app, &mut rank);
         if !found.is_empty() {
             return found;
         }
         let mut letters = RowFilter::by_letters(typed);
-        sort_bindings(&mut |b| letters.score(&format!("{} {}", b.name, b.help)))
+        sort_entries(app, &mut |e| {
+            letters.score(&format!("{} {}", e.name, e.help))
+        })
     }
 }
 
-/// Returns the actions that have a rank, the highest first.
-fn sort_bindings<R: Ord>(
-    rank: &mut dyn FnMut(&KeyBinding) -> Option<R>,
-) -> Vec<&'static KeyBinding> {
-    let ranked = KEY_TABLE.iter().filter_map(|b| Some((rank(b)?, b)));
-    let mut found: Vec<(R, &KeyBinding)> = ranked.collect();
+/// Returns the entries that have a rank, the highest first.
+fn sort_entries<R: Ord>(app: &App, rank: &mut dyn FnMut(&Entry) -> Option<R>) -> Vec<Entry> {
+    let ranked = list_entries(app).into_iter();
+    let mut found: Vec<(R, Entry)> = ranked.filter_map(|e| Some((rank(&e)?, e))).collect();
     found.sort_by(|(a, _), (b, _)| b.cmp(a));
-    found.into_iter().map(|(_, b)| b).collect()
+    found.into_iter().map(|(_, e)| e).collect()
 }
 
 impl Overlay for PaletteOverlay {
-    fn handle_key(&mut self, _: &mut App, key: KeyEvent) -> OverlayReply {
-        let found = self.find_bindings();
+    fn handle_key(&mut self, app: &mut App, key: KeyEvent) -> OverlayReply {
+        let found = self.find_entries(app);
         match key.code {
             KeyCode::Esc => return OverlayReply::close(),
             KeyCode::Down | KeyCode::Tab => {
@@ -64,7 +93,7 @@ impl Overlay for PaletteOverlay {
             KeyCode::Enter if found.is_empty() => {}
             KeyCode::Enter => {
                 let mut reply = OverlayReply::close();
-                reply.action = found.get(self.at).map(|b| b.action);
+                reply.choice = found.get(self.at).map(|e| e.choice);
                 return reply;
             }
             _ => {
@@ -77,7 +106,7 @@ impl Overlay for PaletteOverlay {
     }
 
     fn draw(&self, app: &App, frame: &mut Frame, screen: Rect) -> ScrollLayout {
-        let found = self.find_bindings();
+        let found = self.find_entries(app);
         let size = (72, 18);
         let hint = "type to find · Enter does it · Esc back";
         let area = draw_window(app, frame, screen, "Actions", hint, size);
@@ -89,18 +118,14 @@ impl Overlay for PaletteOverlay {
         let theme = app.theme;
         let lines = found
             .iter()
-            .map(|b| {
+            .map(|e| {
                 Line::from(vec![
-                    Span::styled(fit_to_width(b.name, 15, theme.ellipsis()), theme.title()),
+                    Span::styled(fit_to_width(&e.name, 15, theme.ellipsis()), theme.title()),
                     Span::styled(
-                        fit_to_width(
-                            &theme.drawable_text(&app.keymap.format_keys(b.action)),
-                            15,
-                            theme.ellipsis(),
-                        ),
+                        fit_to_width(&theme.drawable_text(&e.keys), 15, theme.ellipsis()),
                         theme.key(),
                     ),
-                    Span::raw(theme.drawable_text(b.help)),
+                    Span::raw(theme.drawable_text(&e.help)),
                 ])
             })
             .collect();
