@@ -21,17 +21,17 @@ x-matou:
 services:
   a:
     image: matou/hello:1.0
-    volumes: ['a:/srv/files']
+    volumes: ['va:/srv/files']
     stop_grace_period: 1s
     deploy: {placement: {constraints: [node.hostname == n1]}}
   b:
     image: matou/hello:1.0
-    volumes: ['b:/srv/files']
+    volumes: ['vb:/srv/files']
     stop_grace_period: 1s
     deploy: {placement: {constraints: [node.hostname == n2]}}
   c:
     image: matou/hello:1.0
-    volumes: ['c:/srv/files']
+    volumes: ['vc:/srv/files']
     stop_grace_period: 1s
     deploy: {placement: {constraints: [node.hostname == n3]}}
   everywhere:
@@ -40,9 +40,9 @@ services:
     stop_grace_period: 1s
     deploy: {mode: global}
 volumes:
-  a:
-  b:
-  c:
+  va:
+  vb:
+  vc:
   all:
 "#;
 
@@ -107,9 +107,9 @@ fn volumes_are_backed_up_where_they_are() {
     support::backup::repository(&fleet, &config);
     ok(&config, &["deploy", "many", "many", "--yes"]);
     let kept = [
-        ("n1", "many_a", place("many_a")),
-        ("n2", "many_b", copy("n2", "many_b")),
-        ("n3", "many_c", copy("n3", "many_c")),
+        ("n1", "many_va", place("many_va")),
+        ("n2", "many_vb", copy("n2", "many_vb")),
+        ("n3", "many_vc", copy("n3", "many_vc")),
         ("n1", "many_all", place("many_all")),
         ("n2", "many_all", copy("n2", "many_all")),
         ("n3", "many_all", copy("n3", "many_all")),
@@ -120,7 +120,7 @@ fn volumes_are_backed_up_where_they_are() {
             &format!(
                 "cd {}; mkdir -p 'a b/\u{e9}'; echo {node} >'a b/\u{e9}/-rf'; ln -s /etc/passwd link; ln -s /etc escape; \
                  head -c 3000000 /dev/urandom >big; chown 33:33 big; chmod 640 big; ln big hard; echo {node} >state; \
-                 printf x >'new\nline'; mkfifo pipe; truncate -s 1G sparse; chmod 4755 state",
+                 printf x >'new\nline'; mkfifo pipe; truncate -s 20M sparse; chmod 4755 state",
                 place(volume)
             ),
         );
@@ -137,11 +137,11 @@ fn volumes_are_backed_up_where_they_are() {
         "n2",
         &format!(
             "cd {}; rm -r 'a b' link; echo file >'a b'; echo 2 >state",
-            place("many_b")
+            place("many_vb")
         ),
     );
     let text = ok(&config, &["backup", "many"]);
-    let line = text.lines().find(|l| l.contains("volume many_b of n2: "));
+    let line = text.lines().find(|l| l.contains("volume many_vb of n2: "));
     let line = line.unwrap_or_else(|| panic!("{text}"));
     assert!(line.contains(" KiB brought"), "{line}");
     same_as_restored(&fleet, &config, &kept);
@@ -151,20 +151,20 @@ fn volumes_are_backed_up_where_they_are() {
         "n2",
         &format!(
             "systemd-run --quiet --unit race --working-directory={} sh -c 'while :; do mkdir -p x; echo inside >x/shadow; touch x; mv -T x y; ln -s /etc x; rm x; rm -r y; done'",
-            place("many_b")
+            place("many_vb")
         ),
     );
     for _ in 0..3 {
         ok(&config, &["backup", "many"]);
         let stolen = format!(
             "grep -rl root: {} --include=shadow || :",
-            copy("n2", "many_b")
+            copy("n2", "many_vb")
         );
         assert_eq!(fleet.run("n1", &stolen), "");
     }
     fleet.run(
         "n2",
-        &format!("systemctl stop race; cd {}; rm -rf x y", place("many_b")),
+        &format!("systemctl stop race; cd {}; rm -rf x y", place("many_vb")),
     );
 
     eprintln!("a copy that has no room is told, and the others are done");
@@ -172,11 +172,11 @@ fn volumes_are_backed_up_where_they_are() {
         "n1",
         &format!(
             "mkdir -p {0}; mount -t tmpfs -o size=120m none {0}",
-            copy("n3", "many_c")
+            copy("n3", "many_vc")
         ),
     );
     partly(&config, "many", "has no room for its copy");
-    fleet.run("n1", &format!("umount {}", copy("n3", "many_c")));
+    fleet.run("n1", &format!("umount {}", copy("n3", "many_vc")));
 
     eprintln!("what is put back only where it was is not put elsewhere");
     let out = matou(&config, &["restore", "many", "--yes"]);
@@ -204,9 +204,9 @@ fn volumes_are_backed_up_where_they_are() {
 
     eprintln!("one node down: its volumes are told, the others are done");
     let before = snapshots(&config, "many").len();
-    fleet.run("n2", &format!("echo newest >{}/newest", place("many_b")));
+    fleet.run("n2", &format!("echo newest >{}/newest", place("many_vb")));
     fleet.kill("n3");
-    let text = partly(&config, "many", "the volume many_c on n3: ");
+    let text = partly(&config, "many", "the volume many_vc on n3: ");
     assert!(text.contains("the volume many_all on n3: "), "{text}");
     let all = snapshots(&config, "many");
     assert_eq!(all.len(), before + 1, "{all:?}");
