@@ -171,7 +171,7 @@ fn volumes_are_backed_up_where_they_are() {
     fleet.run(
         "n1",
         &format!(
-            "mkdir -p {0}; mount -t tmpfs -o size=120m none {0}",
+            "mkdir -p {0}; mount -t tmpfs -o size=50m none {0}",
             copy("n3", "many_vc")
         ),
     );
