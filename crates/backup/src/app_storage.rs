@@ -7,7 +7,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::error::BackupError;
-use matou_config::{Config, StorageDriver};
+use super::volume_places::VolumePlaces;
+use matou_config::Config;
 use matou_docker::{NodeHandle, Nodes};
 use matou_host::ConfinedFolders;
 use matou_model::Swarm;
@@ -36,6 +37,36 @@ pub struct VolumeFolder {
     pub name: String,
     /// Path on the storage node.
     pub folder: PathBuf,
+    /// The node that has it, when that is another one: `folder` is a copy then, which is made anew before
+    /// each snapshot.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub elsewhere: Option<VolumeElsewhere>,
+}
+
+impl VolumeFolder {
+    /// One that the storage node has itself.
+    pub fn here(name: &str, folder: PathBuf) -> Self {
+        Self {
+            name: name.to_owned(),
+            folder,
+            elsewhere: None,
+        }
+    }
+}
+
+/// Where the data of a volume is that the storage node does not have.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VolumeElsewhere {
+    /// As config.toml names it.
+    pub node: String,
+    /// Path there.
+    pub folder: PathBuf,
+}
+
+/// Where the storage node has its copy of a volume of another node: `data`, and what it was made of.
+pub fn volume_copy_folder(config: &Config, app: &str, node: &str, volume: &str) -> PathBuf {
+    let copies = matou_folder(config).join("volumes").join(app);
+    copies.join(node).join(volume)
 }
 
 /// What belongs to one application.
@@ -47,6 +78,8 @@ pub struct AppStorage {
     pub node: String,
     /// Those that a backup takes.
     pub volumes: Vec<VolumeFolder>,
+    /// Volumes, or what a node has of one, that no backup reaches; a sentence each.
+    pub left_out: Vec<String>,
     /// Folder of its secrets; it may not be there.
     pub secrets: PathBuf,
     /// Folder of its manifest and a copy of its file.
@@ -68,6 +101,9 @@ pub struct Manifest {
     pub time: Timestamp,
     /// Those that are in the snapshot.
     pub volumes: Vec<VolumeFolder>,
+    /// What of its volumes is not in the snapshot, and why; a sentence each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<String>,
     /// Dumps of its databases.
     #[serde(default)]
     pub dumps: Vec<ManifestDump>,
@@ -130,19 +166,51 @@ fn stacks_with_volumes(swarm: &Swarm) -> impl Iterator<Item = String> {
 }
 
 impl AppStorage {
-    /// Loads what belongs to `app`, by its file in apps/, or, without one, by its running services.
+    /// Loads what belongs to `app`, as [`AppStorage::load_everywhere`] does, for work on the storage node
+    /// alone.
     ///
     /// # Errors
-    /// [`BackupError::Wrong`]: there is no such application, or a volume of it lies where the
-    /// storage node does not see it.
+    /// Those of [`AppStorage::load_everywhere`]; and a volume of it lies where the storage node does not
+    /// see it.
     pub async fn load(
         app: &str,
         config: &Config,
         nodes: &Nodes,
         catalogue: &Catalogue,
     ) -> Result<Self, BackupError> {
+        let all = Self::load_everywhere(app, config, nodes, catalogue).await?;
+        if let Some(why) = all.left_out.first() {
+            return Err(BackupError::Wrong(format!("{app} can't be reached: {why}")));
+        }
+        let away = all
+            .volumes
+            .iter()
+            .find_map(|v| Some((v, v.elsewhere.as_ref()?)));
+        match away {
+            None => Ok(all),
+            Some((volume, at)) => Err(BackupError::Wrong(format!(
+                "the volume {} of {app} lies on {}, and this is done with volumes of {} alone. It is backed up, and its files come out of a snapshot by `matou restore {app} --path {} --into FOLDER`",
+                volume.name,
+                at.node,
+                config.storage.node,
+                volume.folder.display()
+            ))),
+        }
+    }
+
+    /// Loads what belongs to `app`, by its file in apps/, or, without one, by its running services, with the
+    /// volumes of all nodes.
+    ///
+    /// # Errors
+    /// [`BackupError::Wrong`]: there is no such application, or a volume of it is nowhere.
+    pub async fn load_everywhere(
+        app: &str,
+        config: &Config,
+        nodes: &Nodes,
+        catalogue: &Catalogue,
+    ) -> Result<Self, BackupError> {
         let wrong = |e: String| BackupError::Wrong(e);
-        let storage = backup_storage_node(config, nodes)?;
+        backup_storage_node(config, nodes)?;
         let file = match config.folder() {
             Some(folder) => AppFile::load(&folder, app).map_err(|e| wrong(e.to_string()))?,
             None => None,
@@ -163,19 +231,28 @@ impl AppStorage {
                 BackupSpec::default(),
             ),
         };
-        let mut volumes = Vec::new();
+        let (mut volumes, mut left_out) = (Vec::new(), Vec::new());
+        let mut places = None;
         for (name, folder) in named {
-            let folder = match folder {
-                Some(folder) => folder,
-                None => find_volume_folder(app, &name, storage, nodes, config).await?,
-            };
-            volumes.push(VolumeFolder { name, folder });
+            if let Some(folder) = folder {
+                volumes.push(VolumeFolder::here(&name, folder));
+                continue;
+            }
+            if places.is_none() {
+                places = Some(VolumePlaces::query(nodes).await?);
+            }
+            if let Some(places) = &places {
+                let placed = places.place(app, &name, config)?;
+                volumes.extend(placed.folders);
+                left_out.extend(placed.left_out);
+            }
         }
         let data = matou_folder(config);
         Ok(Self {
             app: app.to_owned(),
             node: config.storage.node.clone(),
             volumes,
+            left_out,
             secrets: data.join("secrets").join(app),
             dumps: data.join("dumps").join(app),
             spec,
@@ -189,8 +266,13 @@ impl AppStorage {
     }
 
     /// Where a path of a service's container is on the storage node, when one of its volumes holds
-    /// it; `mounts` are the container's volumes and where they are mounted.
-    pub fn path_on_storage(&self, mounts: &[(String, String)], path: &str) -> Option<PathBuf> {
+    /// it; `mounts` are the container's volumes and where they are mounted, `node` is where it runs.
+    pub fn path_on_storage(
+        &self,
+        mounts: &[(String, String)],
+        node: &str,
+        path: &str,
+    ) -> Option<PathBuf> {
         let (volume, rest) = mounts
             .iter()
             .filter_map(|(volume, at)| Some((volume, Path::new(path).strip_prefix(at).ok()?)))
@@ -198,7 +280,11 @@ impl AppStorage {
         let plain = rest
             .components()
             .all(|c| matches!(c, std::path::Component::Normal(_)));
-        let folder = &self.volumes.iter().find(|v| v.name == *volume)?.folder;
+        let of = |node| {
+            let mut volumes = self.volumes.iter();
+            volumes.find(|v| v.name == *volume && v.elsewhere.as_ref().map(|e| &*e.node) == node)
+        };
+        let folder = &of(Some(node)).or_else(|| of(None))?.folder;
         plain.then(|| folder.join(rest))
     }
 }
@@ -245,58 +331,6 @@ async fn list_running_volumes(
     volumes.sort();
     volumes.dedup();
     Ok(volumes.into_iter().map(|v| (v, None)).collect())
-}
-
-/// Finds the folder of a volume whose stack does not name it.
-async fn find_volume_folder(
-    app: &str,
-    name: &str,
-    storage: &NodeHandle,
-    nodes: &Nodes,
-    config: &Config,
-) -> Result<PathBuf, BackupError> {
-    let mut elsewhere = None;
-    let mut silent = None;
-    for node in nodes.iter() {
-        let volumes = match node.docker.list_volumes().await {
-            Ok(volumes) => volumes,
-            Err(e) => {
-                silent = Some(e.to_string());
-                continue;
-            }
-        };
-        let Some(volume) = volumes.into_iter().find(|v| v.name == name) else {
-            continue;
-        };
-        // The local driver with a device is a folder that somebody else chose.
-        let device = volume
-            .options
-            .get("device")
-            .and_then(|d| d.rsplit(':').next())
-            .filter(|d| d.starts_with('/'));
-        if let Some(device) = device {
-            return Ok(PathBuf::from(device));
-        }
-        if node.config.name == storage.config.name {
-            return Ok(PathBuf::from(volume.mountpoint));
-        }
-        elsewhere = Some(node.config.name.clone());
-    }
-    let kept = storage.config.name.as_str();
-    Err(BackupError::Wrong(match (elsewhere, silent) {
-        (Some(node), _) if config.storage.driver == StorageDriver::Local => format!(
-            "the volume {name} of {app} lies on {node}, and backups are made on {kept}: pin the service to {kept} (`placement: constraints: [node.hostname == {kept}]`), or set [storage] driver to one that all nodes share"
-        ),
-        (Some(node), _) => format!(
-            "the volume {name} of {app} lies on {node} alone: deploy {app} again, so that it gets the fleet's storage"
-        ),
-        (None, Some(reason)) => {
-            format!("where the volume {name} of {app} is can't be told: {reason}")
-        }
-        (None, None) => format!(
-            "the volume {name} of {app} is on no node: deploy {app} first (`matou redeploy {app}`)"
-        ),
-    }))
 }
 
 #[cfg(test)]
@@ -355,17 +389,26 @@ mod tests {
         let layout = AppStorage {
             app: "blog".into(),
             node: "n1".into(),
-            volumes: vec![VolumeFolder {
-                name: "blog_db".into(),
-                folder: "/mnt/data/blog_db".into(),
-            }],
+            volumes: vec![
+                VolumeFolder::here("blog_db", "/mnt/data/blog_db".into()),
+                VolumeFolder {
+                    elsewhere: Some(VolumeElsewhere {
+                        node: "n2".into(),
+                        folder: "/v/blog_db/_data".into(),
+                    }),
+                    ..VolumeFolder::here("blog_db", "/copy".into())
+                },
+            ],
+            left_out: Vec::new(),
             secrets: "/mnt/data/.matou/secrets/blog".into(),
             dumps: "/mnt/data/.matou/dumps/blog".into(),
             spec: BackupSpec::default(),
             file: None,
         };
         let mounts = [("blog_db".to_owned(), "/var/lib/mysql".to_owned())];
-        let at = |path| layout.path_on_storage(&mounts, path);
+        let at = |path| layout.path_on_storage(&mounts, "n1", path);
+        let on_n2 = layout.path_on_storage(&mounts, "n2", "/var/lib/mysql/x");
+        assert_eq!(on_n2, Some("/copy/x".into()));
         assert_eq!(
             at("/var/lib/mysql/matou-dump.sql"),
             Some("/mnt/data/blog_db/matou-dump.sql".into())

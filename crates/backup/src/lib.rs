@@ -25,10 +25,11 @@ mod restore_state;
 mod retention;
 mod secrets;
 mod snapshot_counts;
+mod volume_places;
 
 pub use app_storage::{
-    AppStorage, FLEET, MANIFEST, Manifest, ManifestDump, VolumeFolder, confined_data_folder,
-    list_app_names, list_odd_app_names, matou_folder,
+    AppStorage, FLEET, MANIFEST, Manifest, ManifestDump, VolumeElsewhere, VolumeFolder,
+    confined_data_folder, list_app_names, list_odd_app_names, matou_folder, volume_copy_folder,
 };
 pub use error::{BackupError, GAVE_UP, ResticLock};
 pub use messages::{

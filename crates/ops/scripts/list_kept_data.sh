@@ -7,6 +7,6 @@
 d=$1 app=$2; shift 2
 root=$(docker info --format '{{.DockerRootDir}}' 2>/dev/null) || root=
 set -- "$@" "$d/secrets/$app" "$d/dumps/$app" "$d/dumps/$app.new" "$d/dumps/$app".* "$d/restores/$app" "$d/restores/$app".* "$d/restores/$app"~* \
-    "$d/updates/$app".* "$d/proofs/$app" "$d/proofs/$app".* "$d/secrets/$app".*
+    "$d/updates/$app".* "$d/proofs/$app" "$d/proofs/$app".* "$d/secrets/$app".* "$d/volumes/$app"
 [ -z "$root" ] || set -- "$@" "$root/matou-restores/$app" "$root/matou-restores/$app".* "$root/matou-restores/$app"~*
 for p; do [ ! -e "$p" ] && [ ! -L "$p" ] || printf '%s\n' "$p"; done | sort -ru

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use super::context::{BackupContext, backup_step_error};
-use super::{dump, files, merge, restic_unit};
+use super::{dump, files, merge, restic_unit, volume_copy};
 use crate::OpsError;
 use crate::restore::{SwapLog, check_restore_settled};
 use matou_backup::{
@@ -103,7 +103,7 @@ impl BackupSource {
 impl BackUpApp {
     async fn load_app_storage(&self) -> Result<AppStorage, BackupError> {
         let cx = &self.work.fleet;
-        AppStorage::load(&self.app, &cx.config, &cx.nodes, &cx.catalogue).await
+        AppStorage::load_everywhere(&self.app, &cx.config, &cx.nodes, &cx.catalogue).await
     }
 
     /// Returns when the last snapshot was made. `None` if the plan does not say it, or it is not
@@ -180,13 +180,12 @@ impl BackUpApp {
             let journal = SwapLog::new(&self.work.storage.host, &data, &self.app);
             check_restore_settled(&journal, &self.app).await?;
         }
-        let layout = self.load_app_storage().await.map_err(backup_step_error)?;
+        let mut layout = self.load_app_storage().await.map_err(backup_step_error)?;
         let unit = app_backup_unit(&self.app);
         let (running, secrets) = tokio::try_join!(
             is_unit_running(&self.work, &unit),
             folder_exists(&self.work, &layout.secrets)
         )?;
-        let source = self.backup_source(&layout, secrets);
         let missed = self.find_missed_dumps(&layout).await?;
         if running {
             cx.out
@@ -196,10 +195,18 @@ impl BackUpApp {
                 ))
                 .await;
         } else {
-            self.write_dumps_and_manifest(cx, &layout, &missed, report)
+            self.write_dumps_and_manifest(cx, &mut layout, &missed, report)
                 .await?;
         }
+        let source = self.backup_source(&layout, secrets);
         make_snapshot(&self.work, cx, &source, running, report).await?;
+        if !layout.left_out.is_empty() {
+            return Err(StepError::failed(format!(
+                "the snapshot {} holds all but this: {}",
+                report.snapshot,
+                layout.left_out.join("; ")
+            )));
+        }
         match missed.as_slice() {
             [] => Ok(()),
             some => Err(StepError::failed(format!(
@@ -238,7 +245,7 @@ impl BackUpApp {
     async fn write_dumps_and_manifest(
         &self,
         cx: &StepContext,
-        layout: &AppStorage,
+        layout: &mut AppStorage,
         missed: &[String],
         report: &mut AppBackupReport,
     ) -> Result<(), StepError> {
@@ -257,6 +264,9 @@ impl BackUpApp {
             dumps.push(made?);
         }
         report.dumps = dumps.len();
+        volume_copy::bring_volumes(&self.work, layout, cx).await?;
+        let config = &self.work.fleet.config;
+        dump::check_brought_dumps(layout, config, &dumps, nodes).await?;
         if layout.file.is_none() {
             cx.out
                 .note(format!(
@@ -271,6 +281,7 @@ impl BackUpApp {
             fleet: self.work.fleet_name().to_owned(),
             time: Timestamp::now(),
             volumes: layout.volumes.clone(),
+            left_out: layout.left_out.clone(),
             dumps,
             images: list_running_images(&self.app, &swarm),
             missed: missed.to_vec(),
@@ -549,12 +560,20 @@ impl Step for BackUpApp {
                     }
                 };
                 let volumes = matou_base::text::format_plural(layout.volumes.len(), "volume");
-                let what = format!("snapshot of {}: {volumes}{dumps}", self.app);
-                match self.last_snapshot_time().await {
+                let from = volume_copy::describe_places(&layout);
+                let what = format!("snapshot of {}: {volumes}{from}{dumps}", self.app);
+                let line = match self.last_snapshot_time().await {
                     Some(last) => {
                         Change::modify(what, last.strftime("%F %R UTC").to_string(), "now")
                     }
                     None => Change::add(what),
+                };
+                match layout.left_out.is_empty() {
+                    true => line,
+                    false => line.with_warning(format!(
+                        "it will FAIL in part, and hold all but this: {}",
+                        layout.left_out.join("; ")
+                    )),
                 }
             }
         };

@@ -69,7 +69,7 @@ fn dump_script(dump: &Dump) -> Result<String, OpsError> {
     Ok(format!("{SCRIPT_HEAD}{body}{SCRIPT_TAIL}"))
 }
 
-/// Makes one dump; afterwards the storage node sees it whole.
+/// Makes one dump; afterwards the storage node sees it whole, or it lies in a volume that is brought there.
 ///
 /// # Errors
 /// One sentence: why there is no whole dump.
@@ -85,7 +85,7 @@ pub(crate) async fn make_dump(
     let service = format!("{}_{}", layout.app, dump.service);
     let container = find_running_container(&service, swarm, nodes, "it can't be dumped").await?;
     let path = layout
-        .path_on_storage(&container.mounts, &dump.file)
+        .path_on_storage(&container.mounts, &container.node.config.name, &dump.file)
         .ok_or_else(|| {
             format!(
                 "the dump's file {} is in no volume of {service}, so no backup would hold it: name a path within one",
@@ -136,7 +136,9 @@ pub(crate) async fn make_dump(
             last.join(" / ")
         )
     })?;
-    check_dump_on_storage(layout, config, &path, size, nodes).await?;
+    if !is_brought(layout, &path) {
+        check_dump_on_storage(layout, config, &path, size, nodes).await?;
+    }
     Ok(ManifestDump {
         service: dump.service.clone(),
         engine: dump_engine_name(dump).to_owned(),
@@ -145,6 +147,28 @@ pub(crate) async fn make_dump(
         path,
         size,
     })
+}
+
+/// Whether a path of the storage node lies in its copy of another node's volume.
+fn is_brought(layout: &AppStorage, path: &Path) -> bool {
+    let mut volumes = layout.volumes.iter();
+    volumes.any(|v| v.elsewhere.is_some() && path.starts_with(&v.folder))
+}
+
+/// Checks that the dumps which other nodes' volumes hold are whole in the copies of these.
+///
+/// # Errors
+/// Those of a dump that the storage node does not see.
+pub(super) async fn check_brought_dumps(
+    layout: &AppStorage,
+    config: &Config,
+    dumps: &[ManifestDump],
+    nodes: &Nodes,
+) -> Result<(), OpsError> {
+    for dump in dumps.iter().filter(|d| is_brought(layout, &d.path)) {
+        check_dump_on_storage(layout, config, &dump.path, dump.size, nodes).await?;
+    }
+    Ok(())
 }
 
 /// Checks that the storage node sees the complete dump. The volume could be another one there, so

@@ -16,6 +16,7 @@ mod repositories;
 mod restic_unit;
 mod scope;
 mod unit_names;
+mod volume_copy;
 
 use super::{FleetContext, Request};
 use crate::OpsError;

@@ -2,7 +2,7 @@
 //! One function for each kind: into a folder, a whole application in place, one that does not run
 //! here, a file or folder in place. Each returns the steps that carry it out.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -179,6 +179,7 @@ async fn plan_parts_in_place(
     };
     let dumps = layout.spec.dumps;
     let (parts, notes) = parts::plan_restore_parts(source, &dumps, &mounts, &folders, |n| n.into());
+    refuse_one_name_twice(source, &parts)?;
     Ok((parts, notes, dumps))
 }
 
@@ -245,6 +246,7 @@ pub(super) async fn plan_absent_app_swap(
         None => name.to_owned(),
     };
     let (parts, notes) = parts::plan_restore_parts(&source, &dumps, &mounts, &folders, renamed);
+    refuse_volumes_of_other_nodes(&source, &parts, &create)?;
     let shared = parts.iter().find(|p| !p.volume.starts_with(&new));
     if let Some(part) = shared.filter(|_| app != source.app) {
         return Err(OpsError::failed(format_args!(
@@ -262,6 +264,41 @@ pub(super) async fn plan_absent_app_swap(
         whole_app: true,
         ..empty_swap(fleet, app, source)?
     })
+}
+
+/// Refuses to put the data of another node's volume into a volume that the storage node would keep to itself:
+/// the service starts where it was, and would find nothing.
+fn refuse_volumes_of_other_nodes(
+    source: &RestoreSource,
+    parts: &[RestorePart],
+    create: &[String],
+) -> Result<(), OpsError> {
+    refuse_one_name_twice(source, parts)?;
+    let volumes = source.manifest.iter().flat_map(|m| &m.volumes);
+    let away = volumes.filter_map(|v| Some((v, v.elsewhere.as_ref()?)));
+    for (volume, at) in away {
+        let from = volume.folder.display().to_string();
+        let part = parts.iter().find(|p| p.from == from);
+        if part.is_some_and(|p| create.contains(&p.volume)) {
+            return Err(OpsError::failed(format_args!(
+                "the volume {} was on {}, and nothing is put back there yet. Its files come out by `matou restore {} --path {from} --into FOLDER`; with a [storage] driver that all nodes share it is restored",
+                volume.name, at.node, source.app
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// Refuses a snapshot that holds what several nodes had of one volume: only one could be put in its place.
+fn refuse_one_name_twice(source: &RestoreSource, parts: &[RestorePart]) -> Result<(), OpsError> {
+    let mut seen = BTreeSet::new();
+    match parts.iter().find(|p| !seen.insert(&p.volume)) {
+        None => Ok(()),
+        Some(part) => Err(OpsError::failed(format_args!(
+            "the snapshot holds what several nodes had of the volume {}: take out what is wanted, as `matou restore {} --path {} --into FOLDER`",
+            part.volume, source.app, part.from
+        ))),
+    }
 }
 
 /// A file or folder where it was.

@@ -7,7 +7,7 @@
 //! since, so what is compared with it is every file whose size and time are still the same.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -70,7 +70,8 @@ pub(super) async fn proof_steps(
             continue;
         }
         let source = RestoreSource::load_whole(cx, app, None).await?;
-        let layout = backup::AppStorage::load(app, &cx.config, &cx.nodes, &cx.catalogue).await;
+        let layout =
+            backup::AppStorage::load_everywhere(app, &cx.config, &cx.nodes, &cx.catalogue).await;
         let layout = layout?;
         let folders = layout.volumes.iter();
         let folders: BTreeMap<String, PathBuf> = folders
@@ -80,8 +81,16 @@ pub(super) async fn proof_steps(
             Some(file) => super::plan::render_app_mounts(cx, app, file)?,
             None => BTreeMap::new(),
         };
-        let (parts, _) =
+        let (mut parts, _) =
             parts::plan_restore_parts(&source, &layout.spec.dumps, &mounts, &folders, |n| n.into());
+        // Of a volume of another node there is a copy, for each node that has one.
+        for part in &mut parts {
+            let mut copies = layout.volumes.iter().filter(|v| v.elsewhere.is_some());
+            if let Some(copy) = copies.find(|v| v.folder == Path::new(&part.from)) {
+                part.live.clone_from(&copy.folder);
+                part.folder.clone_from(&copy.folder);
+            }
+        }
         let size = source.count_at_paths(&source.paths).await?;
         let prove = ProveApp {
             fleet: cx.clone(),

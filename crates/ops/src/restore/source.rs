@@ -100,6 +100,11 @@ impl RestoreSource {
                 }
                 false => source.read_manifest().await?,
             };
+            let lacks = source.manifest.iter().flat_map(|m| &m.left_out);
+            let lacks: Vec<String> = lacks
+                .map(|l| format!("it lacks {}", matou_base::text::clean_line(l)))
+                .collect();
+            source.warnings.extend(lacks);
             let Some(why) = source.find_contradiction() else {
                 source.warnings.append(&mut refused);
                 return Ok(source);

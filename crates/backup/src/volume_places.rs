@@ -1,0 +1,300 @@
+//! On which nodes the data of a volume is, and what of it no backup can reach. Docker's driver `local` keeps
+//! a volume on the node where a task first wanted it: under one name each node may have another one.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+use super::app_storage::{VolumeElsewhere, VolumeFolder, volume_copy_folder};
+use super::error::BackupError;
+use matou_config::Config;
+use matou_docker::Nodes;
+use matou_model::{Swarm, TaskState, Volume};
+
+/// What is known of the nodes' volumes.
+pub(super) struct VolumePlaces {
+    /// Node and its volumes, of those that answer.
+    found: Vec<(String, Vec<Volume>)>,
+    /// Nodes that don't answer, and why.
+    silent: BTreeMap<String, String>,
+    swarm: Swarm,
+    /// The name that config.toml has for a node of the swarm, by the swarm's id.
+    names: BTreeMap<String, String>,
+}
+
+/// Where one volume is.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct PlacedVolume {
+    /// One for each node that has it and uses it.
+    pub folders: Vec<VolumeFolder>,
+    /// What no backup reaches, a sentence each.
+    pub left_out: Vec<String>,
+}
+
+impl VolumePlaces {
+    /// Asks every node for its volumes, and a manager for what runs where.
+    ///
+    /// # Errors
+    /// No manager answers.
+    pub(super) async fn query(nodes: &Nodes) -> Result<Self, BackupError> {
+        let failed = |e: matou_docker::DockerError| BackupError::Wrong(e.to_string());
+        let manager = nodes.find_manager().await.map_err(failed)?;
+        let swarm = manager.docker.query_swarm().await.map_err(failed)?;
+        let (mut found, mut silent) = (Vec::new(), BTreeMap::new());
+        for node in nodes.iter() {
+            let name = node.config.name.clone();
+            match node.docker.list_volumes().await {
+                Ok(volumes) => found.push((name, volumes)),
+                Err(e) => drop(silent.insert(name, e.to_string())),
+            }
+        }
+        let ids = swarm.nodes.iter().map(|n| n.id.clone());
+        let names = ids.filter_map(|id| Some((id.clone(), nodes.find_name(&swarm, &id)?)));
+        Ok(Self {
+            names: names.collect(),
+            found,
+            silent,
+            swarm,
+        })
+    }
+
+    /// The nodes on which tasks that mount the volume run. Of a node that is down the manager says
+    /// what ran there last.
+    fn users(&self, volume: &str) -> BTreeSet<String> {
+        let mounts = |id: &str| {
+            let mut services = self.swarm.services.iter();
+            services.any(|s| s.id == id && s.volumes.iter().any(|v| v == volume))
+        };
+        let tasks = self.swarm.tasks.iter();
+        let tasks = tasks.filter(|t| t.state == TaskState::Running && mounts(&t.service_id));
+        tasks
+            .map(|t| {
+                let name = self.names.get(&t.node_id);
+                name.cloned().unwrap_or_else(|| t.node_id.clone())
+            })
+            .collect()
+    }
+
+    /// Finds the data of a volume: on the nodes where tasks use it, or, when none does, on all that
+    /// have it.
+    ///
+    /// # Errors
+    /// It is on no node.
+    pub(super) fn place(
+        &self,
+        app: &str,
+        name: &str,
+        config: &Config,
+    ) -> Result<PlacedVolume, BackupError> {
+        let kept = config.storage.node.as_str();
+        let users = self.users(name);
+        let has = self.found.iter().filter_map(|(node, volumes)| {
+            let volume = volumes.iter().find(|v| v.name == name)?;
+            Some((node.as_str(), volume))
+        });
+        let has: Vec<(&str, &Volume)> = has.collect();
+        let mut out = PlacedVolume::default();
+        // The local driver with a device is a folder that somebody else chose, the same everywhere.
+        if let Some(folder) = has.iter().find_map(|(_, v)| shared_folder(v)) {
+            out.folders.push(VolumeFolder::here(name, folder));
+            return Ok(out);
+        }
+        for (node, volume) in &has {
+            let used = users.contains(*node);
+            if !users.is_empty() && !used {
+                continue;
+            }
+            if let Some(why) = find_unreadable(volume, used) {
+                out.left_out
+                    .push(format!("the volume {name} on {node}: {why}"));
+            } else if *node == kept {
+                let folder = PathBuf::from(&volume.mountpoint);
+                out.folders.push(VolumeFolder::here(name, folder));
+            } else {
+                out.folders.push(VolumeFolder {
+                    name: name.to_owned(),
+                    folder: volume_copy_folder(config, app, node, name).join("data"),
+                    elsewhere: Some(VolumeElsewhere {
+                        node: (*node).to_owned(),
+                        folder: volume.mountpoint.clone().into(),
+                    }),
+                });
+            }
+        }
+        for user in users.iter().filter(|u| !has.iter().any(|(n, _)| n == u)) {
+            let why = match self.silent.get(user) {
+                Some(why) => why.as_str(),
+                None => "that node is not in config.toml, or has no such volume",
+            };
+            out.left_out
+                .push(format!("the volume {name} on {user}: {why}"));
+        }
+        // Without a task nothing says that a silent node has it; where nobody else does it may.
+        if has.is_empty() && users.is_empty() {
+            let Some((node, why)) = self.silent.first_key_value() else {
+                return Err(BackupError::Wrong(format!(
+                    "the volume {name} of {app} is on no node: deploy {app} first (`matou redeploy {app}`)"
+                )));
+            };
+            out.left_out.push(format!(
+                "the volume {name}: no node that answers has it, and {node} does not: {why}"
+            ));
+        }
+        Ok(out)
+    }
+}
+
+/// The folder that a volume of the local driver is another name for.
+fn shared_folder(volume: &Volume) -> Option<PathBuf> {
+    let device = volume.options.get("device")?.rsplit(':').next()?;
+    device.starts_with('/').then(|| device.into())
+}
+
+/// Why nobody can read a volume where it is.
+fn find_unreadable(volume: &Volume, used: bool) -> Option<String> {
+    if volume.options.get("type").is_some_and(|t| t == "tmpfs") {
+        return Some("it is in memory (tmpfs), so nothing of it lasts".to_owned());
+    }
+    let local = volume.driver == "local";
+    (!volume.mountpoint.starts_with('/') || !(local || used)).then(|| {
+        format!(
+            "its driver {} has it nowhere where it could be read: back it up by that driver's own means",
+            matou_base::text::clean_line(&volume.driver)
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use matou_model::{Service, ServiceMode, Task};
+
+    fn volume(driver: &str, options: &[(&str, &str)]) -> Volume {
+        Volume {
+            name: "shop_files".into(),
+            driver: driver.into(),
+            mountpoint: "/v/shop_files/_data".into(),
+            options: options
+                .iter()
+                .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
+                .collect(),
+            stack: None,
+            users: Vec::new(),
+            created_at: None,
+        }
+    }
+
+    fn swarm(running_on: &[&str]) -> Swarm {
+        let service = Service {
+            id: "s".into(),
+            name: "shop_web".into(),
+            stack: Some("shop".into()),
+            image: "x".into(),
+            mode: ServiceMode::Global,
+            wanted: 1,
+            running: 1,
+            job: None,
+            domains: Vec::new(),
+            ports: Vec::new(),
+            labels: Default::default(),
+            environment: Default::default(),
+            volumes: vec!["shop_files".into()],
+            created_at: None,
+            updated_at: None,
+            update: None,
+            version: 1,
+        };
+        let task = |node: &&str| Task {
+            id: format!("t-{node}"),
+            service_id: "s".into(),
+            slot: None,
+            node_id: (*node).to_owned(),
+            state: TaskState::Running,
+            desired: TaskState::Running,
+            message: String::new(),
+            error: String::new(),
+            container_id: None,
+            exit_code: None,
+            iteration: None,
+            image: "x".into(),
+            outdated: false,
+            since: None,
+        };
+        Swarm {
+            services: vec![service],
+            tasks: running_on.iter().map(task).collect(),
+            ..Swarm::default()
+        }
+    }
+
+    /// Where the volume is, in words: `n1` here, `n2=` brought from there, `!` left out.
+    fn place(has: &[&str], silent: &[&str], running_on: &[&str], of: &Volume) -> String {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("config.toml");
+        let text = "[[nodes]]\nname = \"n1\"\nrole = \"manager\"\n[storage]\nnode = \"n1\"\ndriver = \"local\"\n";
+        std::fs::write(&path, text).unwrap();
+        let config = Config::read_file(&path).unwrap();
+        let all = ["n1", "n2", "n3"];
+        let volumes = |n: &&&str| match has.contains(*n) {
+            true => vec![of.clone()],
+            false => Vec::new(),
+        };
+        let answering = all.iter().filter(|n| !silent.contains(n));
+        let places = VolumePlaces {
+            found: answering.map(|n| ((*n).to_owned(), volumes(&n))).collect(),
+            silent: silent
+                .iter()
+                .map(|n| ((*n).to_owned(), "it is down".to_owned()))
+                .collect(),
+            swarm: swarm(running_on),
+            names: all
+                .iter()
+                .map(|n| ((*n).to_owned(), (*n).to_owned()))
+                .collect(),
+        };
+        let placed = match places.place("shop", "shop_files", &config) {
+            Ok(placed) => placed,
+            Err(e) => return format!("{e}").chars().take(3).collect(),
+        };
+        let folders = placed.folders.iter().map(|f| match &f.elsewhere {
+            Some(e) => format!("{}=", e.node),
+            None => "n1".to_owned(),
+        });
+        let left = placed.left_out.iter().map(|_| "!".to_owned());
+        folders.chain(left).collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn a_volume_is_where_tasks_use_it() {
+        let local = volume("local", &[]);
+        for (has, silent, running_on, expected) in [
+            (&["n1"][..], &[][..], &["n1"][..], "n1"),
+            (&["n2"], &[], &["n2"], "n2="),
+            // What a move has left behind is none of it.
+            (&["n1", "n2"], &[], &["n2"], "n2="),
+            (&["n1", "n2", "n3"], &[], &["n1", "n2", "n3"], "n1 n2= n3="),
+            (&["n1", "n2"], &["n3"], &["n1", "n2", "n3"], "n1 n2= !"),
+            // Stopped: all that there is.
+            (&["n1", "n3"], &[], &[], "n1 n3="),
+            (&[], &["n3"], &["n3"], "!"),
+            (&[], &["n3"], &[], "!"),
+            (&[], &[], &[], "the"),
+        ] {
+            let found = place(has, silent, running_on, &local);
+            assert_eq!(found, expected, "{has:?} {silent:?} {running_on:?}");
+        }
+    }
+
+    #[test]
+    fn what_nobody_can_read_is_said() {
+        let of = |v: &Volume, on: &[&str]| place(&["n2"], &[], on, v);
+        let memory = volume("local", &[("type", "tmpfs"), ("device", "tmpfs")]);
+        assert_eq!(of(&memory, &["n2"]), "!");
+        assert_eq!(of(&volume("cloud", &[]), &[]), "!");
+        assert_eq!(of(&volume("cloud", &[]), &["n2"]), "n2=");
+        let nfs = volume("local", &[("device", ":/srv/shop_files"), ("type", "nfs")]);
+        assert_eq!(of(&nfs, &["n2"]), "n1");
+        let mut nowhere = volume("cloud", &[]);
+        nowhere.mountpoint = String::new();
+        assert_eq!(of(&nowhere, &["n2"]), "!");
+    }
+}
