@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use matou::lab::{Lab, LabKind};
 use serde_json::Value;
 use support::edge::sh;
-use support::{Fleet, monitoring, ok, private, said, until};
+use support::{Fleet, matou, monitoring, ok, private, said, until};
 
 const HOSTS: [&str; 2] = ["blog.lab.test", "page.lab.test"];
 const CRON: &str = "/var/spool/cron/crontabs/root";
@@ -121,6 +121,14 @@ impl Seed {
         });
     }
 
+    fn shows_the_post(&self) {
+        let address = self.fleet.address("n1");
+        until(Duration::from_secs(60), || {
+            let page = self.ask(&address, HOSTS[0])?;
+            page.contains("A post").then_some(()).ok_or(page)
+        });
+    }
+
     fn settled(&self) {
         until(Duration::from_secs(90), || {
             let text = self.on("docker service ls --format '{{.Name}} {{.Replicas}}'");
@@ -225,6 +233,10 @@ fn the_seeds_infrastructure_is_taken_over() {
         assert_eq!(service, &is.services[name], "{name}");
     }
     assert_eq!(was, is);
+    shows_and_restores_what_cron_made(&seed);
+    backs_up_where_the_data_is(&seed);
+    comes_back(&seed);
+    updates(&seed);
 }
 
 /// What an operator does who comes with such servers.
@@ -283,5 +295,83 @@ fn takes_the_cron_line(seed: &Seed) {
     assert_eq!(now, format!("# taken over by matou: {line}"));
     seed.on("systemctl is-active matou-backup.timer");
     let told = seed.run(&[&args[..], &["--dry-run"]].concat());
+    assert!(told.contains("nothing to do"), "{told}");
+}
+
+/// Snapshots that the cron line made stand beside matou's own, and are restored from by path.
+fn shows_and_restores_what_cron_made(seed: &Seed) {
+    let listed = seed.run(&["snapshots"]);
+    let line = listed
+        .lines()
+        .find(|l| l.contains("not made by matou, on n1"));
+    let line = line.unwrap_or_else(|| panic!("{listed}"));
+    assert!(line.contains("/mnt/data  "), "{line}");
+    let id = line.split(' ').next().expect("an id");
+    let of = ["restore", "blog", "--snapshot", id];
+    let out = matou(&seed.config, &[&of[..], &["--yes"]].concat());
+    assert!(
+        !out.status.success() && said(&out).contains("--path"),
+        "{}",
+        said(&out)
+    );
+    // Somewhere else, also what is no volume.
+    let acme = "/mnt/data/traefik/acme.json";
+    let aside = ["--path", acme, "--into", "/mnt/data/old", "--yes"];
+    seed.run(&[&of[..], &aside].concat());
+    seed.on(&format!(
+        "cmp {acme} /mnt/data/old{acme} || cmp {acme} /mnt/data/old/acme.json"
+    ));
+    seed.on("rm -r /mnt/data/old");
+    // And where it was.
+    let page = "/mnt/data/blog_ghost/index.html";
+    seed.on(&format!("echo broken >{page}"));
+    seed.run(&[&of[..], &["--path", page, "--yes"]].concat());
+    seed.shows_the_post();
+    seed.run(&["restore", "forget", "blog", "--yes"]);
+}
+
+/// On another node, and what is no volume too.
+fn backs_up_where_the_data_is(seed: &Seed) {
+    let plan = seed.run(&["place", "blog", "n2", "--yes"]);
+    assert!(!plan.contains("begins with an empty one"), "{plan}");
+    seed.on("[ -z \"$(docker ps -q -f name=blog_web)\" ]");
+    seed.shows_the_post();
+    seed.run(&["backup", "--all", "--yes"]);
+    let listed = |app: &str| {
+        let line = format!(
+            "export RESTIC_PASSWORD_FILE=/root/.restic; restic -r /srv/restic ls latest --tag app={app}"
+        );
+        seed.on(&line)
+    };
+    for (app, file) in [
+        ("blog", "/mnt/data/blog_ghost/index.html"),
+        ("traefik", "/mnt/data/traefik/acme.json"),
+        ("monitoring", "/mnt/data/monitoring_prometheus/"),
+    ] {
+        let held = listed(app);
+        assert!(held.contains(file), "{app}: {held}");
+    }
+}
+
+/// Broken and restored; removed with its data, and restored.
+fn comes_back(seed: &Seed) {
+    seed.on("echo broken >/mnt/data/blog_ghost/index.html");
+    seed.run(&["restore", "blog", "--yes"]);
+    seed.shows_the_post();
+    seed.run(&["restore", "forget", "blog", "--yes"]);
+    seed.run(&["remove", "blog", "--volume", "blog_ghost", "--yes"]);
+    seed.on("[ ! -e /mnt/data/blog_ghost/index.html ]");
+    seed.run(&["restore", "blog", "--yes"]);
+    seed.shows_the_post();
+    seed.run(&["restore", "forget", "blog", "--yes"]);
+}
+
+fn updates(seed: &Seed) {
+    let to = ["--service", "web", "--to", "1.1", "--yes"];
+    seed.run(&[&["update", "blog"][..], &to].concat());
+    let image = "docker service inspect blog_web -f '{{.Spec.TaskTemplate.ContainerSpec.Image}}'";
+    assert!(seed.on(image).contains("matou/hello:1.1"));
+    seed.shows_the_post();
+    let told = seed.run(&["adopt", "--all", "--yes"]);
     assert!(told.contains("nothing to do"), "{told}");
 }

@@ -11,7 +11,9 @@ use matou_config::{Config, StorageDriver};
 use matou_docker::{NodeHandle, Nodes};
 use matou_host::ConfinedFolders;
 use matou_model::Swarm;
-use matou_stack::{AppFile, AppName, BackupSpec, Catalogue, RenderTarget, is_app_name};
+use matou_stack::{
+    AppFile, AppName, BackupSpec, Catalogue, RenderTarget, VolumeDefinition, is_app_name,
+};
 
 /// Name of the manifest in an application's dumps folder.
 pub const MANIFEST: &str = "manifest.json";
@@ -47,6 +49,8 @@ pub struct AppStorage {
     pub node: String,
     /// Those that a backup takes.
     pub volumes: Vec<VolumeFolder>,
+    /// Files and folders of the data that its services mount by their paths; they may not be there.
+    pub binds: Vec<PathBuf>,
     /// Folder of its secrets; it may not be there.
     pub secrets: PathBuf,
     /// Folder of its manifest and a copy of its file.
@@ -147,7 +151,7 @@ impl AppStorage {
             Some(folder) => AppFile::load(&folder, app).map_err(|e| wrong(e.to_string()))?,
             None => None,
         };
-        let (named, spec) = match &file {
+        let (named, spec, sources) = match &file {
             Some(file) => {
                 let target = RenderTarget::for_app(config, file);
                 let rendered = catalogue
@@ -156,11 +160,13 @@ impl AppStorage {
                 let extension = catalogue
                     .find_extension(&file.stack)
                     .map_err(|e| wrong(e.to_string()))?;
-                (rendered.volumes.named, extension.backup)
+                let sources = rendered.bind_sources;
+                (rendered.volumes.named, extension.backup, sources)
             }
             None => (
                 list_running_volumes(app, nodes).await?,
                 BackupSpec::default(),
+                Vec::new(),
             ),
         };
         let mut volumes = Vec::new();
@@ -175,6 +181,7 @@ impl AppStorage {
         Ok(Self {
             app: app.to_owned(),
             node: config.storage.node.clone(),
+            binds: select_bound_data(sources, config, &volumes),
             volumes,
             secrets: data.join("secrets").join(app),
             dumps: data.join("dumps").join(app),
@@ -217,6 +224,27 @@ pub(super) fn backup_storage_node<'a>(
             config.storage.node
         ))
     })
+}
+
+/// Selects what lies in the data and is no volume's. What is elsewhere on a node is the node's.
+fn select_bound_data(
+    sources: Vec<PathBuf>,
+    config: &Config,
+    volumes: &[VolumeFolder],
+) -> Vec<PathBuf> {
+    let data = &config.storage.path;
+    let is_plain = |p: &Path| {
+        let mut parts = p.components();
+        !parts.any(|c| matches!(c, std::path::Component::ParentDir))
+    };
+    let is_data = |p: &PathBuf| {
+        p != data
+            && p.starts_with(data)
+            && is_plain(p)
+            && !p.starts_with(matou_folder(config))
+            && !volumes.iter().any(|v| p.starts_with(&v.folder))
+    };
+    sources.into_iter().filter(is_data).collect()
 }
 
 /// Volumes of the running services of an application that has no file.
@@ -268,6 +296,14 @@ async fn find_volume_folder(
         let Some(volume) = volumes.into_iter().find(|v| v.name == name) else {
             continue;
         };
+        let definition = VolumeDefinition {
+            name: volume.name.clone(),
+            driver: volume.driver.clone(),
+            options: volume.options.clone(),
+        };
+        if let Some(folder) = definition.netshare_folder() {
+            return Ok(folder);
+        }
         // The local driver with a device is a folder that somebody else chose.
         let device = volume
             .options
@@ -351,6 +387,30 @@ mod tests {
     }
 
     #[test]
+    fn what_is_bound_of_the_data_is_data() {
+        let mut config = Config::this_machine();
+        config.storage.path = "/mnt/data".into();
+        let sources = [
+            "/mnt/data",
+            "/mnt/data/traefik/acme.json",
+            "/mnt/data/blog_db/x",
+            "/mnt/data/.matou/secrets",
+            "/mnt/data/a/../.matou",
+            "/mnt/database",
+            "/var/run/docker.sock",
+        ];
+        let volumes = [VolumeFolder {
+            name: "blog_db".into(),
+            folder: "/mnt/data/blog_db".into(),
+        }];
+        let sources = sources.map(PathBuf::from).to_vec();
+        assert_eq!(
+            select_bound_data(sources, &config, &volumes),
+            [PathBuf::from("/mnt/data/traefik/acme.json")]
+        );
+    }
+
+    #[test]
     fn a_path_of_a_container_is_found_in_its_volume() {
         let layout = AppStorage {
             app: "blog".into(),
@@ -359,6 +419,7 @@ mod tests {
                 name: "blog_db".into(),
                 folder: "/mnt/data/blog_db".into(),
             }],
+            binds: Vec::new(),
             secrets: "/mnt/data/.matou/secrets/blog".into(),
             dumps: "/mnt/data/.matou/dumps/blog".into(),
             spec: BackupSpec::default(),

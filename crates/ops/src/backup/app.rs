@@ -117,8 +117,14 @@ impl BackUpApp {
         last.first().map(|s| s.time)
     }
 
-    fn backup_source(&self, layout: &AppStorage, secrets: bool) -> BackupSource {
+    fn backup_source(
+        &self,
+        layout: &AppStorage,
+        binds: Vec<PathBuf>,
+        secrets: bool,
+    ) -> BackupSource {
         let mut paths: Vec<PathBuf> = layout.volumes.iter().map(|v| v.folder.clone()).collect();
+        paths.extend(binds);
         if secrets {
             paths.push(layout.secrets.clone());
         }
@@ -186,7 +192,8 @@ impl BackUpApp {
             is_unit_running(&self.work, &unit),
             folder_exists(&self.work, &layout.secrets)
         )?;
-        let source = self.backup_source(&layout, secrets);
+        let binds = self.find_binds(&layout, cx).await?;
+        let source = self.backup_source(&layout, binds, secrets);
         let missed = self.find_missed_dumps(&layout).await?;
         if running {
             cx.out
@@ -209,6 +216,29 @@ impl BackUpApp {
                 self.app
             ))),
         }
+    }
+
+    /// Returns what is there of the data that services mount by its path.
+    async fn find_binds(
+        &self,
+        layout: &AppStorage,
+        cx: &StepContext,
+    ) -> Result<Vec<PathBuf>, StepError> {
+        let mut found = Vec::new();
+        for path in &layout.binds {
+            let shown = path.display().to_string();
+            let test = Command::new("test").args(["-e", shown.as_str()]);
+            let test = test.sudo().timeout(Duration::from_secs(20));
+            match self.work.storage.host.run(&test).await?.code {
+                0 => found.push(path.clone()),
+                _ => {
+                    let node = &layout.node;
+                    let note = format!("{shown} is not on {node}: it is in no snapshot");
+                    cx.out.note(note).await;
+                }
+            }
+        }
+        Ok(found)
     }
 
     /// Returns the services whose dumps the last manifest lists, if the application has no
@@ -549,7 +579,9 @@ impl Step for BackUpApp {
                     }
                 };
                 let volumes = matou_base::text::format_plural(layout.volumes.len(), "volume");
-                let what = format!("snapshot of {}: {volumes}{dumps}", self.app);
+                let binds = layout.binds.iter().map(|p| format!(", {}", p.display()));
+                let binds: String = binds.collect();
+                let what = format!("snapshot of {}: {volumes}{binds}{dumps}", self.app);
                 match self.last_snapshot_time().await {
                     Some(last) => {
                         Change::modify(what, last.strftime("%F %R UTC").to_string(), "now")
