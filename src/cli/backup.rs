@@ -328,6 +328,7 @@ fn format_listed_snapshot(listed: &ops::ListedSnapshot) -> String {
     let of = match (s.app(), s.tag_value("fleet")) {
         (Some(app), _) => app.to_owned(),
         (_, Some(fleet)) => format!("the fleet {fleet}"),
+        _ if s.tags.is_empty() => s.paths.join(", "),
         _ => format!("{} ({})", s.paths.join(", "), s.tags.join(", ")),
     };
     let size = s
@@ -339,7 +340,9 @@ fn format_listed_snapshot(listed: &ops::ListedSnapshot) -> String {
         s.short_id,
         s.time.strftime("%F %R UTC")
     );
-    if let Some(fleet) = &listed.other_fleet {
+    if s.is_foreign() {
+        line = format!("{}  not made by matou, on {}", line.trim_end(), s.hostname);
+    } else if let Some(fleet) = &listed.other_fleet {
         line = format!("{}  of {fleet}", line.trim_end());
     }
     if listed.ahead {

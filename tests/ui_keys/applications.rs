@@ -183,6 +183,9 @@ fn applications_are_deployed_again_and_services_taken_back() {
     let again = Request::redeploy(app_name("shop"));
     assert_eq!(asked(&c.press("2j:redeploy\n")).1, again);
     let mut c = Console::new();
+    let adopted = Request::adopt(vec![app_name("shop")]);
+    assert_eq!(asked(&c.press("2jt")).1, adopted);
+    let mut c = Console::new();
     let service = "blog_web".to_owned();
     assert_eq!(asked(&c.press("2U")).1, Request::Rollback { service });
     // Of a certificate the chain is copied.

@@ -80,6 +80,8 @@ pub struct AppStorage {
     pub volumes: Vec<VolumeFolder>,
     /// Volumes, or what a node has of one, that no backup reaches; a sentence each.
     pub left_out: Vec<String>,
+    /// Files and folders of the data that its services mount by their paths; they may not be there.
+    pub binds: Vec<PathBuf>,
     /// Folder of its secrets; it may not be there.
     pub secrets: PathBuf,
     /// Folder of its manifest and a copy of its file.
@@ -215,7 +217,7 @@ impl AppStorage {
             Some(folder) => AppFile::load(&folder, app).map_err(|e| wrong(e.to_string()))?,
             None => None,
         };
-        let (named, spec) = match &file {
+        let (named, spec, sources) = match &file {
             Some(file) => {
                 let target = RenderTarget::for_app(config, file);
                 let rendered = catalogue
@@ -224,11 +226,13 @@ impl AppStorage {
                 let extension = catalogue
                     .find_extension(&file.stack)
                     .map_err(|e| wrong(e.to_string()))?;
-                (rendered.volumes.named, extension.backup)
+                let sources = rendered.bind_sources;
+                (rendered.volumes.named, extension.backup, sources)
             }
             None => (
                 list_running_volumes(app, nodes).await?,
                 BackupSpec::default(),
+                Vec::new(),
             ),
         };
         let (mut volumes, mut left_out) = (Vec::new(), Vec::new());
@@ -251,6 +255,7 @@ impl AppStorage {
         Ok(Self {
             app: app.to_owned(),
             node: config.storage.node.clone(),
+            binds: select_bound_data(sources, config, &volumes),
             volumes,
             left_out,
             secrets: data.join("secrets").join(app),
@@ -303,6 +308,27 @@ pub(super) fn backup_storage_node<'a>(
             config.storage.node
         ))
     })
+}
+
+/// Selects what lies in the data and is no volume's. What is elsewhere on a node is the node's.
+fn select_bound_data(
+    sources: Vec<PathBuf>,
+    config: &Config,
+    volumes: &[VolumeFolder],
+) -> Vec<PathBuf> {
+    let data = &config.storage.path;
+    let is_plain = |p: &Path| {
+        let mut parts = p.components();
+        !parts.any(|c| matches!(c, std::path::Component::ParentDir))
+    };
+    let is_data = |p: &PathBuf| {
+        p != data
+            && p.starts_with(data)
+            && is_plain(p)
+            && !p.starts_with(matou_folder(config))
+            && !volumes.iter().any(|v| p.starts_with(&v.folder))
+    };
+    sources.into_iter().filter(is_data).collect()
 }
 
 /// Volumes of the running services of an application that has no file.
@@ -385,6 +411,27 @@ mod tests {
     }
 
     #[test]
+    fn what_is_bound_of_the_data_is_data() {
+        let mut config = Config::this_machine();
+        config.storage.path = "/mnt/data".into();
+        let sources = [
+            "/mnt/data",
+            "/mnt/data/traefik/acme.json",
+            "/mnt/data/blog_db/x",
+            "/mnt/data/.matou/secrets",
+            "/mnt/data/a/../.matou",
+            "/mnt/database",
+            "/var/run/docker.sock",
+        ];
+        let volumes = [VolumeFolder::here("blog_db", "/mnt/data/blog_db".into())];
+        let sources = sources.map(PathBuf::from).to_vec();
+        assert_eq!(
+            select_bound_data(sources, &config, &volumes),
+            [PathBuf::from("/mnt/data/traefik/acme.json")]
+        );
+    }
+
+    #[test]
     fn a_path_of_a_container_is_found_in_its_volume() {
         let layout = AppStorage {
             app: "blog".into(),
@@ -400,6 +447,7 @@ mod tests {
                 },
             ],
             left_out: Vec::new(),
+            binds: Vec::new(),
             secrets: "/mnt/data/.matou/secrets/blog".into(),
             dumps: "/mnt/data/.matou/dumps/blog".into(),
             spec: BackupSpec::default(),

@@ -170,6 +170,11 @@ impl ResticSnapshot {
     pub fn app(&self) -> Option<&str> {
         self.tag_value("app")
     }
+
+    /// Whether it says nothing of matou: restic was called by something else, as a line of cron.
+    pub fn is_foreign(&self) -> bool {
+        self.app().is_none() && !self.tags.iter().any(|t| t == "matou")
+    }
 }
 
 /// What a snapshot says of itself (0.17 and later).

@@ -9,6 +9,7 @@ use super::error::BackupError;
 use matou_config::Config;
 use matou_docker::Nodes;
 use matou_model::{Swarm, TaskState, Volume};
+use matou_stack::VolumeDefinition;
 
 /// What is known of the nodes' volumes.
 pub(super) struct VolumePlaces {
@@ -143,8 +144,16 @@ impl VolumePlaces {
     }
 }
 
-/// The folder that a volume of the local driver is another name for.
+/// The folder that a volume of netshare, or of the local driver, is another name for.
 fn shared_folder(volume: &Volume) -> Option<PathBuf> {
+    let definition = VolumeDefinition {
+        name: volume.name.clone(),
+        driver: volume.driver.clone(),
+        options: volume.options.clone(),
+    };
+    if let Some(folder) = definition.netshare_folder() {
+        return Some(folder);
+    }
     let device = volume.options.get("device")?.rsplit(':').next()?;
     device.starts_with('/').then(|| device.into())
 }

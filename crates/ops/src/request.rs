@@ -283,6 +283,14 @@ impl Request {
         }
     }
 
+    /// Writes the files of applications that run without one, with their routes as they are.
+    pub fn adopt(apps: Vec<AppName>) -> Self {
+        Self::Adopt {
+            apps,
+            routes: matou_stack::RouteLabels::Keep,
+        }
+    }
+
     /// Removes an application and keeps its volumes.
     pub fn remove(app: AppName) -> Self {
         Self::Remove {

@@ -77,13 +77,16 @@ impl Concern for BackupConcern {
     }
 
     fn applies_to(&self, node: &NodeConfig, config: &Config) -> bool {
-        runs_fleet_timers(node, config)
+        // A line of cron may be on any of them.
+        runs_fleet_timers(node, config) || config.backup.primary_repository().is_some()
     }
 
-    fn fact_query(&self, _: &NodeConfig, config: &Config) -> FactQuery {
-        desired_backup_timer(config)
-            .fact_query()
-            .with_command("cron-restic", FIND_CRON_SCRIPT)
+    fn fact_query(&self, node: &NodeConfig, config: &Config) -> FactQuery {
+        let query = match runs_fleet_timers(node, config) {
+            true => desired_backup_timer(config).fact_query(),
+            false => FactQuery::default(),
+        };
+        query.with_command("cron-restic", FIND_CRON_SCRIPT)
     }
 
     fn check(&self, at: &NodeView<'_>) -> Result<Check, ProvisionError> {
@@ -99,7 +102,10 @@ impl Concern for BackupConcern {
                 )]),
             });
         }
-        let mut lines = desired_backup_timer(config).compare(at.facts);
+        let mut lines = Vec::new();
+        if runs_fleet_timers(at.node, config) {
+            lines = desired_backup_timer(config).compare(at.facts);
+        }
         for file in restic_cron_files(at) {
             lines.push(match at.is_accepted(file) {
                 true => Change::modify(
@@ -108,7 +114,7 @@ impl Concern for BackupConcern {
                     "commented out",
                 ),
                 false => Change::same(format!("{file} runs restic too")).with_warning(format!(
-                    "two backups of the same data: `--accept {}` comments its lines out",
+                    "the night backs up what applications have, and nothing else that these lines may: `--accept {}` comments them out, and keeps them in /var/lib/matou/cron",
                     at.accept_phrase(file)
                 )),
             });
@@ -127,7 +133,9 @@ impl Concern for BackupConcern {
                 )
                 .await;
         }
-        desired_backup_timer(config).apply(at, run).await?;
+        if runs_fleet_timers(at.node, config) {
+            desired_backup_timer(config).apply(at, run).await?;
+        }
         let mut files = restic_cron_files(at);
         files.retain(|file| at.is_accepted(file));
         match files.is_empty() {
@@ -168,7 +176,10 @@ mod tests {
             lines(&new)
         );
         assert!(BackupConcern.applies_to(&config.nodes[0], &config));
-        assert!(!BackupConcern.applies_to(&config.nodes[1], &config));
+        // Another node may have a line of cron, and gets no timer.
+        let query = BackupConcern.fact_query(&config.nodes[1], &config);
+        let cron = FactQuery::default().with_command("cron-restic", FIND_CRON_SCRIPT);
+        assert_eq!(query, cron);
     }
 
     #[test]

@@ -375,7 +375,10 @@ fn render_filled_file(
     }
     out.networks = list_external_networks(&file);
     out.own_networks = count_own_networks(&file);
-    out.binds = list_bind_folders(&file);
+    out.bind_sources = list_bind_sources(&file);
+    // What has an extension is a file.
+    let folders = out.bind_sources.iter().filter(|p| p.extension().is_none());
+    out.binds = folders.cloned().collect();
     let environments = resolve_environments(stack, app, &mut file, variables, target, places, out);
     faults.extend(environments.err());
     let services = render_services(stack, app, &mut file, target, places, out);
@@ -541,7 +544,7 @@ fn name_generated_secrets(
 
 /// Lists the absolute paths of nodes that services mount. A path with a file's extension is taken
 /// for a file, and left out.
-fn list_bind_folders(file: &Mapping) -> Vec<std::path::PathBuf> {
+fn list_bind_sources(file: &Mapping) -> Vec<std::path::PathBuf> {
     let mut found = Vec::new();
     for (_, service) in section_entries(file, "services") {
         let volumes = service.get("volumes").and_then(Value::as_sequence);
@@ -554,8 +557,7 @@ fn list_bind_folders(file: &Mapping) -> Vec<std::path::PathBuf> {
                 _ => None,
             };
             let path = source.filter(|s| s.starts_with('/') && !s.contains(['$', '{']));
-            let path = path.map(std::path::PathBuf::from);
-            found.extend(path.filter(|p| p.extension().is_none()));
+            found.extend(path.map(std::path::PathBuf::from));
         }
     }
     found.sort();

@@ -32,6 +32,8 @@ pub struct RenderedStack {
     pub own_networks: usize,
     /// Folders of the nodes that are mounted as bind mounts; the engine does not make them.
     pub binds: Vec<std::path::PathBuf>,
+    /// Everything of the nodes that is mounted as a bind mount: folders and files. Sorted.
+    pub bind_sources: Vec<std::path::PathBuf>,
     /// Host names of all routers.
     pub domains: Vec<String>,
     /// Published ports with their protocols.

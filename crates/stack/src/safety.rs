@@ -262,10 +262,30 @@ pub(super) fn check_names_and_mounts(
     Ok(())
 }
 
+/// Whether the place is that of a volume to which the plugin netshare gives a folder of its own.
+fn is_own_share(file: &Mapping, place: &[String]) -> bool {
+    let [section, key, _] = place else {
+        return false;
+    };
+    let volume = file.get(section.as_str()).and_then(|v| v.get(key.as_str()));
+    let Some(Value::Mapping(volume)) = volume.filter(|_| section == "volumes") else {
+        return false;
+    };
+    let is_true = |v: &Value| v.as_bool() == Some(true) || v.as_str() == Some("true");
+    let options = volume.get("driver_opts");
+    let creates = options.and_then(|o| o.get("create")).is_some_and(is_true);
+    creates
+        && volume.get("driver").and_then(Value::as_str) == Some("nfs")
+        && options.is_some_and(|o| o.get("device").is_none())
+}
+
 /// Lists what gives a container access to its node, beyond its own data.
 pub(super) fn list_node_access(file: &Mapping, storage: &StorageConfig) -> Vec<LocatedMessage> {
     let mut told = Vec::new();
     for (place, source, read_only) in list_mounted_folders(file) {
+        if is_own_share(file, &place) {
+            continue;
+        }
         let how = if read_only { "to read" } else { "to write" };
         let shown = escape_line(&source.display().to_string()).into_owned();
         let inside = |folder: &Path| folder.starts_with(&source);

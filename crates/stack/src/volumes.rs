@@ -44,6 +44,23 @@ impl VolumeDefinition {
             options: options.map(|(k, v)| (scalar_text(k), plain(v))).collect(),
         }
     }
+
+    /// The folder of the server that a volume of the plugin docker-volume-netshare is. Where the plugin
+    /// mounts it on a node is an empty folder as long as no container there has the volume.
+    pub fn netshare_folder(&self) -> Option<PathBuf> {
+        let share = self.options.get("share").filter(|_| self.driver == "nfs")?;
+        let (_, path) = share.split_once(':')?;
+        let path = Path::new(path.trim_end_matches('/'));
+        if !path.starts_with("/") || self.name.contains('/') {
+            return None;
+        }
+        // With `create`, the plugin makes a folder of the volume's name in the share.
+        let creates = self.options.get("create").is_some_and(|c| c == "true");
+        Some(match creates {
+            true => path.join(&self.name),
+            false => path.to_owned(),
+        })
+    }
 }
 
 /// Gives the volumes of the file the fleet's driver. Returns how each is mounted.
@@ -100,9 +117,9 @@ pub(super) fn list_volumes(app: &str, compose: &Mapping) -> StackVolumes {
         }
         let named = volume.get("name").and_then(Value::as_str);
         let name = named.map_or_else(|| format!("{app}_{key}"), str::to_owned);
-        out.definitions
-            .push(VolumeDefinition::from_volume(&name, volume));
-        out.named.push((name, None));
+        let definition = VolumeDefinition::from_volume(&name, volume);
+        out.named.push((name, definition.netshare_folder()));
+        out.definitions.push(definition);
     }
     out
 }
@@ -176,25 +193,12 @@ struct NetshareVolume {
 
 impl NetshareVolume {
     fn parse(volume: &Mapping, name: &str) -> Option<Self> {
-        if volume.get("driver").and_then(Value::as_str) != Some("nfs") {
-            return None;
-        }
-        let options = volume.get("driver_opts")?;
-        let share = options.get("share")?.as_str()?;
-        let (server, path) = share.split_once(':')?;
-        // With `create`, the plugin makes a folder of the volume's name in the share.
-        let creates = options
-            .get("create")
-            .map(scalar_text)
-            .is_some_and(|c| c == "true");
-        let path = Path::new(path.trim_end_matches('/'));
+        let definition = VolumeDefinition::from_volume(name, volume);
+        let folder = definition.netshare_folder()?;
+        let (server, _) = definition.options.get("share")?.split_once(':')?;
         Some(Self {
             server: server.to_owned(),
-            folder: if creates {
-                path.join(name)
-            } else {
-                path.to_owned()
-            },
+            folder,
         })
     }
 

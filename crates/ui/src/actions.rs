@@ -103,6 +103,7 @@ pub(super) fn run_action(app: &mut App, action: Action) -> Vec<Effect> {
         }
         Action::RenewCertificate => return open_renewal_plan(app),
         Action::Redeploy => return open_app_plan(app, Request::redeploy),
+        Action::Adopt => return open_app_plan(app, |app| Request::adopt(vec![app])),
         Action::Rollback => return open_rollback_plan(app),
         Action::Remove => return open_app_plan(app, Request::remove),
         Action::Export => return open_app_plan(app, Request::export),

@@ -42,6 +42,7 @@ pub enum Action {
     Restart,
     Update,
     Redeploy,
+    Adopt,
     Place,
     Switch,
     RenewCertificate,
@@ -191,6 +192,13 @@ pub const KEY_TABLE: &[KeyBinding] = &[
         &[],
         ActionGroup::Jobs,
         "deploy the selected application again, from its file",
+    ),
+    bind_action(
+        Action::Adopt,
+        "adopt",
+        &["t"],
+        ActionGroup::Jobs,
+        "take the selected application over, which runs without a file",
     ),
     bind_action(
         Action::Place,

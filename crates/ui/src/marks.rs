@@ -127,6 +127,7 @@ fn wishes_of(app: &mut App, action: Action, rows: &[PaneRow]) -> Marked {
         // These take several in one job.
         Action::Backup => one(apps(app, rows), |apps| Request::Backup { apps }),
         Action::Verify => one(apps(app, rows), |apps| Request::Verify { apps }),
+        Action::Adopt => one(apps(app, rows), Request::adopt),
         Action::Provision => one(nodes(rows), |nodes| Request::Provision {
             options: ProvisionOptions {
                 nodes,

@@ -117,8 +117,14 @@ impl BackUpApp {
         last.first().map(|s| s.time)
     }
 
-    fn backup_source(&self, layout: &AppStorage, secrets: bool) -> BackupSource {
+    fn backup_source(
+        &self,
+        layout: &AppStorage,
+        binds: Vec<PathBuf>,
+        secrets: bool,
+    ) -> BackupSource {
         let mut paths: Vec<PathBuf> = layout.volumes.iter().map(|v| v.folder.clone()).collect();
+        paths.extend(binds);
         if secrets {
             paths.push(layout.secrets.clone());
         }
@@ -186,6 +192,7 @@ impl BackUpApp {
             is_unit_running(&self.work, &unit),
             folder_exists(&self.work, &layout.secrets)
         )?;
+        let binds = self.find_binds(&layout, cx).await?;
         let missed = self.find_missed_dumps(&layout).await?;
         if running {
             cx.out
@@ -198,7 +205,7 @@ impl BackUpApp {
             self.write_dumps_and_manifest(cx, &mut layout, &missed, report)
                 .await?;
         }
-        let source = self.backup_source(&layout, secrets);
+        let source = self.backup_source(&layout, binds, secrets);
         make_snapshot(&self.work, cx, &source, running, report).await?;
         if !layout.left_out.is_empty() {
             return Err(StepError::failed(format!(
@@ -216,6 +223,37 @@ impl BackUpApp {
                 self.app
             ))),
         }
+    }
+
+    /// Returns what is there of the data that services mount by its path.
+    async fn find_binds(
+        &self,
+        layout: &AppStorage,
+        cx: &StepContext,
+    ) -> Result<Vec<PathBuf>, StepError> {
+        let mut found = Vec::new();
+        for path in &layout.binds {
+            let shown = path.display().to_string();
+            let resolve = Command::new("realpath").args(["-e", "--", shown.as_str()]);
+            let resolve = resolve.sudo().timeout(Duration::from_secs(20));
+            let out = self.work.storage.host.run(&resolve).await?;
+            let real = out.stdout_text();
+            match out.code {
+                0 if real.trim_end_matches('\n') == shown => found.push(path.clone()),
+                // A container that has one of the folders may lead it anywhere.
+                0 => {
+                    return Err(StepError::failed(format!(
+                        "{shown} leads elsewhere by a link, and is not followed: mount the place itself"
+                    )));
+                }
+                _ => {
+                    let node = &layout.node;
+                    let note = format!("{shown} is not on {node}: it is in no snapshot");
+                    cx.out.note(note).await;
+                }
+            }
+        }
+        Ok(found)
     }
 
     /// Returns the services whose dumps the last manifest lists, if the application has no
@@ -561,7 +599,9 @@ impl Step for BackUpApp {
                 };
                 let volumes = matou_base::text::format_plural(layout.volumes.len(), "volume");
                 let from = volume_copy::describe_places(&layout);
-                let what = format!("snapshot of {}: {volumes}{from}{dumps}", self.app);
+                let binds = layout.binds.iter().map(|p| format!(", {}", p.display()));
+                let binds: String = binds.collect();
+                let what = format!("snapshot of {}: {volumes}{from}{binds}{dumps}", self.app);
                 let line = match self.last_snapshot_time().await {
                     Some(last) => {
                         Change::modify(what, last.strftime("%F %R UTC").to_string(), "now")

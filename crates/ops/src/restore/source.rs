@@ -11,7 +11,8 @@ use crate::OpsError;
 use matou_backup::identity::StorageIdentity;
 use matou_backup::listing::{self, FileTotals};
 use matou_backup::{
-    BackupError, MANIFEST, Manifest, Restic, ResticSnapshot, SnapshotView, contradicts_manifest,
+    AppStorage, BackupError, MANIFEST, Manifest, Restic, ResticSnapshot, SnapshotView,
+    contradicts_manifest,
 };
 use matou_base::text::InvalidInput;
 use matou_stack::{AppFile, AppName};
@@ -90,7 +91,7 @@ impl RestoreSource {
         whole: bool,
     ) -> Result<Self, OpsError> {
         let mut refused = Vec::new();
-        for mut source in Self::find_candidates(fleet, restic, app, id).await? {
+        for mut source in Self::find_candidates(fleet, restic, app, id, whole).await? {
             source.manifest = match whole {
                 true => {
                     let read = tokio::try_join!(source.read_manifest(), source.count_files());
@@ -140,6 +141,7 @@ impl RestoreSource {
         restic: Restic,
         app: &str,
         id: Option<&str>,
+        whole: bool,
     ) -> Result<Vec<Self>, OpsError> {
         let (all, here) = tokio::join!(
             restic.list_snapshots(&[]),
@@ -155,9 +157,17 @@ impl RestoreSource {
                 .candidates(app, &all)
                 .map_err(|refused| refused.sentence(app, restic.shown_location()))?,
             Some(id) => {
-                let fitting = |s: &&ResticSnapshot| s.app() == Some(app) && s.id.starts_with(id);
+                let foreign = |s: &ResticSnapshot| !whole && s.is_foreign();
+                let fitting = |s: &&ResticSnapshot| {
+                    s.id.starts_with(id) && (s.app() == Some(app) || foreign(s))
+                };
                 let fitting: Vec<&ResticSnapshot> = all.iter().filter(fitting).collect();
                 match fitting.len() {
+                    0 if all.iter().any(|s| s.is_foreign() && s.id.starts_with(id)) => {
+                        return Err(OpsError::failed(format_args!(
+                            "matou did not make the snapshot {id}, so what of it is {app}'s is not said in it: name it with --path, as the folder of a volume"
+                        )));
+                    }
                     0 => {
                         let wrong = InvalidInput::new(format_args!(
                             "{app} has no snapshot {id:?}: `matou snapshots {app}` lists them"
@@ -173,12 +183,19 @@ impl RestoreSource {
                 }
             }
         };
+        let mut own_folders = Vec::new();
+        if found.iter().any(|s| s.is_foreign()) {
+            own_folders = list_volume_folders(fleet, app).await?;
+        }
         let source = |s: &ResticSnapshot| Self {
             app: app.to_owned(),
             restic: restic.clone(),
             id: s.id.clone(),
             at: s.time,
-            paths: s.paths.clone(),
+            paths: match s.is_foreign() {
+                true => select_held_folders(&own_folders, &s.paths),
+                false => s.paths.clone(),
+            },
             manifest: None,
             warnings: snapshot_warnings(&view, s),
             named: id.is_some(),
@@ -324,10 +341,28 @@ impl RestoreSource {
     }
 }
 
-/// Returns the warnings about a snapshot: of another fleet, or dated in the future.
+/// Lists the folders of an application's volumes on the storage node.
+async fn list_volume_folders(fleet: &FleetContext, app: &str) -> Result<Vec<String>, OpsError> {
+    let storage = AppStorage::load(app, &fleet.config, &fleet.nodes, &fleet.catalogue).await?;
+    let folders = storage.volumes.into_iter();
+    Ok(folders.map(|v| v.folder.display().to_string()).collect())
+}
+
+/// Selects the folders that are in a snapshot of `paths`: they or a folder above them were backed up.
+fn select_held_folders(folders: &[String], paths: &[String]) -> Vec<String> {
+    let held = |folder: &&String| paths.iter().any(|p| Path::new(folder).starts_with(p));
+    folders.iter().filter(held).cloned().collect()
+}
+
+/// Returns the warnings about a snapshot: not made by matou, of another fleet, dated in the future.
 fn snapshot_warnings(view: &SnapshotView, snapshot: &ResticSnapshot) -> Vec<String> {
     let mut warnings = Vec::new();
-    if let Some(other) = view.owner(snapshot).other_fleet() {
+    if snapshot.is_foreign() {
+        let host = matou_base::text::clean_line(&snapshot.hostname);
+        warnings.push(format!(
+            "matou did not make it, somebody's restic on {host} did: databases in it were copied while they ran"
+        ));
+    } else if let Some(other) = view.owner(snapshot).other_fleet() {
         let other = matou_base::text::clean_line(other);
         warnings.push(format!("it is another fleet's: of {other}"));
     }
