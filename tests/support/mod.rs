@@ -14,6 +14,7 @@ pub(crate) mod registry;
 pub(crate) mod s3;
 pub(crate) mod small;
 pub(crate) mod software;
+pub(crate) mod stranger;
 pub(crate) mod wordpress;
 
 use std::path::PathBuf;
