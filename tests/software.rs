@@ -7,73 +7,10 @@
 mod support;
 
 use std::io::Write;
-use std::path::PathBuf;
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
-use support::{Fleet, matou, ok, private, said, until};
-
-/// A practice fleet of one node with a repository for backups.
-struct Host {
-    fleet: Fleet,
-    config: PathBuf,
-}
-
-impl Host {
-    fn new(name: &str, settings: &str) -> Self {
-        let fleet = Fleet::with_shared_data(name, 1);
-        let password = fleet.lab.config_path().with_file_name("restic-password");
-        private(&password, "correct horse\n");
-        let settings = format!(
-            "{settings}\n[backup]\nrepository = \"/srv/restic\"\npassword_file = \"restic-password\"\n"
-        );
-        let config = fleet.config("software.toml", &settings);
-        ok(&config, &["repo", "init", "--yes"]);
-        Self { fleet, config }
-    }
-
-    fn run(&self, args: &[&str]) -> String {
-        ok(&self.config, args)
-    }
-
-    /// A secret that a stack made.
-    fn secret(&self, app: &str, name: &str) -> String {
-        let shown = self.run(&["secrets", app, "show", name]);
-        shown.trim().to_owned()
-    }
-
-    /// Every container of an application is healthy by the check of its stack.
-    fn expect_healthy(&self, app: &str) {
-        until(Duration::from_secs(120), || {
-            let line = format!(
-                "docker ps -q -f label=com.docker.stack.namespace={app} | xargs docker inspect -f '{{{{.Name}}}} {{{{.State.Health.Status}}}}'"
-            );
-            let listed = said(&self.fleet.try_run("n1", &line));
-            let healthy = listed.lines().all(|l| l.ends_with(" healthy"));
-            match healthy && listed.contains(app) {
-                true => Ok(()),
-                false => Err(listed),
-            }
-        });
-    }
-
-    /// Backed up, destroyed with its data, restored.
-    fn goes_and_comes_back(&self, app: &str, volumes: &[&str]) {
-        self.run(&["backup", app, "--yes"]);
-        let volumes: Vec<String> = volumes.iter().map(|v| format!("{app}_{v}")).collect();
-        let mut args = vec!["remove", app, "--yes"];
-        for volume in &volumes {
-            args.extend(["--volume", volume]);
-        }
-        self.run(&args);
-        for volume in &volumes {
-            let gone = format!("[ ! -e /mnt/data/{volume} ]");
-            self.fleet.run("n1", &gone);
-        }
-        self.run(&["restore", app, "--yes"]);
-        self.run(&["restore", "forget", app, "--yes"]);
-    }
-}
+use support::site::{Host, Site, between, cookies};
+use support::{matou, said};
 
 /// What a client of Mumble sees, or why it is turned away. The server shuts an address out that connects more than
 /// ten times in two minutes.
@@ -141,88 +78,9 @@ fn mumble_lives() {
     assert!(again.contains("nothing to do"), "{again}");
 }
 
-/// Sites are asked as Traefik asks them: over the network that they share, at their task, with the name that a browser
-/// wanted. This kernel may have no virtual addresses, so that it is the task's name.
-struct Site<'a> {
-    host: &'a Host,
-    app: &'a str,
-    service: &'a str,
-    port: u16,
-}
-
 /// The mail server and the visitor, one image.
-const VISITOR: &str = "docker service create -d --quiet --endpoint-mode dnsrr --network traefik-net --name imap matou/imap:1";
+const VISITOR: &str = "docker service create -d --quiet --container-label visitor=1 --endpoint-mode dnsrr --network traefik-net --name imap matou/imap:1";
 const MAILBOX: &str = "mailbox-s3cret";
-
-impl Site<'_> {
-    /// Headers and body of an answer.
-    fn ask(&self, path: &str, options: &[&str]) -> Result<String, String> {
-        let Self {
-            app, service, port, ..
-        } = self;
-        let domain = format!("Host: {app}.lab.test");
-        let url = format!("http://tasks.{app}_{service}:{port}{path}");
-        let url = url.as_str();
-        let fixed = [
-            "-sS",
-            "-i",
-            "--max-time",
-            "30",
-            "-H",
-            &domain,
-            "-H",
-            "X-Forwarded-Proto: https",
-        ];
-        let args = fixed.iter().chain(options).chain([&url]);
-        let quoted: Vec<String> = args
-            .map(|a| format!("'{}'", a.replace('\'', "'\\''")))
-            .collect();
-        let line = format!(
-            "docker exec $(docker ps -q -f name=imap) curl {}",
-            quoted.join(" ")
-        );
-        let out = self.host.fleet.try_run("n1", &line);
-        match out.status.success() {
-            true => Ok(String::from_utf8_lossy(&out.stdout).replace('\r', "")),
-            false => Err(said(&out)),
-        }
-    }
-
-    fn answer(&self, path: &str, options: &[&str]) -> String {
-        self.ask(path, options).expect("an answer")
-    }
-
-    /// Its page, as soon as it is there, has these words.
-    fn expect(&self, path: &str, options: &[&str], words: &str) -> String {
-        let mut found = String::new();
-        until(Duration::from_secs(60), || {
-            found = self.ask(path, options)?;
-            match found.contains(words) {
-                true => Ok(()),
-                false => Err(format!("{path} without {words}: {found}")),
-            }
-        });
-        found
-    }
-}
-
-/// What stands between two texts.
-fn between<'a>(text: &'a str, before: &str, after: &str) -> &'a str {
-    let rest = text
-        .split_once(before)
-        .unwrap_or_else(|| panic!("no {before} in {text}"));
-    rest.1.split_once(after).map_or(rest.1, |(found, _)| found)
-}
-
-/// The cookies that an answer sets, as a browser sends them back. Some go over TLS only, which ends at the edge.
-fn cookies(answer: &str) -> String {
-    let set = answer
-        .lines()
-        .filter_map(|l| l.strip_prefix("Set-Cookie: "));
-    let pairs = set.map(|c| c.split(';').next().unwrap_or_default());
-    let kept: Vec<&str> = pairs.filter(|c| !c.ends_with("=-del-")).collect();
-    format!("Cookie: {}", kept.join("; "))
-}
 
 #[test]
 #[ignore = "some six minutes, and a gigabyte and a half of images: make test-long"]

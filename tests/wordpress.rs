@@ -5,15 +5,15 @@ mod support;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use serde_json::Value;
 use support::edge::{Authority, deploy_traefik};
 use support::registry::free_port;
+use support::stranger::Stranger;
 use support::{Fleet, matou, ok, private, said, server, until};
 
+const HOST: &str = "press.lab.test";
 const MAIL_PASSWORD: &str = "mail-s3cret-of-the-fleet";
 
 /// WordPress on a practice fleet of two nodes that share their data.
@@ -25,7 +25,6 @@ struct Site {
 impl Site {
     /// Asks as a browser would that trusts the authority; headers and body.
     fn ask(&self, path: &str, options: &[&str]) -> Result<String, String> {
-        let host = "press.lab.test";
         let root = self.config.with_file_name("root.pem");
         let out = Command::new("curl")
             .args(["-sS", "-i", "--max-time", "20", "--cacert"])
@@ -33,9 +32,9 @@ impl Site {
             .args(options)
             .args([
                 "--resolve",
-                &format!("{host}:443:{}", self.fleet.address("n1")),
+                &format!("{HOST}:443:{}", self.fleet.address("n1")),
             ])
-            .arg(format!("https://{host}{path}"))
+            .arg(format!("https://{HOST}{path}"))
             .output()
             .expect("curl");
         match out.status.success() {
@@ -124,7 +123,10 @@ fn wordpress_lives() {
     );
     deploy_traefik(&fleet, &config, &authority);
     let site = Site { fleet, config };
+    // From before there is anything until the end of all, through restore and move as well.
+    let stranger = Stranger::comes(HOST, address, &["/", "/wp-admin/install.php"], is_installer);
     installs_itself(&site);
+    the_installer_is_known(&site);
     logs_in(&site);
     sends_mail(&site, mails.path());
     let post = "<param><value><struct><member><name>post_title</name><value>A post that survives</value></member><member><name>post_status</name><value>publish</value></member></struct></value></param>";
@@ -136,6 +138,7 @@ fn wordpress_lives() {
     site.fleet
         .run("n2", "[ -n \"$(docker ps -q -f name=press_web)\" ]");
     rises(&site);
+    stranger.finds_nothing();
     tried_as_a_release_is(&site);
     let _ = mail_server.kill();
     let _ = mail_server.wait();
@@ -150,24 +153,7 @@ fn installs_itself(site: &Site) {
         "stack = \"wordpress\"\n[variables]\nDOMAIN = \"press.lab.test\"\nTITLE = \"Chatons\"\nADMIN_LOGIN = \"ops\"\nIMAGE = \"matou/wordpress:6.1\"\n",
     )
     .expect("written");
-    // A stranger who reads the log of certificates, five times a second from the beginning.
-    let (seen, ends) = (Mutex::new(Vec::new()), AtomicBool::new(false));
-    let text = std::thread::scope(|scope| {
-        scope.spawn(|| {
-            while !ends.load(Ordering::Relaxed) {
-                for path in ["/", "/wp-admin/install.php"] {
-                    // Before there is a certificate, too.
-                    if let Ok(answer) = site.ask(path, &["--insecure"]) {
-                        seen.lock().expect("a lock").push(answer);
-                    }
-                }
-                std::thread::sleep(Duration::from_millis(200));
-            }
-        });
-        let text = said(&matou(&site.config, &["redeploy", "press", "--yes"]));
-        ends.store(true, Ordering::Relaxed);
-        text
-    });
+    let text = said(&matou(&site.config, &["redeploy", "press", "--yes"]));
     assert!(
         text.contains("+ secret press_db_password_v1, made at random"),
         "{text}"
@@ -182,14 +168,32 @@ fn installs_itself(site: &Site) {
             ),
         "{text}"
     );
-    let seen = seen.lock().expect("a lock");
-    assert!(seen.len() > 20, "{}", seen.len());
-    for answer in seen.iter() {
-        let is_open = answer.contains("id=\"setup\"") || answer.contains("language-chooser");
-        let leads = answer.to_ascii_lowercase().contains("location: ")
-            && answer.contains("/wp-admin/install.php");
-        assert!(!is_open && !leads, "{answer}");
-    }
+}
+
+/// WordPress's installer, or an answer that leads to it.
+fn is_installer(_: &str, answer: &str) -> bool {
+    let is_open = answer.contains("id=\"setup\"") || answer.contains("language-chooser");
+    let leads = answer.to_ascii_lowercase().contains("location: ")
+        && answer.contains("/wp-admin/install.php");
+    is_open || leads
+}
+
+/// The real installer, of the same files on tables that are not there, is one that the stranger would know.
+fn the_installer_is_known(site: &Site) {
+    let line = "c=$(docker ps -q -f name=press_web); docker exec $c sh -c '
+        cp -r /var/www/html /tmp/open; cd /tmp/open; sed -i \"s/^.table_prefix = .*/\\$table_prefix = \\\"none_\\\";/\" wp-config.php
+        php -S 127.0.0.1:8099 >/dev/null 2>&1 & sleep 3
+        for p in / /wp-admin/install.php; do curl -sS -i http://127.0.0.1:8099$p; echo; echo =====; done; kill $!; rm -r /tmp/open'";
+    let answers = ["n1", "n2"]
+        .iter()
+        .map(|node| site.fleet.try_run(node, line))
+        .find(|out| out.status.success());
+    let answers = said(&answers.expect("one of the nodes has it"));
+    let pages: Vec<&str> = answers.split("=====").collect();
+    assert!(
+        is_installer("/", pages[0]) && is_installer("/wp-admin/install.php", pages[1]),
+        "{answers}"
+    );
 }
 
 /// As the operator was told.

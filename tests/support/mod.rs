@@ -12,8 +12,10 @@ pub(crate) mod monitoring;
 pub(crate) mod pty;
 pub(crate) mod registry;
 pub(crate) mod s3;
+pub(crate) mod site;
 pub(crate) mod small;
 pub(crate) mod software;
+pub(crate) mod stranger;
 pub(crate) mod wordpress;
 
 use std::path::PathBuf;

@@ -120,3 +120,37 @@ pub(crate) fn synapse(fleet: &Fleet, node: &str) {
         ),
     );
 }
+
+/// Radicale of PyPI, the version of the stack.
+pub(crate) fn radicale(fleet: &Fleet, node: &str) {
+    image(
+        fleet,
+        node,
+        "radicale",
+        "tomsquest/docker-radicale:3.7.5.0",
+        &[
+            "ENTRYPOINT [\"docker-entrypoint.sh\"]",
+            "CMD [\"/venv/bin/radicale\", \"--config\", \"/config/config\"]",
+            "ENV TAKE_FILE_OWNERSHIP=true",
+            "EXPOSE 5232",
+            "VOLUME /config /data",
+        ],
+    );
+}
+
+/// DokuWiki of Debian 12.
+pub(crate) fn dokuwiki(fleet: &Fleet, node: &str) {
+    image(
+        fleet,
+        node,
+        "dokuwiki",
+        "dokuwiki/dokuwiki:2025-05-14b",
+        &[
+            "ENTRYPOINT [\"/dokuwiki-entrypoint.sh\"]",
+            "ENV PHP_INI_SCAN_DIR=:/usr/local/etc/php/conf.d",
+            "WORKDIR /var/www/html",
+            "EXPOSE 8080",
+            "VOLUME /storage",
+        ],
+    );
+}
