@@ -291,6 +291,7 @@ async fn read_fleet_and_probes(cx: &FleetContext) -> Result<Fleet> {
             || fleet.snapshots.value().is_some()
             || fleet.snapshots.error().is_some();
         let complete = saved
+            && (fleet.app_jobs.value().is_some() || fleet.app_jobs.error().is_some())
             && fleet.nodes.iter().all(is_node_read)
             && (fleet.swarm.value().is_some() || fleet.swarm.error().is_some());
         if complete && served.is_some() && answers.is_some() {
