@@ -117,7 +117,7 @@ fn print_job(known: &KnownJob) -> std::io::Result<()> {
     let next = match (known.missed, known.due) {
         (Some(missed), _) => format!("missed at {missed}"),
         (None, Some(due)) => format!("next at {due}"),
-        (None, None) => "not seen yet by a manager".into(),
+        (None, None) => "no next time is known yet".into(),
     };
     print_hanging(format_args!(
         "{} {}: {} in {}, at most {}; {next}",

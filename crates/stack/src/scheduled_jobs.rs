@@ -65,7 +65,7 @@ impl JobSpec {
             None => DEFAULT_LIMIT,
         };
         if limit < LIMITS[0] || limit > LIMITS[1] {
-            return Err(wrong("timeout is at least 1s and at most 7d"));
+            return Err(wrong("timeout is at least 1s and at most 168h"));
         }
         Ok(JobLabel {
             command: self.command.clone(),
@@ -163,7 +163,7 @@ mod tests {
                 "does not have",
             ),
             (
-                "{name: a, service: web, command: [x], calendar: daily, timeout: 8d}",
+                "{name: a, service: web, command: [x], calendar: daily, timeout: 200h}",
                 "timeout",
             ),
         ] {
