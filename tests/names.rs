@@ -59,6 +59,7 @@ const WRONG_NAMES: &[(&str, &str)] = &[
         "files --take stie",
         "file on the storage node for \"stie\"; did you mean \"site\"?",
     ),
+    ("jobs stie", "application \"stie\"; did you mean \"site\"?"),
     ("leave n11 --yes", "node \"n11\"; did you mean \"n1\"?"),
     ("lint hellp", "stack \"hellp\"; did you mean \"hello\"?"),
     (

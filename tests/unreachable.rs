@@ -56,6 +56,8 @@ const WITH_FLEET: &[&str] = &[
     "intrusions",
     "intrusions --json",
     "journal n1",
+    "jobs",
+    "jobs blog --json",
     "leave n1 --yes",
     "logs blog_web",
     "mail --to ops@example.org --dns 127.0.0.1:9",

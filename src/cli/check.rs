@@ -95,6 +95,7 @@ pub(crate) async fn run_check_command(
     let is_read = |source: &AlertSource| is_source_read(&cx.config, &fleet, source);
     if is_read(&AlertSource::Fleet)
         && is_read(&AlertSource::Backups)
+        && is_read(&AlertSource::Jobs)
         && sources.all(|s| is_read(&s))
     {
         engine.end_unseen(now);
@@ -303,7 +304,10 @@ async fn read_fleet_and_probes(cx: &FleetContext) -> Result<Fleet> {
     loop {
         let saved = cx.config.backup.primary_repository().is_none()
             || (is_told_of(&fleet.snapshots) && is_told_of(&fleet.backups));
-        let complete = saved && fleet.nodes.iter().all(is_node_read) && is_told_of(&fleet.swarm);
+        let complete = saved
+            && is_told_of(&fleet.app_jobs)
+            && fleet.nodes.iter().all(is_node_read)
+            && is_told_of(&fleet.swarm);
         if complete && served.is_some() && answers.is_some() {
             break;
         }
@@ -356,6 +360,7 @@ fn is_source_read(config: &Config, fleet: &Fleet, source: &AlertSource) -> bool 
                 && fleet.probes.value().is_some()
                 && fleet.certificates.value().is_some()
         }
+        AlertSource::Jobs => fleet.app_jobs.value().is_some() && fleet.app_jobs.error().is_none(),
         AlertSource::Backups if config.backup.primary_repository().is_none() => true,
         AlertSource::Backups => {
             let read = fleet.snapshots.value().is_some() && fleet.backups.value().is_some();

@@ -39,6 +39,7 @@ const GROUPS: &[(&str, &[&str])] = &[
             "restart",
             "rollback",
             "run",
+            "jobs",
             "adopt",
             "remove",
             "export",

@@ -17,6 +17,7 @@ mod history;
 mod info;
 mod intrusions;
 mod job;
+mod jobs;
 mod logs;
 mod mail;
 mod moves;
@@ -569,6 +570,9 @@ enum CliCommand {
     /// Run a command in a running container of an application, without a terminal
     #[command(after_help = run::HELP)]
     Run(run::RunArgs),
+    /// List the scheduled jobs of applications, when they run and how they ended
+    #[command(after_help = jobs::HELP)]
+    Jobs(jobs::JobsArgs),
     /// Make, show and remove a practice fleet of containers on this machine
     #[command(subcommand)]
     Lab(LabCommand),
@@ -617,6 +621,7 @@ impl CliCommand {
             Self::Mail { options } => options.wants_json(),
             Self::Update { options, .. } => options.wants_json(),
             Self::Intrusions { options } => options.wants_json(),
+            Self::Jobs(args) => args.json,
             Self::Bans { json }
             | Self::Catalogue { json, .. }
             | Self::Certificates { json, .. }
@@ -879,6 +884,7 @@ async fn run_watching_command(command: &CliCommand, fleet: &FleetContext) -> Res
         }
         CliCommand::Shell { target } => shell::run_shell_command(fleet, target).await,
         CliCommand::Run(args) => run::run_run_command(fleet, args).await,
+        CliCommand::Jobs(args) => jobs::run_jobs_command(fleet, args).await,
         _ => unreachable!("is a request, or needs no fleet"),
     }
 }

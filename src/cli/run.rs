@@ -37,6 +37,7 @@ Exit codes: the command's own · 124 it took longer than --time-limit · 125 it 
 Examples:
   matou run blog -- ghost version
   matou run shop/web --user www-data -- php bin/console cache:clear
+  matou run cloud --job cron
   matou run shop/db --stdin --time-limit 10m -- sh -c 'psql \"$POSTGRES_DB\"' < orders.sql";
 
 /// Options of `matou run`.
@@ -67,8 +68,15 @@ pub(crate) struct RunArgs {
     /// Don't ask the storage node whether somebody works on the application, where it is lost
     #[arg(long)]
     without_lock: bool,
+    /// Run this scheduled job of the application now, as its stack says, instead of a command
+    #[arg(
+        long,
+        value_name = "NAME",
+        conflicts_with_all = ["command", "user", "workdir", "variables", "stdin", "time_limit"]
+    )]
+    job: Option<String>,
     /// The program with its arguments
-    #[arg(last = true, required = true)]
+    #[arg(last = true, required_unless_present = "job")]
     command: Vec<String>,
 }
 
@@ -137,6 +145,9 @@ pub(super) async fn run_run_command(fleet: &FleetContext, args: &RunArgs) -> Res
     if args.without_lock {
         fleet.runner.go_without_locks();
     }
+    if let Some(name) = &args.job {
+        return run_named_job(fleet, &args.target, name).await;
+    }
     let env = args.variables.iter().map(|name| read_variable(name));
     let command = ContainerCommand {
         argv: args.command.clone(),
@@ -186,6 +197,32 @@ pub(super) async fn run_run_command(fleet: &FleetContext, args: &RunArgs) -> Res
     }
 }
 
+/// Runs a scheduled job now, and returns its exit code.
+async fn run_named_job(fleet: &FleetContext, target: &TargetName, name: &str) -> Result<ExitCode> {
+    if target.service.is_some() {
+        return Err(InvalidInput::new("a job has its service: name the application alone").into());
+    }
+    let (cancel, mut signalled) = cancel_on_signals()?;
+    let (output, arriving) = mpsc::channel(WAITING_PIECES);
+    let printed = print_output(arriving);
+    let run = ops::run_job_now(fleet, &target.app, name, output, &cancel).await?;
+    printed.await.unwrap_or(Ok(()))?;
+    Ok(match (run.state, run.exit) {
+        (_, Some(code)) => u8::try_from(code).unwrap_or(1).into(),
+        (matou_model::JobRunState::TimedOut, None) => {
+            errln!("matou: the job took longer than its timeout and was ended");
+            TIMED_OUT.into()
+        }
+        _ if cancel.is_cancelled() => signal_exit(&mut signalled),
+        _ => {
+            for line in &run.output {
+                errln!("matou: {line}");
+            }
+            OWN_FAILURE.into()
+        }
+    })
+}
+
 fn read_variable(name: &str) -> Result<String, InvalidInput> {
     match std::env::var(name) {
         Ok(value) => Ok(format!("{name}={value}")),
@@ -222,7 +259,7 @@ async fn hold_app(
 }
 
 /// Cancels on the first signal that asks this program to end, and tells its number.
-fn cancel_on_signals() -> Result<(CancellationToken, oneshot::Receiver<u8>)> {
+pub(super) fn cancel_on_signals() -> Result<(CancellationToken, oneshot::Receiver<u8>)> {
     let cancel = CancellationToken::new();
     let (tell, signalled) = oneshot::channel();
     let mut interrupt = signal(SignalKind::interrupt())?;

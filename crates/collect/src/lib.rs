@@ -16,6 +16,7 @@
 
 mod access;
 mod alertmanager;
+mod app_jobs;
 mod bans;
 mod certificates;
 mod disk_use;
@@ -65,6 +66,7 @@ pub use platform::{Platform, read_platform};
 pub use probes::{list_probe_targets, read_probes};
 pub use signals::{AnswerChecks, ProbeSettings};
 
+pub use app_jobs::read_app_jobs;
 pub use search::LogStore;
 
 use signals::{CollectorSignals, UpdateSender};
@@ -115,6 +117,8 @@ impl Collectors {
             collectors.spawn(told);
         }
         if let Some(config) = config {
+            let jobs = app_jobs::watch_app_jobs(config.clone(), nodes.clone(), reports.clone());
+            collectors.spawn(jobs);
             let wake = collectors.wake.clone();
             collectors.spawn(snapshots::watch_snapshots(
                 config,

@@ -227,7 +227,7 @@ pub struct Download {
 
 /// The concerns of provisioning, in the order in which they are worked through; each can be
 /// switched off in config.toml.
-pub const CONCERNS: [&str; 25] = [
+pub const CONCERNS: [&str; 26] = [
     "base",
     "names",
     "time",
@@ -253,6 +253,7 @@ pub const CONCERNS: [&str; 25] = [
     "backup",
     "metrics",
     "alerts",
+    "jobs",
 ];
 
 /// Where Docker is installed from.

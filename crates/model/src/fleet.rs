@@ -7,8 +7,8 @@ use matou_base::text::format_ago;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Backups, Certificate, ExternalAlert, JobProgress, JobState, NodeState, Probe, Reachability,
-    Reading, Snapshot, SwarmState, TaskState, UpdateState,
+    AppJobRuns, Backups, Certificate, ExternalAlert, JobProgress, JobState, NodeState, Probe,
+    Reachability, Reading, Snapshot, SwarmState, TaskState, UpdateState,
 };
 
 /// How many metric samples a node keeps for its charts: an hour, at one every three seconds.
@@ -480,6 +480,9 @@ pub struct Fleet {
     pub probes: Reading<Vec<Probe>>,
     /// What Alertmanager alerts of, where the monitoring stack is deployed.
     pub told: Reading<Vec<ExternalAlert>>,
+    /// What is remembered of scheduled jobs of applications.
+    #[serde(skip)]
+    pub app_jobs: Reading<AppJobRuns>,
 }
 
 /// One application: a stack, or a loose service.

@@ -14,7 +14,9 @@
 )]
 
 mod access;
+mod app_job;
 mod ban;
+mod calendar;
 mod certificate;
 mod disk_use;
 mod external_alert;
@@ -34,7 +36,9 @@ mod update;
 pub use access::{
     AccessFilter, AccessRecord, COUNTED_MINUTES, MinuteCount, RecentMinutes, count_most_frequent,
 };
+pub use app_job::{AppJob, AppJobRun, AppJobRuns, JOB_LABEL, JobLabel, JobRunState, is_job_name};
 pub use ban::{Ban, NodeBans, normalize_network};
+pub use calendar::Calendar;
 pub use certificate::{
     Certificate, CertificateState, ChainLink, ServedCertificate, StoredCertificate,
 };

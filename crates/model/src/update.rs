@@ -3,8 +3,8 @@
 use jiff::Timestamp;
 
 use super::{
-    Backups, Certificate, Disk, EngineInfo, ExternalAlert, Fleet, KEPT_SAMPLES, Metrics, Node,
-    NodeLink, Probe, Role, Snapshot, Swarm, Volume, sort_snapshots,
+    AppJobRuns, Backups, Certificate, Disk, EngineInfo, ExternalAlert, Fleet, KEPT_SAMPLES,
+    Metrics, Node, NodeLink, Probe, Role, Snapshot, Swarm, Volume, sort_snapshots,
 };
 use matou_base::text::SafeText;
 
@@ -52,6 +52,8 @@ pub enum Datum {
     Probes(Result<Vec<Probe>, SafeText>),
     /// What Alertmanager alerts of.
     ExternalAlerts(Result<Vec<ExternalAlert>, SafeText>),
+    /// What is remembered of scheduled jobs of applications.
+    AppJobs(Result<AppJobRuns, SafeText>),
 }
 
 impl Fleet {
@@ -118,6 +120,7 @@ impl Fleet {
             Datum::Certificates(reading) => self.certificates.record(reading, at),
             Datum::Probes(reading) => self.probes.record(reading, at),
             Datum::ExternalAlerts(reading) => self.told.record(reading, at),
+            Datum::AppJobs(reading) => self.app_jobs.record(reading, at),
         }
     }
 

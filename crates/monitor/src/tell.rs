@@ -50,6 +50,8 @@ pub enum AlertSource {
     Fleet,
     /// Repositories, snapshots and what nights did.
     Backups,
+    /// What is kept of applications' scheduled jobs.
+    Jobs,
     /// The load of a node.
     Load(String),
     /// The engine of a node.
@@ -60,6 +62,7 @@ impl AlertSource {
     fn of(alert: &Alert) -> Self {
         match &alert.target {
             _ if alert.kind == AlertKind::Backup => Self::Backups,
+            _ if alert.kind == AlertKind::AppJob => Self::Jobs,
             // Of the two that say a node can't be reached, this one is of the node itself.
             AlertTarget::Node(name) if alert.key.ends_with("/engine") => Self::Engine(name.clone()),
             AlertTarget::Node(name) if !alert.kind.is_seen_by_managers() => {

@@ -15,6 +15,7 @@
 
 mod adopt;
 mod app_history;
+mod app_jobs;
 mod availability;
 mod backup;
 mod clean;
@@ -60,6 +61,7 @@ mod update_mark;
 mod versions;
 
 pub use app_history::{AppHistory, load_history};
+pub use app_jobs::{KnownJob, read_known_jobs, run_due_jobs, run_job_now};
 pub use backup::format_restic_progress;
 pub use backup::{
     APP_UNIT_PREFIX as BACKUP_UNIT, AppFilesState, ListedSnapshot, LockFile, RepositoryState,

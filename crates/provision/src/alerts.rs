@@ -29,7 +29,7 @@ const ALERTS_TIMER: &str = include_str!("../files/matou-alerts.timer");
 pub(crate) struct AlertsConcern;
 
 /// The managers that come before a node, in the order of config.toml.
-fn managers_before<'a>(node: &NodeConfig, config: &'a Config) -> Vec<&'a str> {
+pub(super) fn managers_before<'a>(node: &NodeConfig, config: &'a Config) -> Vec<&'a str> {
     let managers = config.nodes.iter().filter(|n| n.role == Role::Manager);
     managers
         .map(|n| n.name.as_str())

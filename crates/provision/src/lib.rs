@@ -19,6 +19,7 @@
 )]
 
 mod alerts;
+mod app_jobs;
 pub mod audit;
 mod backup;
 mod base;
@@ -239,6 +240,7 @@ fn provision_stages() -> Vec<ProvisionStage> {
             vec![
                 Arc::new(metrics::MetricsConcern),
                 Arc::new(alerts::AlertsConcern),
+                Arc::new(app_jobs::AppJobsConcern),
             ],
         ),
     ]

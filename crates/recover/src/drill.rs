@@ -23,9 +23,9 @@ const LAB_NAME: &str = "drill";
 
 /// Concerns that are of no use on machines which live for minutes. `backup` above all: no timer of a
 /// drill may write to the repository.
-const CONCERNS_OFF: [&str; 12] = [
+const CONCERNS_OFF: [&str; 13] = [
     "upgrades", "time", "files", "swap", "kernel", "sshd", "fail2ban", "firewall", "matou",
-    "backup", "metrics", "alerts",
+    "backup", "metrics", "alerts", "jobs",
 ];
 
 /// Further concerns that are off on containers, which have neither disks nor a kernel of their own.

@@ -7,6 +7,8 @@ use matou_base::text::InvalidInput;
 use matou_model::ExpectedAnswer;
 use serde::Deserialize;
 
+use super::scheduled_jobs::JobSpec;
+
 /// A variable of a stack, as the form and the command line show it.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize, serde::Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
@@ -516,6 +518,9 @@ pub struct Extension {
     /// The service that `matou run APP` runs commands in.
     #[serde(default)]
     pub run: Option<String>,
+    /// Commands that run in its containers again and again.
+    #[serde(default)]
+    pub jobs: Vec<JobSpec>,
     /// Its installer is open to whoever comes first: its routers ask for a password until the
     /// operator takes that away.
     #[serde(default)]

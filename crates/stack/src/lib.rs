@@ -50,6 +50,7 @@ mod render;
 mod rendered;
 mod requirements;
 mod safety;
+mod scheduled_jobs;
 mod stack_file;
 mod subset;
 mod swarm_rules;
@@ -86,5 +87,6 @@ pub use rendered::{
     AppLogin, GUARD_SECRET, GUARD_USER, NeededSecret, RenderedService, RenderedStack,
 };
 pub use requirements::{ServiceRequirements, place_constraint};
+pub use scheduled_jobs::JobSpec;
 pub use traefik1::{Backends, Labels, MigratedLabels, is_traefik1_label, migrate_labels};
 pub use volumes::{StackVolumes, VolumeDefinition};

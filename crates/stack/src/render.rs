@@ -25,6 +25,7 @@ use super::refusals::add_refusals;
 use super::rendered::{AppLogin, GUARD_USER, NeededSecret, RenderedService, RenderedStack};
 use super::requirements;
 use super::safety;
+use super::scheduled_jobs::{add_job_labels, check_jobs};
 use super::stack_file::StackFile;
 use super::traefik1::Labels;
 use super::volumes;
@@ -347,6 +348,11 @@ fn render_filled_file(
                 message,
             });
         }
+    }
+    let none = Mapping::new();
+    let services = file.get("services").and_then(Value::as_mapping);
+    if let Err(e) = check_jobs(&stack.extension.jobs, services.unwrap_or(&none)) {
+        faults.push(at(&["x-matou", "jobs"], e.to_string()));
     }
     set_file_version(&mut file);
     if stack.extension.mail {
@@ -707,6 +713,7 @@ fn render_services(
             }
         };
         target.edge_settings.apply_to_labels(app, &mut labels);
+        add_job_labels(&stack.extension.jobs, &name, &mut labels);
         out.domains
             .extend(matou_model::domains_from_labels(&labels));
         // Of a list with a variable that has no value.

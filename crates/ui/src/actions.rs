@@ -629,6 +629,7 @@ fn tab_of_alert(kind: AlertKind) -> Tab {
         | AlertKind::Replicas
         | AlertKind::CrashLoop
         | AlertKind::Job
+        | AlertKind::AppJob
         | AlertKind::Told
         | AlertKind::Alertmanager
         | AlertKind::Edge

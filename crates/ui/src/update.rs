@@ -430,7 +430,8 @@ fn pane_of_datum(datum: &Datum) -> Option<Pane> {
         Datum::Metrics { .. }
         | Datum::Disks { .. }
         | Datum::Probes(_)
-        | Datum::ExternalAlerts(_) => None,
+        | Datum::ExternalAlerts(_)
+        | Datum::AppJobs(_) => None,
     }
 }
 

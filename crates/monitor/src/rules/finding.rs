@@ -41,6 +41,8 @@ pub enum AlertKind {
     CrashLoop,
     /// A job of the swarm failed, and nothing tries it again.
     Job,
+    /// A scheduled job of an application failed, or did not run.
+    AppJob,
     /// An alert of Alertmanager that no rule of ours found.
     Told,
     /// Alertmanager does not answer.
@@ -74,6 +76,7 @@ impl AlertKind {
             | Self::Quorum
             | Self::CrashLoop
             | Self::Job
+            | Self::AppJob
             | Self::Told
             | Self::Edge
             | Self::Http

@@ -1,6 +1,7 @@
 //! Finds what is wrong in the picture of the fleet now. The engine decides which of it is an alert.
 
 mod alertmanager;
+mod app_jobs;
 mod edge;
 mod finding;
 mod inputs;
@@ -40,6 +41,7 @@ pub fn evaluate_rules(inputs: AlertInputs<'_>) -> Vec<Finding> {
         for service in &swarm.services {
             let tasks = troubled.get(service.id.as_str()).map_or(&[][..], |t| t);
             services::add_service_findings(inputs.now, service, tasks, &mut found);
+            app_jobs::add_job_findings(inputs, service, &mut found);
         }
     }
     edge::add_answer_findings(inputs, &mut found);

@@ -16,7 +16,10 @@ impl Conversion<'_> {
         spec.ignore("Name");
         let mut labels = spec.map("Labels");
         let stack_image = labels.iter().find(|(k, _)| k == IMAGE_LABEL).cloned();
-        labels.retain(|(k, _)| ![STACK_LABEL, IMAGE_LABEL, HASH_LABEL].contains(&k.as_str()));
+        labels.retain(|(k, _)| {
+            ![STACK_LABEL, IMAGE_LABEL, HASH_LABEL].contains(&k.as_str())
+                && !k.starts_with(matou_model::JOB_LABEL)
+        });
         let mut service = Written::default();
         let mut deploy = Written::default();
         self.convert_mode(&mut spec, &mut deploy);

@@ -10,7 +10,7 @@ use crate::keymap::Action;
 use crate::pane::Tab;
 use crate::state::App;
 use crate::theme::Health;
-use matou_base::text::{format_age, format_plural};
+use matou_base::text::{clean_line, format_age, format_plural};
 use matou_model::{
     Fleet, JobState, Service, ServiceMode, Swarm, Task, TaskCount, TaskState, UpdateState,
 };
@@ -283,7 +283,7 @@ fn services_overview(
             page = page.wrapped_text(&format!("  {job}"), columns, style);
         }
     }
-    page = page.blank_line();
+    page = add_scheduled_jobs(app, services, columns, page).blank_line();
     let swarm = app.fleet.swarm.value();
     let shown: Vec<&Task> = services
         .iter()
@@ -293,6 +293,51 @@ fn services_overview(
     let mut table = tasks::task_table(app, &shown, columns);
     page.lines.append(&mut table.lines);
     page
+}
+
+/// Adds the scheduled jobs of the application: when each runs, and how its newest run ended.
+fn add_scheduled_jobs(
+    app: &App,
+    services: &[&Service],
+    columns: usize,
+    page: DetailPage,
+) -> DetailPage {
+    let theme = app.theme;
+    let jobs = services.iter().flat_map(|s| s.list_jobs());
+    jobs.fold(page, |page, job| {
+        let begin = format!("job {} ({})", job.name, job.calendar);
+        let Some(runs) = app.fleet.app_jobs.value() else {
+            return page.wrapped_text(&begin, columns, theme.dim());
+        };
+        if let Some(missed) = runs.find_missed(&job) {
+            let text = format!("{begin}: missed {}", format_age(runs.at, missed));
+            return page.wrapped_text(&text, columns, theme.health_style(Health::Bad));
+        }
+        let last = runs.of_job(&job).last();
+        let (text, health) = match last {
+            None => (begin, Health::Good),
+            Some(run) => {
+                let age = format_age(runs.at, run.begun);
+                let health = match runs.find_failed(&job) {
+                    Some(_) => Health::Bad,
+                    None => Health::Good,
+                };
+                (format!("{begin}: {} ({age})", run.describe_end()), health)
+            }
+        };
+        let style = match health {
+            Health::Good => theme.dim(),
+            other => theme.health_style(other),
+        };
+        let page = page.wrapped_text(&text, columns, style);
+        let said = last.filter(|_| health == Health::Bad);
+        let lines = said
+            .into_iter()
+            .flat_map(|run| run.output.iter().rev().take(3).rev());
+        lines.fold(page, |page, line| {
+            page.wrapped_text(&format!("  {}", clean_line(line)), columns, theme.dim())
+        })
+    })
 }
 
 /// Adds how the operator logs in, as the application's stack says.
