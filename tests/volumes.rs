@@ -10,7 +10,7 @@ use support::{Fleet, matou, ok, private, said};
 
 const FLEET: &str = "vols";
 
-const STACK: &str = r#"
+const STACK: &str = r"
 x-matou:
   title: Many
   backup:
@@ -44,10 +44,10 @@ volumes:
   vb:
   vc:
   all:
-"#;
+";
 
 /// A volume in memory beside one that lasts.
-const MEMO: &str = r#"
+const MEMO: &str = r"
 services:
   web:
     image: matou/hello:1.0
@@ -59,7 +59,7 @@ volumes:
     driver: local
     driver_opts: {type: tmpfs, device: tmpfs}
   kept:
-"#;
+";
 
 /// Where Docker has a volume.
 fn place(volume: &str) -> String {

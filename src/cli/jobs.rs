@@ -84,12 +84,12 @@ pub(super) async fn run_jobs_command(fleet: &FleetContext, args: &JobsArgs) -> R
     })
 }
 
-fn is_ended(run: &&AppJobRun) -> bool {
+fn is_ended(run: &AppJobRun) -> bool {
     !matches!(run.state, JobRunState::Seen | JobRunState::Running)
 }
 
 fn is_well(known: &KnownJob) -> bool {
-    let last = known.runs.iter().rfind(is_ended);
+    let last = known.runs.iter().rfind(|r| is_ended(r));
     known.missed.is_none() && last.is_none_or(|r| r.state == JobRunState::Done)
 }
 

@@ -764,11 +764,11 @@ impl Cli {
                 unless_told_by,
             } => {
                 if let Some(node) = check::find_teller(fleet, unless_told_by).await? {
-                    match json {
-                        true => {
-                            matou_base::out::print_json_line(&serde_json::json!({"teller": node}))?
-                        }
-                        false => matou_base::outln!("{node} tells")?,
+                    if *json {
+                        let told_by = serde_json::json!({"format": 1, "teller": node});
+                        matou_base::out::print_json_line(&told_by)?;
+                    } else {
+                        matou_base::outln!("{node} tells")?;
                     }
                     return Ok(Exit::Done.into());
                 }

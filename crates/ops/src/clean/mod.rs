@@ -369,7 +369,7 @@ impl Step for CleanNode {
         if build_cache.is_some() {
             cx.docker.prune_build_cache().await?;
         }
-        for volume in content.volumes.iter() {
+        for volume in &content.volumes {
             if !self.volumes.contains(&volume.name) {
                 continue;
             }
