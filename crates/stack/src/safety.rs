@@ -571,6 +571,18 @@ mod tests {
     }
 
     #[test]
+    fn a_folder_of_its_own_in_a_share_is_not_told_as_the_nodes() {
+        let volume = |create: &str| {
+            format!(
+                "volumes: {{a: {{driver: nfs, driver_opts: {{share: \"n1:/mnt/data\"{create}}}}}}}"
+            )
+        };
+        assert_eq!(judged(&volume(", create: \"true\"")), (Ok(()), Vec::new()));
+        let (_, told) = judged(&volume(""));
+        assert!(told[0].contains("the data of all"), "{told:?}");
+    }
+
+    #[test]
     fn depth_and_size_are_bounded() {
         assert!(check_yaml_limits("services: {a: {image: x}}\n").is_ok());
         assert!(check_yaml_limits(&"[".repeat(100_000)).is_err());

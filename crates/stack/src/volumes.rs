@@ -240,3 +240,32 @@ impl NetshareVolume {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Its options may be anybody's: only a plain share of the plugin is a folder of the server.
+    #[test]
+    fn a_netshare_volume_is_a_folder_of_its_share() {
+        let folder = |driver: &str, name: &str, options: &[(&str, &str)]| {
+            let options = options.iter().map(|(k, v)| ((*k).into(), (*v).into()));
+            let volume = VolumeDefinition {
+                name: name.into(),
+                driver: driver.into(),
+                options: options.collect(),
+            };
+            volume.netshare_folder()
+        };
+        let share = ("share", "n1:/mnt/data/");
+        assert_eq!(
+            folder("nfs", "blog_ghost", &[share, ("create", "true")]),
+            Some("/mnt/data/blog_ghost".into())
+        );
+        assert_eq!(folder("nfs", "x", &[share]), Some("/mnt/data".into()));
+        assert_eq!(folder("local", "x", &[share]), None);
+        assert_eq!(folder("nfs", "x", &[("share", "n1:data")]), None);
+        assert_eq!(folder("nfs", "../x", &[share, ("create", "true")]), None);
+        assert_eq!(folder("nfs", "x", &[]), None);
+    }
+}
