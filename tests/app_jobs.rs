@@ -186,6 +186,7 @@ fn count(runs: &[Value], state: &str) -> usize {
 }
 
 #[test]
+#[ignore = "minutes: make test-long"]
 fn each_time_is_taken_once() {
     let world = World::open();
     world.part("deployed");

@@ -217,6 +217,7 @@ fn send_folder(fleet: &Fleet, node: &str) {
 }
 
 #[test]
+#[ignore = "minutes: make test-long"]
 fn the_seeds_infrastructure_is_taken_over() {
     let seed = Seed::build();
     let was = seed.picture();

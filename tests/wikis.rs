@@ -20,6 +20,7 @@ fn visit(host: &Host, image: &str) {
 }
 
 #[test]
+#[ignore = "minutes: make test-long"]
 fn radicale_lives() {
     let (host, mails) = Host::with_mail("dates");
     support::software::radicale(&host.fleet, "n1");
@@ -102,6 +103,7 @@ fn radicale_lives() {
 }
 
 #[test]
+#[ignore = "minutes: make test-long"]
 fn dokuwiki_lives() {
     let (host, mails) = Host::with_mail("wiki");
     support::software::dokuwiki(&host.fleet, "n1");

@@ -393,10 +393,18 @@ mod tests {
             ..stays.clone()
         };
         assert_eq!(
-            look(&mut told, &[worse.clone()], &night, 400),
+            look(&mut told, std::slice::from_ref(&worse), &night, 400),
             "Begun backup/shop"
         );
-        assert_eq!(look(&mut told, &[worse.clone()], &night, REPEAT + 400), "");
+        assert_eq!(
+            look(
+                &mut told,
+                std::slice::from_ref(&worse),
+                &night,
+                REPEAT + 400
+            ),
+            ""
+        );
         assert_eq!(
             look(&mut told, &[worse], &ALL, REPEAT + 500),
             "Still backup/shop, Over node/n1/disk"
