@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::error::BackupError;
+use super::volume_folder::{VolumeFolder, matou_folder};
 use super::volume_places::VolumePlaces;
 use matou_config::Config;
 use matou_docker::{NodeHandle, Nodes};
@@ -20,53 +21,9 @@ pub const MANIFEST: &str = "manifest.json";
 /// Folder of the fleet's own files, below [`matou_folder`]; also the tag of their snapshots.
 pub const FLEET: &str = "fleet";
 
-/// matou's own folder on the storage node: `secrets/APP`, `dumps/APP`, `fleet`.
-pub fn matou_folder(config: &Config) -> PathBuf {
-    config.storage.path.join(".matou")
-}
-
 /// Where root follows no link on the storage node: the data of all applications, and matou's own.
 pub fn confined_data_folder(config: &Config) -> ConfinedFolders {
     ConfinedFolders::new(&config.storage.path)
-}
-
-/// A volume and the folder of the storage node that holds it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct VolumeFolder {
-    /// As the engine names it.
-    pub name: String,
-    /// Path on the storage node.
-    pub folder: PathBuf,
-    /// The node that has it, when that is another one: `folder` is a copy then, which is made anew before
-    /// each snapshot.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub elsewhere: Option<VolumeElsewhere>,
-}
-
-impl VolumeFolder {
-    /// One that the storage node has itself.
-    pub fn here(name: &str, folder: PathBuf) -> Self {
-        Self {
-            name: name.to_owned(),
-            folder,
-            elsewhere: None,
-        }
-    }
-}
-
-/// Where the data of a volume is that the storage node does not have.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct VolumeElsewhere {
-    /// As config.toml names it.
-    pub node: String,
-    /// Path there.
-    pub folder: PathBuf,
-}
-
-/// Where the storage node has its copy of a volume of another node: `data`, and what it was made of.
-pub fn volume_copy_folder(config: &Config, app: &str, node: &str, volume: &str) -> PathBuf {
-    let copies = matou_folder(config).join("volumes").join(app);
-    copies.join(node).join(volume)
 }
 
 /// What belongs to one application.
@@ -361,6 +318,7 @@ async fn list_running_volumes(
 
 #[cfg(test)]
 mod tests {
+    use super::super::volume_folder::VolumeElsewhere;
     use super::*;
     use matou_model::{Service, ServiceMode};
 

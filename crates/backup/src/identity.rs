@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::app_storage::{FLEET, MANIFEST, backup_storage_node, matou_folder};
+use super::app_storage::{FLEET, MANIFEST, backup_storage_node};
 use super::error::BackupError;
 use super::listing;
 use super::messages::ResticSnapshot;
 use super::ownership::{ClockPair, FleetId, FleetIdentity, SnapshotView};
 use super::restic::Restic;
+use super::volume_folder::matou_folder;
 use matou_config::Config;
 use matou_docker::Nodes;
 use matou_host::{Command, Host, shell_script};

@@ -25,11 +25,12 @@ mod restore_state;
 mod retention;
 mod secrets;
 mod snapshot_counts;
+mod volume_folder;
 mod volume_places;
 
 pub use app_storage::{
-    AppStorage, FLEET, MANIFEST, Manifest, ManifestDump, VolumeElsewhere, VolumeFolder,
-    confined_data_folder, list_app_names, list_odd_app_names, matou_folder, volume_copy_folder,
+    AppStorage, FLEET, MANIFEST, Manifest, ManifestDump, confined_data_folder, list_app_names,
+    list_odd_app_names,
 };
 pub use error::{BackupError, GAVE_UP, ResticLock};
 pub use messages::{
@@ -52,3 +53,4 @@ pub use retention::{
 };
 pub use secrets::read_repository_password;
 pub use snapshot_counts::{SnapshotCounts, SnapshotLoss};
+pub use volume_folder::{VolumeElsewhere, VolumeFolder, matou_folder, volume_copy_folder};

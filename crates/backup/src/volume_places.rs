@@ -4,8 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-use super::app_storage::{VolumeElsewhere, VolumeFolder, volume_copy_folder};
 use super::error::BackupError;
+use super::volume_folder::{VolumeElsewhere, VolumeFolder, volume_copy_folder};
 use matou_config::Config;
 use matou_docker::Nodes;
 use matou_model::{Swarm, TaskState, Volume};

@@ -1,5 +1,7 @@
 //! Checks the table `[receivers]`: whom the monitoring stack tells of alerts.
 
+use std::path::PathBuf;
+
 use toml::Spanned;
 
 use super::ConfigError;
@@ -62,28 +64,7 @@ impl ConfigChecker<'_> {
             let message = "a topic of ntfy is an address, as \"https://ntfy.sh/my-topic\"";
             return Err(self.error_at(topic.span(), message));
         }
-        let gotify = match (raw.gotify, raw.gotify_token_file) {
-            (Some(server), Some(token)) if server.get_ref().starts_with("http") => {
-                Some((server.into_inner(), self.resolve_path(&token)))
-            }
-            (None, None) => None,
-            (Some(server), Some(_)) => {
-                let message = "a Gotify server is an address, as \"https://gotify.example.org\"";
-                return Err(self.error_at(server.span(), message));
-            }
-            (Some(server), None) => {
-                return Err(self.error_at(
-                    server.span(),
-                    "Gotify needs an application: add gotify_token_file = \"a file with its token\"",
-                ));
-            }
-            (None, Some(_)) => {
-                return Err(self.error_at(
-                    0..0,
-                    "Gotify needs a server: add gotify = its address to [receivers]",
-                ));
-            }
-        };
+        let gotify = self.check_gotify(raw.gotify, raw.gotify_token_file)?;
         let quiet = raw.quiet.map(|written| {
             let read = QuietHours::parse(written.get_ref());
             read.map_err(|e| self.error_at(written.span(), e))
@@ -99,5 +80,30 @@ impl ConfigChecker<'_> {
             ntfy_token_file: file(raw.ntfy_token_file),
             deadman_file: file(raw.deadman_file),
         })
+    }
+
+    fn check_gotify(
+        &self,
+        server: Option<Spanned<String>>,
+        token: Option<String>,
+    ) -> Result<Option<(String, PathBuf)>, ConfigError> {
+        match (server, token) {
+            (Some(server), Some(token)) if server.get_ref().starts_with("http") => {
+                Ok(Some((server.into_inner(), self.resolve_path(&token))))
+            }
+            (None, None) => Ok(None),
+            (Some(server), Some(_)) => {
+                let message = "a Gotify server is an address, as \"https://gotify.example.org\"";
+                Err(self.error_at(server.span(), message))
+            }
+            (Some(server), None) => Err(self.error_at(
+                server.span(),
+                "Gotify needs an application: add gotify_token_file = \"a file with its token\"",
+            )),
+            (None, Some(_)) => Err(self.error_at(
+                0..0,
+                "Gotify needs a server: add gotify = its address to [receivers]",
+            )),
+        }
     }
 }

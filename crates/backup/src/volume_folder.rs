@@ -1,0 +1,51 @@
+//! Where matou keeps what it knows of volumes on the storage node.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use matou_config::Config;
+
+/// matou's own folder on the storage node: `secrets/APP`, `dumps/APP`, `fleet`.
+pub fn matou_folder(config: &Config) -> PathBuf {
+    config.storage.path.join(".matou")
+}
+
+/// A volume and the folder of the storage node that holds it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VolumeFolder {
+    /// As the engine names it.
+    pub name: String,
+    /// Path on the storage node.
+    pub folder: PathBuf,
+    /// The node that has it, when that is another one: `folder` is a copy then, which is made anew before
+    /// each snapshot.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub elsewhere: Option<VolumeElsewhere>,
+}
+
+impl VolumeFolder {
+    /// One that the storage node has itself.
+    pub fn here(name: &str, folder: PathBuf) -> Self {
+        Self {
+            name: name.to_owned(),
+            folder,
+            elsewhere: None,
+        }
+    }
+}
+
+/// Where the data of a volume is that the storage node does not have.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VolumeElsewhere {
+    /// As config.toml names it.
+    pub node: String,
+    /// Path there.
+    pub folder: PathBuf,
+}
+
+/// Where the storage node has its copy of a volume of another node: `data`, and what it was made of.
+pub fn volume_copy_folder(config: &Config, app: &str, node: &str, volume: &str) -> PathBuf {
+    let copies = matou_folder(config).join("volumes").join(app);
+    copies.join(node).join(volume)
+}
