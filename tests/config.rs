@@ -133,7 +133,7 @@ fn what_is_wrong_is_told_with_place_and_remedy() {
         ),
         (
             "unknown placeholder",
-            with_manager("[[commands]]\ndescription = \"x\"\ncommand = [\"dig\", \"{domian}\"]"),
+            with_manager("[[commands]]\ndescription = \"x\"\ncommand = [\"dig\", \"{domainx}\"]"),
         ),
         (
             "placeholder in a script",
