@@ -905,8 +905,9 @@ fn leave(fleet: &Fleet, config: &PathBuf) {
 
 /// What systemd itself says of matou's units: how much of the server each could reach, of 10.
 fn hardened_units(fleet: &Fleet) {
-    const MOST: [(&str, f32); 3] = [
+    const MOST: [(&str, f32); 4] = [
         ("matou-firewall.service", 3.9),
+        ("matou-jobs.service", 6.0),
         ("matou-metrics.service", 6.0),
         ("matou-backup.service", 6.5),
     ];

@@ -365,6 +365,9 @@ fn comes_back(seed: &Seed) {
     seed.run(&["restore", "blog", "--yes"]);
     seed.shows_the_post();
     seed.run(&["restore", "forget", "blog", "--yes"]);
+    let plan = seed.run(&["restore", "traefik", "--dry-run"]);
+    let stays = "acme.json, which a service mounts by its path, stays as it is";
+    assert!(plan.contains(stays), "{plan}");
 }
 
 fn updates(seed: &Seed) {

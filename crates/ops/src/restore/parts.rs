@@ -134,6 +134,12 @@ pub(super) fn plan_restore_parts(
             kind: PartKind::Files(Vec::new()),
         });
     }
+    for path in source.bound_paths() {
+        let app = &source.app;
+        notes.push(format!(
+            "{path}, which a service mounts by its path, stays as it is: `matou restore {app} --path {path} --into FOLDER` takes it out of the snapshot"
+        ));
+    }
     for name in folders.keys() {
         if !parts.iter().any(|p| p.volume == *name) {
             notes.push(format!(

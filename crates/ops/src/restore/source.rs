@@ -308,6 +308,18 @@ impl RestoreSource {
         self.paths.iter().filter(own).map(named).collect()
     }
 
+    /// Files and folders that are no volumes: services mounted them by their paths.
+    pub(crate) fn bound_paths(&self) -> Vec<String> {
+        if self.manifest.is_none() {
+            return Vec::new();
+        }
+        let volumes = self.volume_folders();
+        let is_bound = |path: &&String| {
+            !path.contains("/.matou/") && !volumes.iter().any(|(_, folder)| folder == *path)
+        };
+        self.paths.iter().filter(is_bound).cloned().collect()
+    }
+
     /// The first eight digits of its id.
     pub(crate) fn short_id(&self) -> &str {
         self.id.get(..8).unwrap_or(&self.id)
