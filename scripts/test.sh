@@ -35,7 +35,7 @@ matou lab up --name test
 
 # Three at a time: most tests wait for servers. Those with an ACME authority of their own share its
 # ports, so they run one after the other; the long ones beside them take as long as the rest.
-acme="edge recover watching wordpress run tell"
+acme="edge recover watching wordpress run tell volumes"
 long="provision backup specs links kills restore"
 logs=$(mktemp -d)
 begun=$(date +%s)
