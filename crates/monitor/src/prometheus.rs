@@ -535,8 +535,7 @@ fn build_alertmanager_config(inputs: &MonitoringInputs<'_>) -> Value {
         }));
         intervals.push(json!({"name": "quiet", "time_intervals": [list_quiet_times(quiet)]}));
     }
-    json!({
-        "time_intervals": intervals,
+    let mut config = json!({
         "route": {
             "receiver": "operator",
             "group_by": ["alertname", "instance", "app"],
@@ -550,5 +549,9 @@ fn build_alertmanager_config(inputs: &MonitoringInputs<'_>) -> Value {
             "equal": ["instance"],
         }],
         "receivers": receivers,
-    })
+    });
+    if !intervals.is_empty() {
+        config["time_intervals"] = intervals.into();
+    }
+    config
 }
