@@ -126,6 +126,8 @@ fn volumes_are_backed_up_where_they_are() {
         );
     }
 
+    // What changed within two seconds before it was listed is brought once more the next time.
+    std::thread::sleep(std::time::Duration::from_secs(3));
     eprintln!("the first snapshot, of three nodes");
     let text = ok(&config, &["backup", "many"]);
     assert!(text.contains("(of n2, n3 too)"), "{text}");
