@@ -87,7 +87,8 @@ impl AppFile {
     /// Lists the same names.
     ///
     /// # Errors
-    /// apps/ is there and can't be read, or leads to what is not there (a disk that is not mounted).
+    /// apps/, which the error names, is there and can't be read, or leads to what is not there (a disk that is not
+    /// mounted).
     pub fn read_names(folder: &Path) -> std::io::Result<Vec<AppName>> {
         let names = Self::read_stems(folder)?.into_iter();
         Ok(names.filter_map(|name| AppName::new(name).ok()).collect())
@@ -103,16 +104,23 @@ impl AppFile {
 
     fn read_stems(folder: &Path) -> std::io::Result<Vec<String>> {
         let apps = folder.join("apps");
+        let unread = |e: std::io::Error| {
+            std::io::Error::new(e.kind(), format!("{} can't be read: {e}", apps.display()))
+        };
         let entries = match std::fs::read_dir(&apps) {
             // There are none yet; a link that leads nowhere is another matter.
             Err(e) if e.kind() == std::io::ErrorKind::NotFound && !apps.is_symlink() => {
                 return Ok(Vec::new());
             }
-            read => read?,
+            read => read.map_err(unread)?,
         };
         let mut names = Vec::new();
         for entry in entries {
-            let name = entry?.file_name().to_string_lossy().into_owned();
+            let name = entry
+                .map_err(unread)?
+                .file_name()
+                .to_string_lossy()
+                .into_owned();
             names.extend(name.strip_suffix(".toml").map(str::to_owned));
         }
         names.sort();
@@ -137,6 +145,21 @@ impl AppFile {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_folder_that_leads_nowhere_is_not_one_without_files() {
+        let dir = tempfile::tempdir().unwrap();
+        assert_eq!(AppFile::read_names(dir.path()).unwrap(), Vec::new());
+        let apps = dir.path().join("apps");
+        std::os::unix::fs::symlink("/nowhere/apps", &apps).unwrap();
+        let error = AppFile::read_names(dir.path()).unwrap_err().to_string();
+        assert!(error.contains("apps can't be read"), "{error}");
+        std::fs::remove_file(&apps).unwrap();
+        std::fs::create_dir(&apps).unwrap();
+        std::fs::write(apps.join("shop.toml"), "").unwrap();
+        let names = AppFile::read_names(dir.path()).unwrap();
+        assert_eq!(names, [AppName::new("shop").unwrap()]);
+    }
 
     #[test]
     fn a_file_comes_back_as_it_was_and_errors_name_the_line() {

@@ -93,7 +93,8 @@ pub(crate) fn collect_fleet_files(config: &Config) -> Result<Vec<PackedFile>, Op
         text = text.replace(&repository.location, &repository.shown_location());
     }
     files.push(("config.toml".to_owned(), text.into_bytes()));
-    for app in AppFile::list_names(&folder) {
+    // Less than there is must not go for all that there is.
+    for app in AppFile::read_names(&folder).map_err(OpsError::failed)? {
         let loaded = AppFile::load(&folder, &app)?;
         let Some(mut file) = loaded else { continue };
         if is_compose_path(&file.stack) {

@@ -253,12 +253,12 @@ impl LocalFleetFiles {
     /// # Errors
     /// A file that can't be read.
     pub fn load(config: &Config) -> Result<Self, OpsError> {
-        let folder = config.folder();
+        let names = match config.folder() {
+            None => Vec::new(),
+            Some(folder) => AppFile::read_names(&folder).map_err(OpsError::failed)?,
+        };
         Ok(Self {
-            apps: folder.map_or_else(BTreeSet::new, |f| {
-                let names = AppFile::list_names(&f).into_iter();
-                names.map(String::from).collect()
-            }),
+            apps: names.into_iter().map(String::from).collect(),
             files: files::collect_fleet_files(config)?,
         })
     }

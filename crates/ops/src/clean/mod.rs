@@ -156,10 +156,7 @@ impl CleanNode {
     fn read_volume_names(&self, services: &RawServices) -> Result<VolumeNames, OpsError> {
         let apps = match self.fleet.config.folder() {
             None => Vec::new(),
-            Some(folder) => AppFile::read_names(&folder).map_err(|why| {
-                let apps = folder.join("apps");
-                OpsError::failed(format_args!("{} can't be read: {why}", apps.display()))
-            })?,
+            Some(folder) => AppFile::read_names(&folder).map_err(OpsError::failed)?,
         };
         Ok(VolumeNames {
             mounted: list_mounted_volumes(services),

@@ -36,11 +36,9 @@ impl NeededImages {
             return;
         };
         let apps = AppFile::read_names(&folder).unwrap_or_else(|why| {
-            let trouble = format!(
-                "which applications have a file is not known: {} can't be read: {why}",
-                folder.join("apps").display()
-            );
-            self.troubles.push(trouble);
+            self.troubles.push(format!(
+                "which applications have a file is not known: {why}"
+            ));
             Vec::new()
         });
         for app in apps {

@@ -102,7 +102,7 @@ impl EraseInventory {
         }
         known.domains.sort();
         known.domains.dedup();
-        known.set_folders(fleet, storage).await;
+        known.set_folders(fleet, storage).await?;
         known.add_from_snapshots(fleet, app, repositories).await;
         known.set_shared(fleet, app, &swarm).await;
         Ok(known)
@@ -142,8 +142,15 @@ impl EraseInventory {
 
     /// Sets the folders that are not known yet: from the volume's definition on the storage node,
     /// else below the data folder.
-    async fn set_folders(&mut self, fleet: &FleetContext, storage: &NodeHandle) {
-        let of = storage.docker.list_volumes().await.unwrap_or_default();
+    ///
+    /// # Errors
+    /// Its engine does not answer: where a volume's data is would be a guess.
+    async fn set_folders(
+        &mut self,
+        fleet: &FleetContext,
+        storage: &NodeHandle,
+    ) -> Result<(), OpsError> {
+        let of = storage.docker.list_volumes().await?;
         for volume in &mut self.volumes {
             if volume.folder.is_some() {
                 continue;
@@ -158,6 +165,7 @@ impl EraseInventory {
             };
         }
         self.volumes.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(())
     }
 
     /// Adds volumes that only snapshots know of, for an application that was removed long ago.
@@ -194,7 +202,8 @@ impl EraseInventory {
     /// Notes which volumes stay because another application has them too.
     async fn set_shared(&mut self, fleet: &FleetContext, app: &str, swarm: &Swarm) {
         let mut others: BTreeMap<String, Vec<(String, Option<PathBuf>)>> = BTreeMap::new();
-        let mut unread = false;
+        let folder = fleet.config.folder();
+        let mut unread = folder.is_some_and(|f| AppFile::read_names(&f).is_err());
         for other in list_app_names(&fleet.config, swarm) {
             if *other == *app {
                 continue;
