@@ -149,7 +149,7 @@ mod tests {
     #[test]
     fn a_folder_that_leads_nowhere_is_not_one_without_files() {
         let dir = tempfile::tempdir().unwrap();
-        assert_eq!(AppFile::read_names(dir.path()).unwrap(), Vec::new());
+        assert!(AppFile::read_names(dir.path()).unwrap().is_empty());
         let apps = dir.path().join("apps");
         std::os::unix::fs::symlink("/nowhere/apps", &apps).unwrap();
         let error = AppFile::read_names(dir.path()).unwrap_err().to_string();
