@@ -57,6 +57,7 @@ fn a_key_starts_what_fits_the_selected_line_each_value_within_its_argument() {
     // Its output is a job's.
     let id = JobId(7);
     c.take(Msg::CommandStarted { id, call });
+    c.shows("nothing is printed yet");
     c.take(Msg::Job {
         id,
         event: JobEvent::Line {

@@ -142,7 +142,14 @@ impl JobsOverlay {
                 Span::styled(word, theme.health_style(health)),
             ]));
         }
-        lines.push(Line::default());
+        if !lines.is_empty() {
+            lines.push(Line::default());
+        }
+        if lines.is_empty() && job.lines.is_empty() && job.outcome.is_none() {
+            let seconds = job.elapsed_seconds(app.now);
+            let text = format!("running for {seconds} s; nothing is printed yet");
+            lines.push(Line::styled(text, theme.dim()));
+        }
         for (stream, text) in &job.lines {
             let style = match stream {
                 OutputStream::Stderr => theme.changed(),
@@ -157,7 +164,9 @@ impl JobsOverlay {
             );
         }
         if let Some(outcome) = &job.outcome {
-            lines.push(Line::default());
+            if !lines.is_empty() {
+                lines.push(Line::default());
+            }
             let (style, text) = match outcome {
                 JobOutcome::Done { changed: 0 } => (theme.added(), "nothing to do".to_owned()),
                 JobOutcome::Done { .. } => (
