@@ -117,7 +117,9 @@ fn print_job(known: &KnownJob) -> std::io::Result<()> {
     let next = match (known.missed, known.due) {
         (Some(missed), _) => format!("missed at {missed}"),
         (None, Some(due)) => format!("next at {due}"),
-        (None, None) => "no next time is known yet".into(),
+        (None, None) => {
+            "no manager has looked for its next time: `matou provision` gives them the timer".into()
+        }
     };
     print_hanging(format_args!(
         "{} {}: {} in {}, at most {}; {next}",

@@ -67,6 +67,7 @@ pub enum LabCommand {
         which: LabName,
     },
     /// Print its nodes and the path of its configuration
+    #[command(visible_alias = "list")]
     Status {
         /// Print JSON
         #[arg(long)]
