@@ -84,8 +84,15 @@ fn is_named_by(source: &str, name: &str) -> bool {
         return false;
     };
     // What follows each placeholder, in this order; whatever a placeholder becomes.
-    let after = |piece| str::split_once(piece, "}}").map_or("", |(_, after)| after);
-    let mut pieces: Vec<&str> = rest.split("{{").map(after).collect();
+    let mut pieces = Vec::new();
+    for piece in rest.split("{{") {
+        let is_value = |p: &str| p.trim().starts_with('.') || p.trim().starts_with("index ");
+        match piece.split_once("}}") {
+            Some((placeholder, after)) if is_value(placeholder) => pieces.push(after),
+            // Conditions and the like: any of the text may be left out.
+            _ => return true,
+        }
+    }
     let tail = pieces.pop().unwrap_or_default();
     for piece in pieces {
         match name.find(piece) {
@@ -388,7 +395,11 @@ mod tests {
             ("{{.Node.Hostname}}-x-{{.Task.Slot}}-y", "n1-x-3-y", true),
             ("{{.Node.Hostname}}-x-{{.Task.Slot}}-y", "n1-x-3-z", false),
             ("{{.Node.Hostname}}-x-{{.Task.Slot}}-y", "n1-3-y", false),
+            (r#"{{index .Service.Labels "a"}}-x"#, "shop-x", true),
+            (r#"{{index .Service.Labels "a"}}-x"#, "shop-y", false),
             ("a{{.Task.Name", "ab", true),
+            (r#"v{{if eq .Task.Slot "1"}}a{{else}}b{{end}}"#, "va", true),
+            (r#"v{{if eq .Task.Slot "1"}}a{{else}}b{{end}}"#, "w", false),
         ] {
             assert_eq!(is_named_by(source, name), expected, "{source} {name}");
         }
