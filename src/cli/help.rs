@@ -85,7 +85,7 @@ const GROUPS: &[(&str, &[&str])] = &[
     ),
     (
         "matou itself",
-        &["config", "info", "bundle", "lab", "completions"],
+        &["init", "config", "info", "bundle", "lab", "completions"],
     ),
 ];
 

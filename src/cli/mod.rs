@@ -15,6 +15,7 @@ mod files;
 mod help;
 mod history;
 mod info;
+mod init;
 mod intrusions;
 mod job;
 mod jobs;
@@ -573,6 +574,9 @@ enum CliCommand {
     /// List the scheduled jobs of applications, when they run and how they ended
     #[command(after_help = jobs::HELP)]
     Jobs(jobs::JobsArgs),
+    /// Write a first config.toml, of servers that are logged in to and looked at
+    #[command(after_help = init::HELP)]
+    Init(init::InitArgs),
     /// Make, show and remove a practice fleet of containers on this machine
     #[command(subcommand)]
     Lab(LabCommand),
@@ -694,6 +698,9 @@ impl Cli {
                 return Ok(ExitCode::SUCCESS);
             }
             CliCommand::Config => return self.print_config(),
+            CliCommand::Init(args) => {
+                return init::run_init_command(self.config.as_deref(), args).await;
+            }
             // config.toml may be what is wrong.
             CliCommand::Info { json } => {
                 return info::run_info_command(self.config.as_deref(), *json).await;

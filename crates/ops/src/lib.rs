@@ -28,6 +28,7 @@ mod erase;
 mod error;
 mod export;
 mod filed_app;
+mod first_config;
 mod holds;
 mod image_check;
 mod image_update;
@@ -75,6 +76,9 @@ pub use deploy::read_mail_password;
 pub use deploy::secrets::{read_secret, read_secret_versions};
 pub use dispatch::{build_job, build_job_at_once};
 pub use error::OpsError;
+pub use first_config::{
+    FirstConfigError, FirstSettings, NamedServer, ServerLook, look_at_servers, render_first_config,
+};
 pub use image_check::{FactDifference, ImageCheck, ImageCheckOutcome, check_image_facts};
 pub use known_names::{check_app_is_known, check_app_was_known};
 pub use login::{find_app_login, list_app_logins};
