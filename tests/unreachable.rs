@@ -99,6 +99,7 @@ const WITH_FLEET: &[&str] = &[
     "unban 203.0.113.7 --yes",
     "update blog",
     "update blog --to 2 --yes",
+    "update blog --rehearse --to 2 --yes",
     "upgrade n1 --yes",
     "verify blog --yes",
 ];

@@ -160,6 +160,10 @@ enum CliCommand {
         /// when it fails
         #[arg(long, conflicts_with_all = ["to", "service"])]
         itself: bool,
+        /// Try it on a copy of the application out of its newest snapshot, closed off and removed
+        /// afterwards, and say whether it would succeed; without --to the newest of the same major version
+        #[arg(long, conflicts_with = "itself")]
+        rehearse: bool,
         #[command(flatten)]
         options: job::JobOptions,
     },
@@ -796,11 +800,16 @@ impl Cli {
                 app,
                 to,
                 service,
+                rehearse,
                 options,
                 ..
             } => {
-                apps::run_update_command(fleet, app, to.as_deref(), service.as_deref(), options)
-                    .await
+                let wish = apps::UpdateWish {
+                    to: to.as_deref(),
+                    service: service.as_deref(),
+                    rehearse: *rehearse,
+                };
+                apps::run_update_command(fleet, app, &wish, options).await
             }
             CliCommand::Secrets { app, what } => {
                 apps::run_secrets_command(fleet, app, what.as_ref()).await
