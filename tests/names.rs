@@ -153,7 +153,7 @@ const WRONG_NAMES: &[(&str, &str)] = &[
 ];
 
 /// They take no name of something that is there, or need more than this fleet has.
-const WITHOUT_NAMES: [&str; 19] = [
+const WITHOUT_NAMES: [&str; 20] = [
     "bans",
     "bundle",
     "catalogue",
@@ -175,6 +175,7 @@ const WITHOUT_NAMES: [&str; 19] = [
     "history",
     "search",
     "status",
+    "updates",
 ];
 
 fn run(config: &PathBuf, line: &str) -> std::process::Output {

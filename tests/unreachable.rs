@@ -100,6 +100,8 @@ const WITH_FLEET: &[&str] = &[
     "update blog",
     "update blog --to 2 --yes",
     "update blog --rehearse --to 2 --yes",
+    "updates",
+    "updates --json",
     "upgrade n1 --yes",
     "verify blog --yes",
 ];

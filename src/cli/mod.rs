@@ -30,6 +30,7 @@ mod search;
 mod shell;
 mod status;
 mod tryout;
+mod updates;
 mod variables;
 
 use std::path::PathBuf;
@@ -484,6 +485,13 @@ enum CliCommand {
         #[arg(long)]
         json: bool,
     },
+    /// Print newer versions of all images that run, and what each step is: patch, minor or major
+    #[command(after_help = updates::HELP)]
+    Updates {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Remove ended containers, images that nothing needs and build caches; images of a rollback stay
     #[command(after_help = help::CLEAN)]
     Clean {
@@ -633,6 +641,7 @@ impl CliCommand {
             | Self::History { json, .. }
             | Self::Lint { json, .. }
             | Self::Room { json, .. }
+            | Self::Updates { json }
             | Self::Snapshots { json, .. }
             | Self::Status { json } => *json,
             _ => false,
@@ -885,6 +894,7 @@ async fn run_watching_command(command: &CliCommand, fleet: &FleetContext) -> Res
         CliCommand::Access { app, options } => {
             access::run_access_command(fleet, app, options).await
         }
+        CliCommand::Updates { json } => updates::run_updates_command(fleet, *json).await,
         CliCommand::Room { nodes, json } => room::run_room_command(fleet, nodes, *json).await,
         CliCommand::Bans { json } => bans::run_bans_command(fleet, *json).await,
         CliCommand::Mail { options } => mail::run_mail_command(fleet, options).await,

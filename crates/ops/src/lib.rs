@@ -91,4 +91,7 @@ pub use tell::{TellReceiver, list_tell_receivers};
 pub use trial::{
     LoginTrial, TrialMark, find_lost_marks, find_missing_programs, try_login, write_trial_marks,
 };
-pub use versions::{FoundVersions, ServiceVersions, query_app_versions, query_newer_versions};
+pub use versions::{
+    FoundVersions, OutdatedService, ServiceVersions, query_app_versions, query_fleet_versions,
+    query_newer_versions,
+};
