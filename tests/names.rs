@@ -176,6 +176,7 @@ const WITHOUT_NAMES: [&str; 20] = [
     "history",
     "search",
     "status",
+    "updates",
 ];
 
 fn run(config: &PathBuf, line: &str) -> std::process::Output {

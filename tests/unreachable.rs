@@ -100,6 +100,9 @@ const WITH_FLEET: &[&str] = &[
     "unban 203.0.113.7 --yes",
     "update blog",
     "update blog --to 2 --yes",
+    "update blog --rehearse --to 2 --yes",
+    "updates",
+    "updates --json",
     "upgrade n1 --yes",
     "verify blog --yes",
 ];

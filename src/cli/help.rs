@@ -22,6 +22,7 @@ const GROUPS: &[(&str, &[&str])] = &[
             "bans",
             "intrusions",
             "room",
+            "updates",
         ],
     ),
     (
