@@ -153,7 +153,7 @@ const WRONG_NAMES: &[(&str, &str)] = &[
 ];
 
 /// They take no name of something that is there, or need more than this fleet has.
-const WITHOUT_NAMES: [&str; 20] = [
+const WITHOUT_NAMES: [&str; 21] = [
     "bans",
     "bundle",
     "catalogue",

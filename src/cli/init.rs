@@ -158,7 +158,7 @@ fn tell_what_is_next(looks: &[Option<ServerLook>]) -> Result<()> {
             "next: `matou` opens the console; `matou adopt --all --dry-run` shows what would be taken over"
         )?,
         false => {
-            outln!("next: `matou provision --dry-run` shows what would become of the servers")?
+            outln!("next: `matou provision --dry-run` shows what would become of the servers")?;
         }
     }
     Ok(())

@@ -7,10 +7,6 @@
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::error::BackupError;
-use super::restic::ResticVersion;
-
-/// The first version with `check --json`; older ones print lines whatever is asked for.
-const CHECK_JSON: ResticVersion = ResticVersion(0, 18, 0);
 
 /// Packs that a sentence names.
 const NAMED_PACKS: usize = 3;
@@ -33,13 +29,6 @@ pub struct CheckSummary {
 
 fn null_as_empty<'de, D: Deserializer<'de>>(d: D) -> Result<Vec<String>, D::Error> {
     Ok(Option::<Vec<String>>::deserialize(d)?.unwrap_or_default())
-}
-
-impl ResticVersion {
-    /// Whether `check --json` ends with a [`CheckSummary`].
-    pub fn has_check_summary(self) -> bool {
-        self >= CHECK_JSON
-    }
 }
 
 impl CheckSummary {

@@ -56,7 +56,15 @@ impl std::fmt::Display for ResticVersion {
     }
 }
 
+/// The first version with `check --json`; older ones print lines whatever is asked for.
+const CHECK_JSON: ResticVersion = ResticVersion(0, 18, 0);
+
 impl ResticVersion {
+    /// Whether `check --json` ends with a [`crate::CheckSummary`].
+    pub fn has_check_summary(self) -> bool {
+        self >= CHECK_JSON
+    }
+
     /// From `restic 0.14.0 compiled with go1.19.8 on linux/amd64`.
     fn parse(text: &str) -> Option<Self> {
         let text = text.split_whitespace().nth(1)?;

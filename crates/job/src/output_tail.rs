@@ -6,8 +6,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::event::JobEvent;
-use super::runner::send_job_event;
+use super::event::{JobEvent, send_job_event};
 
 /// Lines that are kept, the last.
 const MAX_LINES: usize = 100;

@@ -12,7 +12,7 @@ use tracing::Instrument as _;
 
 use super::check::{Check, StepError};
 use super::context::StepContext;
-use super::event::{EventSink, JobEvent, JobOutcome};
+use super::event::{EventSink, JobEvent, JobOutcome, send_job_event};
 use super::held_locks::HeldLocks;
 use super::journal::Journal;
 use super::lock::{DEFAULT_LOCK_WAIT, LockName, LockRequest};
@@ -653,9 +653,4 @@ fn make_check_safe(check: Check) -> Check {
         Check::Unknown(why) => Check::Unknown(matou_base::text::SafeText::from(why).into()),
         found => found,
     }
-}
-
-pub(super) async fn send_job_event(events: &mpsc::Sender<JobEvent>, event: JobEvent) {
-    // A job goes on when nobody looks any more.
-    let _ = events.send(event).await;
 }

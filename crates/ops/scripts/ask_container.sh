@@ -5,7 +5,8 @@
 set -e
 pid=$(docker inspect --format '{{.State.Pid}}' -- "$1")
 [ "$pid" -gt 0 ] || { echo "it does not run" >&2; exit 1; }
-# Files below /dev/tcp are bash's own.
+# Files below /dev/tcp are bash's own. The inner shell expands its own arguments.
+# shellcheck disable=SC2016
 exec nsenter --target "$pid" --net -- timeout "$3" bash -c '
     exec 3<>"/dev/tcp/127.0.0.1/$1" || exit 1
     cat >&3; exec head -c 262144 <&3' bash "$2"

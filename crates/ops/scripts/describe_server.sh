@@ -1,3 +1,4 @@
+# shellcheck shell=sh
 # Says what a server is, for a first config.toml, one NAME=VALUE a line; changes nothing, and needs no rights.
 # system: the release; host: its name; root: yes, sudo or no; engine: Docker's version, empty without;
 # swarm: manager, worker or empty; peers: names of the swarm's nodes, as a manager tells them.

@@ -60,8 +60,9 @@ impl FromStr for NamedServer {
         };
         let port = port.map(str::parse::<u16>).transpose();
         let empty = |text: &Option<String>| text.as_deref() == Some("");
+        let is_word = |text: &str| !text.is_empty() && !text.contains(char::is_whitespace);
         match port {
-            Ok(port) if !address.is_empty() && !empty(&name) && !empty(&user) => Ok(Self {
+            Ok(port) if is_word(address) && !empty(&name) && !empty(&user) => Ok(Self {
                 name,
                 user,
                 address: address.to_owned(),
