@@ -60,7 +60,8 @@ impl FromStr for NamedServer {
         };
         let port = port.map(str::parse::<u16>).transpose();
         let empty = |text: &Option<String>| text.as_deref() == Some("");
-        let is_word = |text: &str| !text.is_empty() && !text.contains(char::is_whitespace);
+        let is_odd = |c: char| c.is_whitespace() || matches!(c, '[' | ']');
+        let is_word = |text: &str| !text.is_empty() && !text.contains(is_odd);
         match port {
             Ok(port) if is_word(address) && !empty(&name) && !empty(&user) => Ok(Self {
                 name,
