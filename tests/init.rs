@@ -35,7 +35,7 @@ fn servers_become_a_configuration() {
     let home = tempfile::tempdir().expect("a folder");
     let written = home.path().join("config/matou/config.toml");
     let (n1, n2) = (fleet.address("n1"), fleet.address("n2"));
-    let (first, second) = (format!("a=root@{n1}"), format!("root@{n2}:22"));
+    let (first, second) = (format!("n1=root@{n1}"), format!("root@{n2}:22"));
 
     // Nothing is written of a server that is not known, that is not there, that lets nobody in, or has no name.
     let nobody = format!("nobody@{n1}");
@@ -60,7 +60,7 @@ fn servers_become_a_configuration() {
     let text = said(&out);
     assert!(out.status.success(), "{text}");
     assert!(
-        text.contains("a: Debian GNU/Linux 12 (bookworm), Docker "),
+        text.contains("n1: Debian GNU/Linux 12 (bookworm), Docker "),
         "{text}"
     );
     assert!(
@@ -81,7 +81,7 @@ fn servers_become_a_configuration() {
     let status: serde_json::Value = serde_json::from_str(&status).expect("JSON");
     let nodes = status["nodes"].as_array().expect("nodes");
     let names: Vec<&str> = nodes.iter().filter_map(|n| n["name"].as_str()).collect();
-    assert_eq!(names, ["a", "node-2"], "{status}");
+    assert_eq!(names, ["n1", "n2"], "{status}");
     ok(&written, &["check"]);
 
     // A file that is there is not touched, whatever is asked for.

@@ -140,17 +140,25 @@ impl ServerLook {
     }
 }
 
-/// Gives every server a name: the one that was said, else the host name's first part, else node-N.
-fn name_servers(servers: &[NamedServer]) -> Vec<String> {
+/// Gives every server a name: the one that was said, else what its swarm calls it, else the first part of the
+/// address, else node-N.
+fn name_servers(servers: &[NamedServer], looks: &[Option<ServerLook>]) -> Vec<String> {
     let mut taken: BTreeSet<String> = servers.iter().filter_map(|s| s.name.clone()).collect();
     let named = servers.iter().enumerate().map(|(at, server)| {
         if let Some(name) = &server.name {
             return name.clone();
         }
-        let label = server.address.split('.').next().unwrap_or_default();
+        let swarm_name = looks.get(at).and_then(Option::as_ref);
+        let swarm_name = swarm_name.filter(|look| look.swarm.is_some());
+        let address = match server.address.parse::<std::net::IpAddr>() {
+            Ok(_) => "",
+            Err(_) => &server.address,
+        };
+        let known = swarm_name.map_or(address, |look| &look.host);
+        let label = known.split('.').next().unwrap_or_default();
         let is_name = label.starts_with(|c: char| c.is_ascii_alphabetic())
             && label.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
-        let mut name = match is_name && server.address.parse::<std::net::IpAddr>().is_err() {
+        let mut name = match is_name {
             true => label.to_ascii_lowercase(),
             false => format!("node-{}", at + 1),
         };
@@ -199,7 +207,7 @@ pub fn render_first_config(
     } else {
         MANAGERS
     };
-    for (at, (server, name)) in servers.iter().zip(name_servers(servers)).enumerate() {
+    for (at, (server, name)) in servers.iter().zip(name_servers(servers, looks)).enumerate() {
         let look = looks.get(at).and_then(Option::as_ref);
         let role = match look.and_then(|look| look.swarm) {
             Some(role) => role,
@@ -314,7 +322,7 @@ mod tests {
         ] {
             assert!(wrong.parse::<NamedServer>().is_err(), "{wrong}");
         }
-        let names = |all: &str| name_servers(&servers(all));
+        let names = |all: &str| name_servers(&servers(all), &[]);
         assert_eq!(
             names("shop.example.org 10.0.0.2 ::1"),
             ["shop", "node-2", "node-3"]
