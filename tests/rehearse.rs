@@ -227,12 +227,50 @@ fn an_update_is_rehearsed_beside_the_application() {
     let practice = Practice::begin();
     practice.open("shop");
     practice.open("store");
+    stays_what_is_somebodys(&practice);
     count_packets(&practice);
     fails_with_the_servers_own_words(&practice);
     passes_and_tells_how_long_it_takes(&practice);
     sends_nothing(&practice);
     ends_well_after_it_was_killed(&practice);
     passes_for_real(&practice);
+    goes_back_with_its_data_when_it_fails_for_real(&practice);
+}
+
+/// A folder, a volume, a service that has the name of a copy by chance: neither a rehearsal nor a proof touches it.
+fn stays_what_is_somebodys(practice: &Practice) {
+    let volume = "docker volume create --label com.docker.stack.namespace=NAME NAME_own";
+    let service = "docker service create --detach --name NAME --replicas 0 matou/mariadb:10.11";
+    for (copy, command) in [
+        ("shop-rehearsal", &Practice::rehearse("shop", "17.0")[..]),
+        ("shop-proof", &["verify", "shop"][..]),
+    ] {
+        for (make, look, remove) in [
+            (
+                "mkdir /mnt/data/NAME_rows && echo mine >/mnt/data/NAME_rows/file",
+                "cat /mnt/data/NAME_rows/file",
+                "rm -r /mnt/data/NAME_rows",
+            ),
+            (
+                volume,
+                "docker volume inspect NAME_own",
+                "docker volume rm NAME_own",
+            ),
+            (
+                service,
+                "docker service inspect NAME",
+                "docker service rm NAME",
+            ),
+        ] {
+            practice.n1(&make.replace("NAME", copy));
+            let text = said(&matou(&practice.config, command));
+            assert!(text.contains("the name of the copy"), "{make}: {text}");
+            // It fails when it is not there any more.
+            practice.n1(&look.replace("NAME", copy));
+            practice.n1(&remove.replace("NAME", copy));
+        }
+    }
+    practice.expect_nothing_left("after it was refused");
 }
 
 fn passes_for_real(practice: &Practice) {
@@ -401,4 +439,31 @@ fn ends_well_after_it_was_killed(practice: &Practice) {
     assert!(text.contains("the update would succeed"), "{text}");
     assert_eq!(practice.world("store"), before);
     practice.expect_nothing_left("after killed ones");
+}
+
+/// What the rehearsal said. Rows that came in after the snapshot of the last night are there still.
+fn goes_back_with_its_data_when_it_fails_for_real(practice: &Practice) {
+    let row = "c=$(docker ps -q -f label=com.docker.swarm.service.name=shop_db); docker exec $c sh -c 'PGPASSWORD=$(cat /run/secrets/db_password) psql -qX -h 127.0.0.1 -U shop -c \"$1\" shop' sh";
+    practice.n1(&format!("{row} 'insert into orders values (4, 45678)'"));
+    let args = ["update", "shop", "--service", "db", "--to", "17.0", "--yes"];
+    let out = matou(&practice.config, &args);
+    let text = said(&out);
+    eprintln!("{text}");
+    assert_eq!(out.status.code(), Some(1), "{text}");
+    assert!(
+        text.contains("the update of shop: rehearsed ") && text.contains("it failed, db: "),
+        "{text}"
+    );
+    assert!(
+        text.contains("its data is as it was before the update. What came in since"),
+        "{text}"
+    );
+    let asked = practice.n1(&format!("{row} 'select count(*) from orders' | sed -n 3p"));
+    assert_eq!(asked.trim(), "4");
+    let image = practice
+        .n1("docker service inspect -f '{{.Spec.TaskTemplate.ContainerSpec.Image}}' shop_db");
+    assert!(image.starts_with("matou/postgresql:15.0"), "{image}");
+    let file = practice.config.with_file_name("apps/shop.toml");
+    let file = std::fs::read_to_string(file).expect("its file");
+    assert!(!file.contains("17.0"), "{file}");
 }

@@ -18,7 +18,7 @@ use jiff::Timestamp;
 use crate::deploy::{self, DeployOptions};
 use crate::filed_app::FiledApp;
 use crate::job_on_node::build_job_on_node;
-use crate::restore::{RestoreSource, ThrowAwayCopy, remove_throw_away_app};
+use crate::restore::{RestoreSource, ThrowAwayCopy, claim_throw_away_name, remove_throw_away_app};
 use crate::self_update::query_version_of_copy;
 use crate::{FleetContext, OpsError, Request};
 use ask::Question;
@@ -272,12 +272,17 @@ impl Rehearsal {
 
     /// Removes what is there of a copy. Refuses to remove what is none.
     async fn clear(&self, manager: &StepContext) -> Result<(), StepError> {
+        self.refuse_stranger(manager).await?;
+        remove_throw_away_app(&self.fleet, manager, &self.name).await
+    }
+
+    async fn refuse_stranger(&self, manager: &StepContext) -> Result<(), StepError> {
         if let Some(service) = self.find_stranger(manager).await? {
             return Err(StepError::failed(format!(
                 "{service} runs under the name of the copy that is updated, and is none: nothing is rehearsed while it is there"
             )));
         }
-        remove_throw_away_app(&self.fleet, manager, &self.name).await
+        Ok(())
     }
 
     /// A service that has the name of the copy's, and is not of a rehearsal.
@@ -396,7 +401,8 @@ impl Step for Rehearsal {
     async fn apply(&self, cx: &StepContext) -> Result<(), StepError> {
         let manager = cx.on_node(&self.manager);
         // What one that was cut off left.
-        self.clear(&manager).await?;
+        self.refuse_stranger(&manager).await?;
+        claim_throw_away_name(&self.fleet, &manager, &self.name).await?;
         let mut progress = Progress::default();
         let begun = Instant::now();
         let done = self.rehearse(&manager, &mut progress).await;

@@ -17,7 +17,7 @@ use super::database::{DumpLoad, DumpLocation};
 use super::parts::{self, RestorePart};
 use super::source::RestoreSource;
 use super::staging::StageSnapshot;
-use super::throw_away::remove_throw_away_app;
+use super::throw_away::{claim_throw_away_name, remove_throw_away_app};
 use crate::FleetContext;
 use crate::OpsError;
 use crate::deploy::{self, DeployOptions};
@@ -193,7 +193,7 @@ impl ProveApp {
         let handle = manager?.clone();
         let manager = cx.on_node(&handle);
         let app = format!("{}{PROOF_SUFFIX}", self.source.app);
-        remove_throw_away_app(&self.fleet, &manager, &app).await?;
+        claim_throw_away_name(&self.fleet, &manager, &app).await?;
         let loaded = self
             .load_dumps(&manager, &handle, &app, file, &loads, proof)
             .await;

@@ -23,6 +23,15 @@ use matou_stack::AppFile;
 /// Removes the folders of a throw-away application: the data folder, its name, more folders.
 const REMOVE_FOLDERS: &str = shell_script(include_str!("../../scripts/remove_throw_away.sh"));
 
+/// Claims a name: the data folder, the name.
+const CLAIM_NAME: &str = shell_script(include_str!("../../scripts/claim_throw_away.sh"));
+
+/// Exit code of [`CLAIM_NAME`] when something has the name.
+const TAKEN: i32 = 3;
+
+/// Prints the volumes of a stack.
+const LIST_VOLUMES: &str = r#"docker volume ls -q --filter "label=com.docker.stack.namespace=$1""#;
+
 /// Removes the volumes of a stack on one node.
 const REMOVE_VOLUMES: &str = shell_script(include_str!("../../scripts/remove_stack_volumes.sh"));
 
@@ -111,12 +120,111 @@ impl ThrowAwayCopy {
     }
 }
 
+/// Makes a name free for a throw-away application: what a run that was cut off left under it is removed. What has
+/// the name and was made by none is somebody's own application, and stays. `manager` is on a manager.
+///
+/// # Errors
+/// The name is somebody's, or something could not be removed.
+pub(crate) async fn claim_throw_away_name(
+    fleet: &FleetContext,
+    manager: &StepContext,
+    name: &str,
+) -> Result<(), StepError> {
+    let taken = |what: &str| {
+        StepError::failed(format!(
+            "{what} has the name of the copy that would be made and thrown away, {name}, and was made by none: nothing is done while it is there"
+        ))
+    };
+    let storage = &fleet.find_storage_node()?.host;
+    let data = fleet.config.storage.path.display().to_string();
+    let look = Command::sh(r#"[ -e "$1/.matou/throw-away/$2" ]"#)
+        .arg(&data)
+        .arg(name)
+        .sudo()
+        .timeout(Duration::from_secs(60))
+        .label("look whether a copy was cut off");
+    if storage.run(&look).await?.code != 0 {
+        if let Some(what) = find_object_of_name(fleet, manager, name).await? {
+            return Err(taken(&what));
+        }
+        let log = SwapLog::new(storage, &backup::matou_folder(&fleet.config), name);
+        let claim = log
+            .confined_folders([])
+            .sh(CLAIM_NAME)
+            .args([&*data, name])
+            .timeout(Duration::from_secs(60))
+            .label("claim the name of a copy");
+        let claimed = storage.run(&claim).await?;
+        match claimed.code {
+            0 => {}
+            TAKEN => return Err(taken(&claimed.stdout_text())),
+            _ => {
+                let said = String::from_utf8_lossy(&claimed.stderr);
+                return Err(StepError::failed(format!(
+                    "the name of a copy can't be claimed on {}: {}",
+                    storage.name(),
+                    said.trim()
+                )));
+            }
+        }
+    }
+    remove_copy(fleet, manager, name).await
+}
+
+/// Returns a service or a volume that has a name, in words.
+async fn find_object_of_name(
+    fleet: &FleetContext,
+    manager: &StepContext,
+    name: &str,
+) -> Result<Option<String>, StepError> {
+    let swarm = manager.query_swarm().await?;
+    let mut services = swarm.services.iter();
+    let service = services.find(|s| s.stack.as_deref().unwrap_or(&s.name) == name);
+    if let Some(service) = service {
+        return Ok(Some(format!("the service {}", service.name)));
+    }
+    for node in fleet.nodes.iter() {
+        let list = Command::sh(LIST_VOLUMES)
+            .arg(name)
+            .sudo()
+            .timeout(Duration::from_secs(60))
+            .label("look for volumes of the name");
+        let found = node.host.run_ok(&list).await?.stdout_text();
+        if let Some(volume) = found.lines().next() {
+            let node = &node.config.name;
+            return Ok(Some(format!("the volume {volume} of {node}")));
+        }
+    }
+    Ok(None)
+}
+
 /// Removes a throw-away application with everything that was made for it, also by a run that was cut
 /// off: services, networks, secrets, volumes, folders. `manager` is on a manager.
 ///
 /// # Errors
 /// Something could not be removed; the next run tries again.
 pub(crate) async fn remove_throw_away_app(
+    fleet: &FleetContext,
+    manager: &StepContext,
+    name: &str,
+) -> Result<(), StepError> {
+    remove_copy(fleet, manager, name).await?;
+    // Last: what is left of a run that was cut off is known by it.
+    let storage = &fleet.find_storage_node()?.host;
+    let log = SwapLog::new(storage, &backup::matou_folder(&fleet.config), name);
+    let let_go = log
+        .confined_folders([])
+        .sh(r#"rm -f -- "$1/.matou/throw-away/$2""#)
+        .arg(fleet.config.storage.path.display().to_string())
+        .arg(name)
+        .timeout(Duration::from_secs(60))
+        .label("let the name of a copy go");
+    storage.run_ok(&let_go).await?;
+    Ok(())
+}
+
+/// Removes all but the claim.
+async fn remove_copy(
     fleet: &FleetContext,
     manager: &StepContext,
     name: &str,
