@@ -50,15 +50,18 @@ pub(super) async fn run_init_command(config: Option<&Path>, args: &InitArgs) -> 
         "{} is there already, and is not written over: edit it, or name another with --config FILE",
         path.display()
     );
-    let servers = match args.servers.is_empty() {
-        true => ask_for_servers()?,
-        false => args.servers.clone(),
+    let (servers, accept_new) = match args.servers.is_empty() {
+        true => {
+            let servers = ask_for_servers()?;
+            (servers, args.accept_new || ask_for_host_keys()?)
+        }
+        false => (args.servers.clone(), args.accept_new),
     };
     let settings = FirstSettings {
         fleet: args.fleet.clone(),
         identity: args.identity.clone().map(absolute_path).transpose()?,
         known_hosts: args.known_hosts.clone().map(absolute_path).transpose()?,
-        accept_new: args.accept_new,
+        accept_new,
     };
     let draft = render_first_config(&servers, &[], &settings);
     let found = look_at_servers(&draft, &path).await?;
@@ -66,7 +69,10 @@ pub(super) async fn run_init_command(config: Option<&Path>, args: &InitArgs) -> 
     for (name, look) in &found {
         match look {
             Ok(look) => outln!("{name}: {}", look.summary())?,
-            Err(why) => errln!("{}", explain_failure(why, args.accept_new)),
+            Err(why) => {
+                let why = explain_failure(why, accept_new);
+                matou_base::out::note_hanging(format_args!("{why}"));
+            }
         }
         looks.push(look.as_ref().ok().cloned());
     }
@@ -86,9 +92,9 @@ fn ask_for_servers() -> Result<Vec<NamedServer>> {
         std::io::stdin().is_terminal(),
         "name the servers, as in `matou init root@203.0.113.7`"
     );
-    outln!(
+    matou_base::out::print_hanging(format_args!(
         "Your servers, as ssh names them, separated by spaces: root@203.0.113.7 n2=debian@shop.example.org"
-    )?;
+    ))?;
     loop {
         matou_base::out::print_prompt(format_args!("Servers: "))?;
         let mut typed = String::new();
@@ -103,6 +109,16 @@ fn ask_for_servers() -> Result<Vec<NamedServer>> {
             Err(e) => errln!("{e}"),
         }
     }
+}
+
+/// Whether host keys that are not known are stored. Nothing but a yes is one.
+fn ask_for_host_keys() -> Result<bool> {
+    matou_base::out::print_prompt(format_args!(
+        "Store the host keys of servers that are new to this machine? [y/N] "
+    ))?;
+    let mut typed = String::new();
+    std::io::stdin().read_line(&mut typed)?;
+    Ok(matches!(typed.trim(), "y" | "Y" | "yes"))
 }
 
 /// A path from the shell is of the folder one is in; in the file it would be of the file's own.

@@ -156,7 +156,9 @@ pub async fn run_console(fleet: FleetContext, read_only: bool) -> Result<ExitCod
 fn restart(arguments: &[std::ffi::OsString]) -> Result<ExitCode> {
     use std::os::unix::process::CommandExt as _;
     matou_config::remove_runtime_dir();
-    let failed = std::process::Command::new(std::env::current_exe()?)
+    // Also when its file was replaced since it started.
+    let failed = std::process::Command::new("/proc/self/exe")
+        .arg0("matou")
         .args(arguments)
         .exec();
     Err(eyre!("the console can't be opened anew: {failed}"))

@@ -315,7 +315,12 @@ impl EffectRunner {
                 (arguments, vec!["--config".into(), path.into_os_string()])
             }
         };
-        let program = std::env::current_exe()?.display().to_string();
+        // Its file may have been replaced since it started.
+        let program = std::env::current_exe()?;
+        let program = match program.exists() {
+            true => program.display().to_string(),
+            false => "/proc/self/exe".to_owned(),
+        };
         let arguments = arguments.into_iter().map(str::to_owned);
         let call = CommandCall {
             description: "the beginning".into(),
