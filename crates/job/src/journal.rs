@@ -95,7 +95,7 @@ impl JournalFile {
 }
 
 /// Where a large journal goes.
-fn old_journal_path(path: &Path) -> PathBuf {
+pub(super) fn old_journal_path(path: &Path) -> PathBuf {
     let mut old = path.as_os_str().to_owned();
     old.push(".old");
     old.into()

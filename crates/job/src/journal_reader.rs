@@ -10,6 +10,7 @@ use serde::Deserialize as _;
 use serde_json::Value;
 
 use super::event::JobOutcome;
+use super::journal::old_journal_path;
 use super::past_job::{PastCommand, PastJob};
 use matou_base::text::SafeText;
 
@@ -30,9 +31,7 @@ const MAX_JOB_TIME: SignedDuration = SignedDuration::from_hours(12);
 /// # Errors
 /// When the journal is there and can't be read.
 pub fn read_past_jobs(path: &Path) -> io::Result<Vec<PastJob>> {
-    let mut old = path.as_os_str().to_owned();
-    old.push(".old");
-    let before = read_end(Path::new(&old)).unwrap_or_default();
+    let before = read_end(&old_journal_path(path)).unwrap_or_default();
     Ok(parse_past_jobs(&(before + &read_end(path)?)))
 }
 

@@ -85,7 +85,9 @@ impl HistoryOverlay {
             Some(Ok(_)) => None,
         };
         let typed = clean_line(self.filter.value());
+        let is_empty = !matches!(&self.found, Some(Ok(all)) if !all.is_empty());
         let (title, hint) = match (self.filtering, typed.is_empty()) {
+            _ if is_empty => ("History".to_owned(), "Esc back"),
             (true, _) => (
                 format!("History /{typed}_"),
                 "Enter keeps it · Esc ends the filter",
