@@ -17,6 +17,8 @@ pub(super) struct EraseLeftover {
     pub what: String,
     /// How long it stays, or what ends it.
     pub until: String,
+    /// Whether another run may destroy it, or may find that it is gone.
+    pub is_for_another_run: bool,
 }
 
 /// What all steps share.
@@ -37,16 +39,31 @@ impl EraseContext {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Tells that something stays, and notes it for the record.
+    /// Tells that something stays until this is run again, and notes it for the record.
     pub(super) async fn note_leftover(
         &self,
         cx: &StepContext,
         what: impl Into<String>,
         until: impl Into<String>,
     ) {
+        self.note(cx, what.into(), until.into(), true).await;
+    }
+
+    /// Tells that something stays of which no run of this job can destroy anything.
+    pub(super) async fn note_out_of_reach(
+        &self,
+        cx: &StepContext,
+        what: impl Into<String>,
+        until: impl Into<String>,
+    ) {
+        self.note(cx, what.into(), until.into(), false).await;
+    }
+
+    async fn note(&self, cx: &StepContext, what: String, until: String, is_for_another_run: bool) {
         let left = EraseLeftover {
-            what: what.into(),
-            until: until.into(),
+            what,
+            until,
+            is_for_another_run,
         };
         let line = format!("NOT destroyed: {}; {}", left.what, left.until);
         cx.out

@@ -146,7 +146,7 @@ impl Step for RemoveAppFiles {
             if known.unwrap_or(true) || (folder.keeps_history() && self.local_file().is_some()) {
                 let what = format!("{name} in the history of the fleet folder");
                 let until = "until that is rewritten, as by `git filter-repo`";
-                self.0.note_leftover(cx, what, until).await;
+                self.0.note_out_of_reach(cx, what, until).await;
             }
             let reason = Reason {
                 title: format!("erase {}", self.0.app),
