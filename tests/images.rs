@@ -253,15 +253,12 @@ fn updates_itself(fleet: &Fleet, config: &PathBuf) {
     // Interrupted while it works.
     stack("echo half >/www/data/version; sleep 600");
     let mut running = begin(config, &["update", "own", "--itself", "--yes"]);
-    until(std::time::Duration::from_secs(180), || {
-        let now = version();
-        (now == "half").then_some(()).ok_or(now)
-    });
+    running.comes_to("half", &version);
     let ended = Command::new("kill")
-        .args(["-INT", &running.id().to_string()])
+        .args(["-INT", &running.child.id().to_string()])
         .status();
     assert!(ended.expect("kill").success());
-    assert_eq!(running.wait().expect("it ends").code(), Some(130));
+    assert_eq!(running.child.wait().expect("it ends").code(), Some(130));
     assert_eq!(version(), "2.0");
     ok(config, &["restore", "forget", "own", "--yes"]);
 
@@ -269,16 +266,42 @@ fn updates_itself(fleet: &Fleet, config: &PathBuf) {
     ok(config, &["erase", "own", "--yes"]);
 }
 
-/// Starts a command in the background; its output goes nowhere.
-fn begin(config: &Path, args: &[&str]) -> Child {
-    Command::new(env!("CARGO_BIN_EXE_matou"))
+/// Starts a command in the background; what it says is kept beside `config`.
+fn begin(config: &Path, args: &[&str]) -> Begun {
+    let log = config.with_file_name("begun.log");
+    let file = std::fs::File::create(&log).expect("made");
+    let child = Command::new(env!("CARGO_BIN_EXE_matou"))
         .arg("--config")
         .arg(config)
         .args(args)
-        .stdout(std::process::Stdio::null())
-        .stderr(std::process::Stdio::null())
+        .stdout(file.try_clone().expect("one more"))
+        .stderr(file)
         .spawn()
-        .expect("matou starts")
+        .expect("matou starts");
+    Begun { child, log }
+}
+
+/// A command that runs, and the file that has what it said of its work.
+struct Begun {
+    child: Child,
+    log: PathBuf,
+}
+
+impl Begun {
+    /// Waits until `version` is `at` while the command runs.
+    fn comes_to(&mut self, at: &str, version: &dyn Fn() -> String) {
+        until(std::time::Duration::from_secs(300), || {
+            let now = version();
+            if now.trim() == at {
+                return Ok(());
+            }
+            let log = || std::fs::read_to_string(&self.log).unwrap_or_default();
+            if let Some(status) = self.child.try_wait().expect("asked") {
+                panic!("{status} before {at}: {now}\n{}", log());
+            }
+            Err(format!("{now}\n{}", log()))
+        });
+    }
 }
 
 /// matou is killed while the application works on itself, twice: the snapshot of before is named until an
@@ -288,12 +311,9 @@ fn cut_off(fleet: &Fleet, config: &PathBuf, stack: &dyn Fn(&str), version: &dyn 
     let killed_at = |at: &str| {
         stack(&format!("echo {at} >/www/data/version; sleep 600"));
         let mut running = begin(config, &update);
-        until(std::time::Duration::from_secs(180), || {
-            let now = version();
-            (now == at).then_some(()).ok_or(now)
-        });
-        running.kill().expect("killed");
-        running.wait().expect("it ends");
+        running.comes_to(at, version);
+        running.child.kill().expect("killed");
+        running.child.wait().expect("it ends");
     };
     killed_at("once");
     let told = |plan: &str| {
@@ -329,7 +349,8 @@ fn cut_off(fleet: &Fleet, config: &PathBuf, stack: &dyn Fn(&str), version: &dyn 
     );
 }
 
-/// An application whose image writes its code into its volume when it starts.
+/// An application whose image writes its code into its volume when it starts. Where it is slow, so is its
+/// health check, so that a test sees it at work.
 const COPIED_CODE: &str = r"
 x-matou:
   variables:
@@ -343,7 +364,7 @@ services:
     image: ${IMAGE:-HOST/shop:1.0.0}
     entrypoint: [sh, -ec, 'cd /www/data; v=$$(cat /version); [ $$v = 1.0 ] || { echo half >version; rm -f kept; [ ! -e slow ] || sleep 600; [ -e good ]; }; echo $$v >version; exec /start']
     volumes: ['code:/www/data']
-    healthcheck: {test: [CMD, wget, -q, -O, /dev/null, 'http://127.0.0.1:8080/health'], interval: 3s, start_period: 3s}
+    healthcheck: {test: '[ ! -e /www/data/slow ] || sleep 20; wget -q -O /dev/null http://127.0.0.1:8080/health', interval: 3s, start_period: 3s}
     deploy: {update_config: {order: stop-first, failure_action: ACTION, monitor: 5s}}
 volumes:
   code: {}
@@ -409,15 +430,12 @@ fn goes_back_whole(fleet: &Fleet, config: &PathBuf, host: &str) {
 
     fleet.run("n1", "touch /mnt/data/copied_code/slow");
     let mut running = begin(config, &["update", "copied", "--to", "1.1.0", "--yes"]);
-    until(std::time::Duration::from_secs(180), || {
-        let now = version();
-        (now.trim() == "half").then_some(()).ok_or(now)
-    });
+    running.comes_to("half", &version);
     let ended = Command::new("kill")
-        .args(["-INT", &running.id().to_string()])
+        .args(["-INT", &running.child.id().to_string()])
         .status();
     assert!(ended.expect("kill").success());
-    assert_eq!(running.wait().expect("it ends").code(), Some(130));
+    assert_eq!(running.child.wait().expect("it ends").code(), Some(130));
     expect_earlier("interrupted");
     ok(config, &["restore", "forget", "copied", "--yes"]);
 

@@ -583,7 +583,8 @@ fn resets(fleet: &Fleet, config: &PathBuf) {
         ),
         (
             "sshd",
-            "grep -q PasswordAuthentication /etc/ssh/sshd_config.d/00-matou.conf && ! grep -q 00-matou /proc/self/mountinfo",
+            // Twice, for it may go away while the file is read.
+            "! grep -q 00-matou /proc/self/mountinfo && grep -q PasswordAuthentication /etc/ssh/sshd_config.d/00-matou.conf && ! grep -q 00-matou /proc/self/mountinfo",
             true,
         ),
         (

@@ -16,5 +16,5 @@ place() { # place NEW PLACE : in one step, and on the disk
     sync "$1" && mv -f "$1" "$2" && sync "${2%/*}"
 }
 for_good() { # for_good NEW PLACE
-    as_before "$2" && place "$1" "$2"
+    sync "$1" && as_before "$2" && place "$1" "$2"
 }
