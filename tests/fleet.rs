@@ -112,6 +112,47 @@ fn a_task_that_can_not_run_fails_the_job_with_its_own_error() {
 
 /// A paused node keeps the tasks of a global service as they are: the change is known and not begun,
 /// as it is for a moment after every change.
+/// What only the engine of the task's node knows, and the swarm calls complete, or 137.
+#[test]
+fn why_a_container_ended_is_told() {
+    let _alone = alone();
+    let (_, config) = fleet();
+    let sick = (
+        "'trap \"exit 0\" TERM; while :; do sleep 1; done'",
+        "stop_grace_period: 3s\n    healthcheck: {test: 'echo no page at /health; exit 1', interval: 1s, retries: 2, start_period: 1s}",
+        "its health check failed",
+        "the last one with exit code 1: no page at /health",
+    );
+    let large = (
+        "'x=a; while :; do x=$$x$$x; done'",
+        "healthcheck: {disable: true}\n    deploy: {resources: {limits: {memory: 24M}}}",
+        "non-zero exit (137)",
+        "it had used all of the 24 MiB of memory that it may",
+    );
+    let short = (
+        "'sleep 1'",
+        "healthcheck: {disable: true}",
+        "its container ended with exit code 0",
+        "its program came to its end",
+    );
+    for (program, more, seen, why) in [sick, large, short] {
+        let _clean = Deployed(&config, "ended");
+        let stack = config.with_file_name("ended.yml");
+        let text = format!(
+            "services:\n  web:\n    image: matou/hello:1.0\n    entrypoint: [sh, -c, {program}]\n    {more}\n"
+        );
+        std::fs::write(&stack, text).expect("written");
+        let out = matou(
+            &config,
+            &["deploy", &stack.to_string_lossy(), "ended", "--yes"],
+        );
+        let text = said(&out);
+        assert_eq!(out.status.code(), Some(1), "{text}");
+        let last = text.lines().last().unwrap_or_default();
+        assert!(last.contains(seen) && last.contains(why), "{text}");
+    }
+}
+
 #[test]
 fn tasks_that_run_as_before_a_change_are_not_taken_for_new_ones() {
     let _alone = alone();

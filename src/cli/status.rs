@@ -117,10 +117,10 @@ fn print_fleet(fleet: &Fleet) -> std::io::Result<()> {
         if service.lacks_tasks() {
             let error = fleet
                 .tasks_of_service(&service.id)
-                .filter(|t| !t.error.is_empty())
+                .filter(|t| t.has_failed() || !t.error.is_empty())
                 .max_by_key(|t| t.since);
             if let Some(task) = error {
-                outln!("  {}", clean_line(&task.error))?;
+                outln!("  {}", clean_line(task.failure_reason()))?;
             }
         }
     }

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use bollard::models::{
     ContainerSummary, EndpointPortConfigProtocolEnum, MountType, Node, NodeSpecAvailabilityEnum,
-    NodeSpecRoleEnum, Service, SystemInfo, SystemVersion, Task, VolumeListResponse,
+    NodeSpecRoleEnum, Service, SystemInfo, SystemVersion, Task,
+    TaskSpecRestartPolicyConditionEnum as Condition, VolumeListResponse,
 };
 use jiff::Timestamp;
 
@@ -254,6 +255,10 @@ fn convert_task(t: Task) -> model::Task {
     let status = t.status.unwrap_or_default();
     let container = status.container_status;
     let exit_code = container.as_ref().and_then(|c| c.exit_code);
+    let restart = t.spec.as_ref().and_then(|s| s.restart_policy.as_ref());
+    let is_restarted_always = restart
+        .and_then(|r| r.condition)
+        .is_none_or(|c| matches!(c, Condition::EMPTY | Condition::ANY));
     let mut task = model::Task {
         id: t.id.unwrap_or_default(),
         service_id: t.service_id.unwrap_or_default(),
@@ -272,6 +277,7 @@ fn convert_task(t: Task) -> model::Task {
         message: status.message.unwrap_or_default(),
         error: status.err.unwrap_or_default(),
         exit_code: None,
+        ended_unasked: false,
         container_id: container
             .and_then(|c| c.container_id)
             .filter(|id| !id.is_empty()),
@@ -289,6 +295,9 @@ fn convert_task(t: Task) -> model::Task {
     // The engine says 0 of a container that runs, and of one that was never made.
     let ran = task.has_ended() && task.container_id.is_some();
     task.exit_code = exit_code.filter(|_| ran);
+    // What is stopped on purpose is shut down.
+    task.ended_unasked =
+        is_restarted_always && task.iteration.is_none() && task.state == TaskState::Complete;
     task
 }
 

@@ -16,6 +16,7 @@
 
 mod client;
 mod connection;
+mod container_end;
 mod convert;
 mod disk;
 mod error;
@@ -32,6 +33,7 @@ mod room;
 mod swarm;
 
 pub use client::{Docker, OLDEST_API};
+pub use container_end::{ContainerEnd, FailedHealth};
 pub use error::DockerError;
 pub use exec::{ContainerCommand, ExecOutput, ExecState, StartedExec};
 pub use logs::ContainerLine;

@@ -280,6 +280,9 @@ pub struct Service {
     pub version: u64,
 }
 
+/// The engine's words for a container whose program was killed by a signal that nobody can refuse.
+const KILLED: &str = "task: non-zero exit (137)";
+
 /// A task: one container that a service runs, or ran.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Task {
@@ -303,6 +306,10 @@ pub struct Task {
     pub container_id: Option<String>,
     /// With which its container ended; `None` when it has not, or there was none.
     pub exit_code: Option<i64>,
+    /// Its container ended with 0 although its service is to run on, and is restarted whenever that
+    /// happens: its program came to its end, or was stopped because its health check failed. The engine
+    /// calls that complete.
+    pub ended_unasked: bool,
     /// The run of the job it belongs to; `None` for a service that is no job.
     pub iteration: Option<u64>,
     /// What it was made of.
@@ -327,10 +334,11 @@ impl Task {
 
     /// Whether it ended otherwise than it should.
     pub fn has_failed(&self) -> bool {
-        matches!(
-            self.state,
-            TaskState::Failed | TaskState::Rejected | TaskState::Orphaned
-        )
+        self.ended_unasked
+            || matches!(
+                self.state,
+                TaskState::Failed | TaskState::Rejected | TaskState::Orphaned
+            )
     }
 
     /// Whether it ended, however.
@@ -342,10 +350,14 @@ impl Task {
             )
     }
 
-    /// Why it failed, in the engine's words.
+    /// Why it failed, in the engine's words where it has some.
     pub fn failure_reason(&self) -> &str {
         match self.error.as_str() {
+            "" if self.ended_unasked => {
+                "its container ended with exit code 0: its program came to its end, or its health check failed"
+            }
             "" => &self.message,
+            KILLED => "task: non-zero exit (137): killed, as by the kernel when memory runs out",
             error => error,
         }
     }

@@ -227,6 +227,7 @@ mod tests {
             error: String::new(),
             container_id: None,
             exit_code: None,
+            ended_unasked: false,
             iteration: Some(2),
             image: "x:1".into(),
             outdated: false,

@@ -93,16 +93,13 @@ async fn dispatch_request(request: &Request, fleet: &FleetContext) -> Result<Job
             Confirm::TypeName(domain.clone()),
             renew::renewal_steps(domain, fleet)?,
         ),
-        Request::Rollback { service } => (
-            Confirm::Ask,
-            rollback::rollback_steps(service, fleet.folder()),
-        ),
+        Request::Rollback { service } => (Confirm::Ask, rollback::rollback_steps(service, fleet)),
         Request::Scale { service, replicas } => {
             let swarm = manager.docker.query_swarm().await?;
             let steps = service::scale_steps(service, *replicas, &swarm, fleet)?;
             (Confirm::Ask, steps)
         }
-        Request::Restart { service } => (Confirm::Ask, service::restart_steps(service)),
+        Request::Restart { service } => (Confirm::Ask, service::restart_steps(service, fleet)),
         Request::SelfUpdate { app } => (Confirm::Ask, self_update::self_update_steps(app, fleet)?),
         Request::Availability { node, to } => {
             let id = node::query_swarm_node_id(node, fleet).await;

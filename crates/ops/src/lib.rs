@@ -55,6 +55,7 @@ mod service;
 mod shell;
 #[cfg(test)]
 mod swarm_fixture;
+mod task_ends;
 mod tasks;
 mod tell;
 mod trial;

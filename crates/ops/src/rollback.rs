@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use super::deploy::stack::append_entry_changes;
 use super::service::{PATIENCE, find_named_service};
 use super::tasks::{AwaitedServices, WaitForTasks};
+use crate::FleetContext;
 use matou_base::text::{format_plural, sha256_hex};
 use matou_history::FleetFolder;
 use matou_job::{Change, Check, Step, StepContext, StepError};
@@ -18,16 +19,17 @@ const FORCE_UPDATE: &str = "TaskTemplate.ForceUpdate";
 
 /// Returns the steps that take a service back to what it was before its last update, and wait for
 /// the tasks.
-pub(super) fn rollback_steps(service: &str, folder: Option<FleetFolder>) -> Vec<Box<dyn Step>> {
+pub(super) fn rollback_steps(service: &str, fleet: &FleetContext) -> Vec<Box<dyn Step>> {
     let service = service.to_owned();
     vec![
         Box::new(RollBackService {
             service: service.clone(),
-            folder,
+            folder: fleet.folder(),
         }),
         Box::new(WaitForTasks {
             awaited: AwaitedServices::RolledBack(service),
             patience: PATIENCE,
+            nodes: Some(fleet.nodes.clone()),
         }),
     ]
 }

@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use super::deploy::{PushFleetFiles, WriteAppFiles, file_change};
 use super::tasks::{AwaitedServices, WaitForTasks};
 use crate::{FleetContext, OpsError};
+use matou_base::text::format_plural;
 use matou_config::unknown_name;
 use matou_job::{Change, Check, Step, StepContext, StepError};
 use matou_model::{Service, ServiceMode, Swarm};
@@ -65,6 +66,7 @@ pub(super) fn scale_steps(
     steps.push(Box::new(WaitForTasks {
         awaited: AwaitedServices::Service(service),
         patience: PATIENCE,
+        nodes: Some(fleet.nodes.clone()),
     }));
     Ok(steps)
 }
@@ -110,7 +112,7 @@ fn file_replicas(
 }
 
 /// The steps that replace a service's tasks and wait for the new ones.
-pub(super) fn restart_steps(service: &str) -> Vec<Box<dyn Step>> {
+pub(super) fn restart_steps(service: &str, fleet: &FleetContext) -> Vec<Box<dyn Step>> {
     let service = service.to_owned();
     vec![
         Box::new(RestartService {
@@ -119,8 +121,32 @@ pub(super) fn restart_steps(service: &str) -> Vec<Box<dyn Step>> {
         Box::new(WaitForTasks {
             awaited: AwaitedServices::Service(service),
             patience: PATIENCE,
+            nodes: Some(fleet.nodes.clone()),
         }),
     ]
+}
+
+/// How many tasks of one service a node may come to on the average. Whoever asks for more has a digit
+/// too many, and the swarm makes all of them: nodes run out of memory, processes and addresses.
+const MOST_TASKS_PER_NODE: u64 = 100;
+
+/// Refuses a number of tasks that no fleet of this size is meant for.
+///
+/// # Errors
+/// One sentence with the most that is taken.
+pub(super) fn refuse_too_many_tasks(
+    service: &str,
+    replicas: u64,
+    nodes: usize,
+) -> Result<(), StepError> {
+    let most = MOST_TASKS_PER_NODE * (nodes as u64).max(1);
+    match replicas > most {
+        true => Err(StepError::failed(format!(
+            "{service} would have {replicas} tasks; on {} matou makes {most} of one service at most. Give a lower number",
+            format_plural(nodes, "node")
+        ))),
+        false => Ok(()),
+    }
 }
 
 pub(super) fn find_named_service<'a>(
@@ -157,6 +183,9 @@ impl ScaleService {
                 ))]))
             }
             ServiceMode::Replicated(now) => {
+                if self.replicas > now {
+                    refuse_too_many_tasks(&service.name, self.replicas, swarm.nodes.len())?;
+                }
                 let change = Change::modify(
                     format!("replicas of {}", service.name),
                     now.to_string(),
@@ -346,6 +375,8 @@ mod tests {
             ["~ replicas of blog_web: 2 → 0 (the service stops answering)"]
         );
         assert!(fails(scale("traefik", 1).check_swarm(&swarm)).contains("is not a replicated"));
+        let many = fails(scale("blog_web", 2000).check_swarm(&swarm));
+        assert!(many.contains("would have 2000 tasks"), "{many}");
         assert_eq!(
             fails(scale("blog_wbe", 1).check_swarm(&swarm)),
             "there is no service \"blog_wbe\"; did you mean \"blog_web\"?"

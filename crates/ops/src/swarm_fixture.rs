@@ -60,6 +60,7 @@ pub(crate) fn task(service: &str, slot: u64, node: &str, state: TaskState) -> Ta
         image: "ghost:6".into(),
         outdated: false,
         exit_code: None,
+        ended_unasked: false,
         iteration: None,
         since: None,
     }

@@ -8,11 +8,14 @@ use tokio::time::Instant;
 
 use jiff::Timestamp;
 
+use matou_docker::Nodes;
 use matou_host::Command;
 use matou_job::{Change, Check, Step, StepContext, StepError};
 use matou_model::{
     Availability, JobProgress, JobState, Service, ServiceMode, Swarm, Task, TaskState, UpdateState,
 };
+
+use crate::task_ends::TaskEnds;
 
 /// How often the tasks are read while waiting.
 const POLL: Duration = Duration::from_millis(700);
@@ -93,6 +96,8 @@ pub(super) struct WaitForTasks {
     pub awaited: AwaitedServices,
     /// How long they may take.
     pub patience: Duration,
+    /// Whose engines are asked why tasks failed; `None` where nobody is.
+    pub nodes: Option<Nodes>,
 }
 
 impl WaitForTasks {
@@ -158,7 +163,7 @@ impl Step for WaitForTasks {
     }
 
     async fn apply(&self, cx: &StepContext) -> Result<(), StepError> {
-        Ok(wait_for_tasks(&self.awaited, cx).await?)
+        Ok(wait_for_tasks(self, cx).await?)
     }
 
     /// Jobs that run may go on: they were waited for.
@@ -265,9 +270,11 @@ fn is_service_up(service: &Service, swarm: &Swarm) -> bool {
 /// The task's own error when a service can't come up; an update that the engine rolled back or
 /// paused is a failure too, told when the rollback is through.
 pub(super) async fn wait_for_tasks(
-    whose: &AwaitedServices,
+    wanted: &WaitForTasks,
     cx: &StepContext,
 ) -> Result<(), WaitFailure> {
+    let whose = &wanted.awaited;
+    let mut ends = TaskEnds::new(wanted.nodes.clone());
     let mut excused: Option<HashSet<String>> = None;
     let mut told: HashMap<String, String> = HashMap::new();
     let mut old: Option<HashSet<String>> = None;
@@ -291,8 +298,10 @@ pub(super) async fn wait_for_tasks(
                 note_once(&mut told, &service.name, REPLACEMENT_AWAITED, cx).await;
             }
             report_task_states(service, &swarm, old, &mut told, cx).await;
+            ends.ask(&list_failed_tasks(service, &swarm, old), &swarm)
+                .await;
             if !matches!(whose, AwaitedServices::RolledBack(_))
-                && let Some(failed) = describe_refused_update(service, &swarm, old)
+                && let Some(failed) = describe_refused_update(service, &swarm, old, &ends)
                 && rolled_back.is_none()
             {
                 let note = match is_update_stopped(&services) || is_service_up(service, &swarm) {
@@ -307,7 +316,7 @@ pub(super) async fn wait_for_tasks(
                 note_once(&mut told, &service.name, &what, cx).await;
             }
             if rolled_back.is_none() {
-                let hope = fail_if_hopeless(service, &swarm, excused, begun.elapsed());
+                let hope = fail_if_hopeless(service, &swarm, excused, begun.elapsed(), &ends);
                 tell_why_hopeless(service, hope, cx).await?;
             }
         }
@@ -440,15 +449,18 @@ fn end_of_rollback(
 }
 
 /// Lists the tasks of a service that have failed, but for those in `known`.
+/// Returns the tasks of a service that failed and are not `known`, the newest last.
 fn list_failed_tasks<'a>(
     service: &Service,
     swarm: &'a Swarm,
     known: &HashSet<String>,
 ) -> Vec<&'a Task> {
     let tasks = swarm.tasks.iter();
-    tasks
+    let mut failed: Vec<&Task> = tasks
         .filter(|t| t.service_id == service.id && t.has_failed() && !known.contains(&t.id))
-        .collect()
+        .collect();
+    failed.sort_by_key(|t| t.since);
+    failed
 }
 
 /// Excuses what failed of a service while another one of its stack comes up, as databases do: until
@@ -531,6 +543,7 @@ fn describe_refused_update(
     service: &Service,
     swarm: &Swarm,
     old: &HashSet<String>,
+    ends: &TaskEnds,
 ) -> Option<String> {
     let (state, message) = service.update.as_ref()?;
     let what = match state {
@@ -541,7 +554,8 @@ fn describe_refused_update(
     Some(format!(
         "the engine {what} {}: {message}{}",
         service.name,
-        newest_task_error(service, swarm, old).map_or_else(String::new, |e| format!(" ({e})"))
+        newest_task_error(service, swarm, old, ends)
+            .map_or_else(String::new, |e| format!(" ({e})"))
     ))
 }
 
@@ -557,6 +571,7 @@ fn fail_if_hopeless(
     swarm: &Swarm,
     old: &HashSet<String>,
     waited: Duration,
+    ends: &TaskEnds,
 ) -> Result<(), StepError> {
     if let Some(job) = &service.job
         && let Some(why) = describe_failed_job(service, job, swarm, old)
@@ -565,7 +580,7 @@ fn fail_if_hopeless(
     }
     let failed = list_failed_tasks(service, swarm, old).len();
     if failed >= MAX_FAILURES && service.lacks_tasks() {
-        let error = newest_task_error(service, swarm, old).unwrap_or_default();
+        let error = newest_task_error(service, swarm, old, ends).unwrap_or_default();
         let name = &service.name;
         let id = std::slice::from_ref(&service.id);
         let next = match swarm.explain_no_container(id, Timestamp::now()) {
@@ -662,22 +677,24 @@ fn describe_failed_job(
     })
 }
 
-fn newest_task_error(service: &Service, swarm: &Swarm, old: &HashSet<String>) -> Option<String> {
-    list_failed_tasks(service, swarm, old)
-        .into_iter()
-        .max_by_key(|t| t.since)
-        .map(|t| {
-            let error = if t.error.is_empty() {
-                &t.message
-            } else {
-                &t.error
-            };
-            format!(
-                "{}{}: {error}",
-                task_name(service, t),
-                describe_task_node(t, swarm)
-            )
-        })
+fn newest_task_error(
+    service: &Service,
+    swarm: &Swarm,
+    old: &HashSet<String>,
+    ends: &TaskEnds,
+) -> Option<String> {
+    let failed = list_failed_tasks(service, swarm, old);
+    // The newest one may not have been asked for.
+    let why = failed.iter().rev().find_map(|t| ends.find(t));
+    let newest = failed.last()?;
+    let name = task_name(service, newest);
+    let place = describe_task_node(newest, swarm);
+    Some(match why {
+        // What the swarm calls complete is told by why alone.
+        Some(why) if newest.error.is_empty() => format!("{name}{place}: {why}"),
+        Some(why) => format!("{name}{place}: {}: {why}", newest.error),
+        None => format!("{name}{place}: {}", newest.failure_reason()),
+    })
 }
 
 #[cfg(test)]
@@ -697,6 +714,7 @@ mod tests {
         let step = WaitForTasks {
             awaited: AwaitedServices::Stack("blog".into()),
             patience: Duration::from_secs(1),
+            nodes: None,
         };
         let now = Timestamp::from_second(1_000).unwrap();
         changes(Ok(step.check_swarm(swarm, now, step.awaited.job_wait())))
@@ -704,7 +722,13 @@ mod tests {
 
     fn hopeless(swarm: &Swarm, waited: u64) -> Option<String> {
         let waited = Duration::from_secs(waited);
-        let judged = fail_if_hopeless(&swarm.services[0], swarm, &HashSet::new(), waited);
+        let judged = fail_if_hopeless(
+            &swarm.services[0],
+            swarm,
+            &HashSet::new(),
+            waited,
+            &TaskEnds::new(None),
+        );
         judged.err().map(|e| e.to_string())
     }
 
@@ -756,7 +780,13 @@ mod tests {
         assert!(said.contains("3 tasks failed") && said.contains("non-zero exit (7)"));
         // What had failed before is not this job's.
         let old = swarm.tasks.iter().map(|t| t.id.clone()).collect();
-        let judged = fail_if_hopeless(&swarm.services[0], &swarm, &old, Duration::ZERO);
+        let judged = fail_if_hopeless(
+            &swarm.services[0],
+            &swarm,
+            &old,
+            Duration::ZERO,
+            &TaskEnds::new(None),
+        );
         assert!(judged.is_ok());
     }
 
@@ -846,7 +876,13 @@ mod tests {
         let (old, mut excused) = (HashSet::new(), HashSet::new());
         let mut judge = |swarm: &Swarm| {
             let needed = excuse_failures(&swarm.services[0], swarm, &old, &mut excused);
-            let judged = fail_if_hopeless(&swarm.services[0], swarm, &excused, Duration::ZERO);
+            let judged = fail_if_hopeless(
+                &swarm.services[0],
+                swarm,
+                &excused,
+                Duration::ZERO,
+                &TaskEnds::new(None),
+            );
             (needed.map(str::to_owned), judged.is_ok())
         };
         swarm.tasks = (1..=5).map(|n| failed("blog_web", n)).collect();
@@ -887,7 +923,16 @@ mod tests {
         let (old, mut excused) = (HashSet::new(), HashSet::new());
         let needed = excuse_failures(&swarm.services[1], &swarm, &old, &mut excused);
         assert_eq!(needed, None);
-        assert!(fail_if_hopeless(&swarm.services[1], &swarm, &excused, Duration::ZERO).is_err());
+        assert!(
+            fail_if_hopeless(
+                &swarm.services[1],
+                &swarm,
+                &excused,
+                Duration::ZERO,
+                &TaskEnds::new(None)
+            )
+            .is_err()
+        );
     }
 
     #[test]

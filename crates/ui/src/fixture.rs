@@ -206,6 +206,7 @@ fn example_task(service: &Service, slot: u64, node: &str, state: &str, error: &s
         image: service.image.clone(),
         outdated: false,
         exit_code: None,
+        ended_unasked: false,
         iteration: None,
         since: Some(seconds_ago(7200)),
     }

@@ -14,7 +14,7 @@ use std::collections::HashMap;
 use jiff::Timestamp;
 
 use super::backups::{find_backup_problems, find_future_snapshots, find_missed_backups};
-use matou_model::{Task, TaskState};
+use matou_model::Task;
 
 pub use finding::{ALERTMANAGER_KEY_PREFIX, AlertKind, AlertSeverity, Finding};
 pub use inputs::AlertInputs;
@@ -32,9 +32,7 @@ pub fn evaluate_rules(inputs: AlertInputs<'_>) -> Vec<Finding> {
         nodes::add_quorum_finding(swarm, &mut found);
         let mut troubled: HashMap<&str, Vec<&Task>> = HashMap::new();
         for task in &swarm.tasks {
-            if !task.error.is_empty()
-                || matches!(task.state, TaskState::Failed | TaskState::Rejected)
-            {
+            if !task.error.is_empty() || task.has_failed() {
                 troubled.entry(&task.service_id).or_default().push(task);
             }
         }
@@ -176,6 +174,7 @@ mod tests {
             image: "x:1".into(),
             outdated: false,
             exit_code: None,
+            ended_unasked: false,
             iteration: None,
             since: Some(at(ago)),
         }

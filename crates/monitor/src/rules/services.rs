@@ -53,9 +53,9 @@ pub(super) fn add_service_findings(
     if !missing || updating {
         return;
     }
-    let ended = tasks.iter().filter(|t| !t.error.is_empty());
+    let ended = tasks.iter().filter(|t| !t.failure_reason().is_empty());
     let last = ended.max_by_key(|t| t.since);
-    let error = last.map_or_else(String::new, |t| format!(": {}", t.error));
+    let error = last.map_or_else(String::new, |t| format!(": {}", t.failure_reason()));
     let why = format!("{} of {} tasks run{error}", service.running, service.wanted);
     let since = last.and_then(|t| t.since);
     found.push(base("tasks", AlertKind::Replicas, severity, why, since));
@@ -134,7 +134,7 @@ fn find_crash_loop<'a>(tasks: &[&'a Task], now: Timestamp) -> Option<(usize, &'a
     let failed: Vec<&Task> = tasks
         .iter()
         .copied()
-        .filter(|t| matches!(t.state, TaskState::Failed | TaskState::Rejected))
+        .filter(|t| t.has_failed() && t.state != TaskState::Orphaned)
         .filter(|t| {
             t.since
                 .is_some_and(|s| now.as_second() - s.as_second() <= LOOP_WINDOW)

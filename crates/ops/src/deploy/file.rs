@@ -323,7 +323,7 @@ impl Step for WaitForStack {
     }
 
     async fn apply(&self, cx: &StepContext) -> Result<(), StepError> {
-        let failure = match wait_for_tasks(&self.tasks.awaited, cx).await {
+        let failure = match wait_for_tasks(&self.tasks, cx).await {
             Ok(()) => return Ok(()),
             Err(failure) => failure,
         };

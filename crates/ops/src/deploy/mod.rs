@@ -323,6 +323,7 @@ pub(super) async fn deploy_steps(
         tasks: WaitForTasks {
             awaited: AwaitedServices::Stack(app.clone()),
             patience: start_patience(&rendered),
+            nodes: Some(fleet.nodes.clone()),
         },
         troubles: rendered.troubles.clone(),
         app: app.clone(),
@@ -436,6 +437,7 @@ fn steps_of_rendered(
     steps.push(Box::new(WaitForTasks {
         awaited: AwaitedServices::Stack(app),
         patience: start_patience(&rendered),
+        nodes: Some(fleet.nodes.clone()),
     }));
     Ok(steps)
 }

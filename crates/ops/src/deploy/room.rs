@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::service::refuse_too_many_tasks;
 use matou_base::text::human_bytes as size;
 use matou_docker::{NodeRoom, SwarmRoom};
 use matou_job::{Change, StepError};
@@ -46,6 +47,9 @@ pub(super) fn check_swarm_room(
     }
     for service in &rendered.services {
         let name = format!("{app}_{}", service.name);
+        if let Some(replicas) = service.replicas.filter(|_| !service.job) {
+            refuse_too_many_tasks(&name, replicas, room.nodes.len())?;
+        }
         place_service_tasks(&name, service, &mut free)?;
         let largest = free.iter().map(|(n, ..)| n.memory).max().unwrap_or(0);
         let limit = service.requirements.memory_limit;
@@ -259,6 +263,9 @@ mod tests {
             said[1].contains("about 249 of its 253 addresses"),
             "{said:?}"
         );
+        let error = check_swarm_room("app", &stack(needs.clone(), 9000), &room(), true);
+        let error = error.unwrap_err().to_string();
+        assert!(error.contains("app_web would have 9000 tasks"), "{error}");
         let error = check_swarm_room("app", &stack(needs, 9), &room(), true).unwrap_err();
         assert!(error.to_string().contains("traefik-net is full"), "{error}");
         let mut small = room();

@@ -64,7 +64,14 @@ impl Step for DeployStack {
                 None => format!("{}_{}", self.app, wanted.name),
             };
             match running.iter().find(|s| s.name == name) {
-                None => changes.push(Change::add(format!("service {name} ({})", wanted.image))),
+                None => {
+                    let tasks = match (wanted.replicas, wanted.job) {
+                        (None | Some(1), _) | (_, true) => String::new(),
+                        (Some(n), false) => format!(", {n} tasks"),
+                    };
+                    let line = format!("service {name} ({}){tasks}", wanted.image);
+                    changes.push(Change::add(line));
+                }
                 Some(found) => {
                     if let Some(why) = describe_mode_change(found, wanted, &name) {
                         return Err(StepError::failed(why));

@@ -271,6 +271,7 @@ pub(crate) async fn start_services(
         let run = WaitForTasks {
             awaited: AwaitedServices::Service(name.clone()),
             patience: START_LIMIT,
+            nodes: None,
         };
         tokio::time::timeout(START_LIMIT, run.apply(cx))
             .await

@@ -11,11 +11,20 @@ use matou_model::{Service, Task, TaskState};
 /// How a task is.
 pub(super) fn task_health(task: &Task) -> Health {
     match task.state {
+        _ if task.has_failed() => Health::Bad,
         TaskState::Running | TaskState::Complete => Health::Good,
-        TaskState::Failed | TaskState::Rejected | TaskState::Orphaned => Health::Bad,
         TaskState::Shutdown | TaskState::Remove => Health::Ended,
         _ => Health::Partly,
     }
+}
+
+/// What is wrong with a task; `None` when the engine says nothing.
+fn task_error(task: &Task) -> Option<&str> {
+    match task.has_failed() {
+        true => Some(task.failure_reason()),
+        false => Some(task.error.as_str()),
+    }
+    .filter(|error| !error.is_empty())
 }
 
 /// `web.1`, or the service's name for a global one.
@@ -68,8 +77,8 @@ pub(super) fn task_table(app: &App, tasks: &[&Task], columns: usize) -> DetailPa
                 dim,
             ),
         ]);
-        if !task.error.is_empty() {
-            page = page.wrapped_text(&format!("  {}", task.error), columns, theme.removed());
+        if let Some(error) = task_error(task) {
+            page = page.wrapped_text(&format!("  {error}"), columns, theme.removed());
         }
     }
     page
@@ -100,10 +109,10 @@ pub(super) fn task_detail(app: &App, service: usize, task: usize) -> DetailPage 
         .field("says", &task.message)
         .field("task", &task.id)
         .field("container", task.container_id.as_deref().unwrap_or(""));
-    if !task.error.is_empty() {
+    if let Some(error) = task_error(task) {
         page = page
             .blank_line()
-            .wrapped_text(&task.error, 60, app.theme.removed());
+            .wrapped_text(error, 60, app.theme.removed());
     }
     page
 }
