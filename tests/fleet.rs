@@ -110,8 +110,6 @@ fn a_task_that_can_not_run_fails_the_job_with_its_own_error() {
     );
 }
 
-/// A paused node keeps the tasks of a global service as they are: the change is known and not begun,
-/// as it is for a moment after every change.
 /// What only the engine of the task's node knows, and the swarm calls complete, or 137.
 #[test]
 fn why_a_container_ended_is_told() {
@@ -153,6 +151,8 @@ fn why_a_container_ended_is_told() {
     }
 }
 
+/// A paused node keeps the tasks of a global service as they are: the change is known and not begun,
+/// as it is for a moment after every change.
 #[test]
 fn tasks_that_run_as_before_a_change_are_not_taken_for_new_ones() {
     let _alone = alone();

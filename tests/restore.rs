@@ -828,8 +828,17 @@ fn a_volume_of_the_local_driver_comes_back() {
     );
     let gone = fleet.try_run("n1", "docker volume inspect plain_files");
     assert!(!gone.status.success(), "{}", said(&gone));
+    // Its file stays, and says so: a recovery does not bring back what somebody took away.
+    let plan = said(&matou(&config, &["recover", "--dry-run"]));
+    assert!(
+        plan.contains("plain was removed on 20") && !plan.contains("application plain"),
+        "{plan}"
+    );
     ok(&config, &["restore", "plain", "--yes"]);
     assert_eq!(hash(&fleet, &place()), before);
+    let file = std::fs::read_to_string(config.with_file_name("apps").join("plain.toml"));
+    let file = file.expect("its file");
+    assert!(!file.contains("removed"), "{file}");
     ok(&config, &["restore", "forget", "plain", "--yes"]);
     fleet.run("n1", "[ -z \"$(ls -A /var/lib/docker/matou-restores)\" ]");
 }

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 
+use super::deploy::{WriteAppFiles, file_change};
 use super::job_on_node::build_job_on_node;
 use super::leftovers::{LeftoverScope, RemoveLeftovers};
 use super::{FleetContext, Request};
@@ -76,6 +77,22 @@ fn remove_steps(
             nodes: fleet.nodes.clone(),
             storage: storage.node.clone(),
             path: storage.path.clone(),
+        }));
+    }
+    if let Some(folder) = fleet.folder()
+        && let Some(mut file) = AppFile::load(folder.path(), app)?
+    {
+        let today = || {
+            jiff::tz::TimeZone::UTC
+                .to_datetime(jiff::Timestamp::now())
+                .date()
+        };
+        file.removed.get_or_insert_with(today);
+        steps.push(Box::new(WriteAppFiles {
+            folder,
+            changes: vec![file_change(app, &file)],
+            notes: Vec::new(),
+            why: format!("remove {app}"),
         }));
     }
     steps.push(Box::new(RemoveLeftovers {

@@ -20,6 +20,10 @@ pub struct AppFile {
     /// Where it runs: the host name of a node, or `LABEL=VALUE` of node labels; anywhere without.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub place: Option<String>,
+    /// The day on which it was removed (UTC): the file is kept for `matou redeploy`, and a recovery leaves
+    /// the application out. A deploy takes this away.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub removed: Option<jiff::civil::Date>,
     /// Values of the stack's variables, by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub variables: BTreeMap<String, String>,
@@ -168,6 +172,7 @@ mod tests {
         let app = AppFile {
             stack: "ghost".into(),
             place: Some("worker-01".into()),
+            removed: Some(jiff::civil::date(2026, 11, 29)),
             variables: [("DOMAIN".to_owned(), "blog.example.org".to_owned())].into(),
             images: [("db".to_owned(), "mysql:8.4".to_owned())].into(),
             edge: EdgeSettings {

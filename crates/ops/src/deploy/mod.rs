@@ -192,6 +192,7 @@ pub(super) fn merge_app_file(
     file.edge.headers = new.headers.or(file.edge.headers);
     file.edge.basic_auth = new.basic_auth.or(file.edge.basic_auth);
     file.edge.rate_limit = new.rate_limit.or(file.edge.rate_limit);
+    file.removed = None;
     Ok(file)
 }
 

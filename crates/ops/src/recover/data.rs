@@ -33,6 +33,8 @@ const CHECK_FILLED: &str = shell_script(include_str!("../../scripts/check_filled
 pub(super) struct RecoverAppData {
     /// The edge first.
     pub apps: Vec<(AppName, Arc<RenderedStack>)>,
+    /// Those that were removed, and when: they stay so.
+    pub removed: Vec<(AppName, jiff::civil::Date)>,
     pub fleet: FleetContext,
     pub findings: RecoveryFindings,
     /// The fleet's id, where the repository holds several of its name.
@@ -221,6 +223,11 @@ impl Step for RecoverAppData {
                 }
             });
         }
+        lines.extend(self.removed.iter().map(|(app, day)| {
+            Change::same(format!(
+                "{app} was removed on {day} and stays so: `matou redeploy {app}` deploys it again, `matou restore {app}` with its data"
+            ))
+        }));
         let open = lines.iter().any(|l| l.kind != matou_job::ChangeKind::Same);
         Ok(match open {
             true => Check::Change(lines),

@@ -35,6 +35,14 @@ pub struct RebuildOptions {
     pub isolated: bool,
 }
 
+/// What apps/ holds.
+#[derive(Default)]
+struct FiledApps {
+    wanted: Vec<AppToRecover>,
+    /// Those that were removed, and when.
+    removed: Vec<(AppName, jiff::civil::Date)>,
+}
+
 /// An application of apps/, with its rendered stack.
 pub(super) struct AppToRecover {
     pub name: AppName,
@@ -53,7 +61,7 @@ fn recovery_stages(
     cx: &FleetContext,
     options: &RebuildOptions,
     findings: &RecoveryFindings,
-    wanted: &[AppToRecover],
+    filed: &FiledApps,
     manager: &NodeHandle,
     storage: &NodeHandle,
 ) -> Vec<Stage> {
@@ -74,7 +82,7 @@ fn recovery_stages(
         }),
     );
     let (edge, others): (Vec<&AppToRecover>, Vec<&AppToRecover>) =
-        wanted.iter().partition(|w| w.is_edge());
+        filed.wanted.iter().partition(|w| w.is_edge());
     let names = |list: &[&AppToRecover]| list.iter().map(|w| w.name.clone()).collect::<Vec<_>>();
     stage(
         "data",
@@ -87,6 +95,7 @@ fn recovery_stages(
                 .chain(&others)
                 .map(|w| (w.name.clone(), w.rendered.clone()))
                 .collect(),
+            removed: filed.removed.clone(),
             fleet: cx.clone(),
             findings: findings.clone(),
             id: options.id.clone(),
@@ -129,7 +138,8 @@ pub async fn build_recovery_job(
     let storage = find_node_handle(cx, |n| n.name == cx.config.storage.node)
         .unwrap_or(&manager)
         .clone();
-    let wanted = load_apps_to_recover(cx, findings)?;
+    let filed = load_apps_to_recover(cx, findings)?;
+    let wanted = &filed.wanted;
     // A worker that is still in the swarm of a manager that is no more belongs to this fleet.
     let accept = cx
         .config
@@ -158,7 +168,7 @@ pub async fn build_recovery_job(
         });
     }
     job.stages.extend(recovery_stages(
-        cx, options, findings, &wanted, &manager, &storage,
+        cx, options, findings, &filed, &manager, &storage,
     ));
     let back = CheckAppsBack {
         apps: wanted
@@ -183,12 +193,12 @@ fn find_node_handle(
     fleet.nodes.iter().find(|n| fits(&n.config))
 }
 
-/// Loads the applications of apps/. One whose file is wrong is noted in `findings`, to be reported
-/// at the end, and stops no other.
+/// Loads the applications of apps/; those that were removed are not rendered. One whose file is wrong is
+/// noted in `findings`, to be reported at the end, and stops no other.
 fn load_apps_to_recover(
     fleet: &FleetContext,
     findings: &RecoveryFindings,
-) -> Result<Vec<AppToRecover>, OpsError> {
+) -> Result<FiledApps, OpsError> {
     let folder = fleet
         .config
         .folder()
@@ -200,9 +210,16 @@ fn load_apps_to_recover(
             folder.join("apps").display()
         )));
     }
-    let mut all = Vec::new();
+    let mut all = FiledApps::default();
     for name in names {
-        let rendered = AppFile::load(&folder, &name).and_then(|file| {
+        let loaded = AppFile::load(&folder, &name);
+        if let Ok(Some(file)) = &loaded
+            && let Some(day) = file.removed
+        {
+            all.removed.push((name, day));
+            continue;
+        }
+        let rendered = loaded.and_then(|file| {
             let file = file.unwrap_or_default();
             let target = RenderTarget::for_app(&fleet.config, &file);
             fleet
@@ -212,7 +229,7 @@ fn load_apps_to_recover(
         match rendered {
             Ok(rendered) => {
                 findings.update_app(&name, |_| {});
-                all.push(AppToRecover {
+                all.wanted.push(AppToRecover {
                     name,
                     rendered: Arc::new(rendered),
                 });

@@ -48,7 +48,12 @@ pub async fn build_move_job(
         .folder()
         .ok_or("without config.toml there is no application to move")?;
     let names = match apps {
-        [] => AppFile::list_names(&folder),
+        [] => AppFile::list_names(&folder)
+            .into_iter()
+            .filter(|app| {
+                !AppFile::load(&folder, app).is_ok_and(|f| f.is_some_and(|f| f.removed.is_some()))
+            })
+            .collect(),
         some => some.to_vec(),
     };
     if names.is_empty() {
