@@ -213,7 +213,7 @@ fn what_can_not_be_asked_for_is_told_with_what_can() {
             "there is no service",
         ),
         (&["drain", "n9", "--yes"], 2, "there is no node \"n9\""),
-        (&["logs", "nothing_web"], 1, "there is no service"),
+        (&["logs", "nothing_wbe"], 2, "there is no service"),
         (
             &["shell", "nothing"],
             2,

@@ -147,6 +147,24 @@ fn a_node_that_dies_is_told_once_and_its_return_once() {
         said(&again)
     );
 
+    // A trial reaches each of them, and is no alert to any.
+    let out = support::matou(&told.config, &["check", "--try-receivers"]);
+    let text = said(&out);
+    assert!(
+        out.status.success() && text.contains("e-mail: it took the message"),
+        "{text}"
+    );
+    let mails = told.arrived("eml");
+    assert!(
+        mails
+            .last()
+            .is_some_and(|m| m.contains("Subject: tell: trial:")),
+        "{mails:?}"
+    );
+    let posts = told.arrived("json");
+    let trials = posts.iter().filter(|p| p.contains("nothing is")).count();
+    assert_eq!((trials, posts.len()), (3, before.1 + 3), "{posts:#?}");
+
     told.fleet.kill("n2");
     // The managers say so after some heartbeats.
     until(Duration::from_secs(120), || {
@@ -244,8 +262,10 @@ fn without_receivers_it_says_whom_to_name() {
     let folder = tempfile::tempdir().expect("a folder");
     let config = folder.path().join("config.toml");
     std::fs::write(&config, "[[nodes]]\nname = \"n1\"\nrole = \"manager\"\n").expect("written");
-    let out = support::matou(&config, &["check", "--tell"]);
-    let text = said(&out);
-    assert_eq!(out.status.code(), Some(2), "{text}");
-    assert!(text.contains("[receivers]"), "{text}");
+    for how in ["--tell", "--try-receivers"] {
+        let out = support::matou(&config, &["check", how]);
+        let text = said(&out);
+        assert_eq!(out.status.code(), Some(2), "{text}");
+        assert!(text.contains("[receivers]"), "{text}");
+    }
 }

@@ -124,6 +124,7 @@ pub(crate) async fn run_access_command(
             MAX_READ
         },
         follow: options.follow,
+        since: None,
     };
     let cancel = CancellationToken::new();
     let (out, mut arriving) = mpsc::channel(16);

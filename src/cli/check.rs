@@ -23,6 +23,7 @@ use matou_model::{Datum, Fleet, Node, NodeLink, Reading, Update};
 use matou_monitor as monitor;
 use matou_monitor::{
     Alert, AlertEngine, AlertInputs, AlertSeverity, AlertSource, LookedAt, MonitorStore,
+    TellMessage,
 };
 use matou_ops::{FleetContext, TellReceiver, list_tell_receivers};
 
@@ -127,6 +128,7 @@ pub(crate) async fn run_check_command(
         matou_base::out::print_json_pretty(&WithFormat::new(&report))?;
     } else {
         print_alerts(&fleet, &alerts, now)?;
+        super::status::warn_without_config(cx);
     }
     // A check works also when its memory can't be written.
     if let Err(e) = kept {
@@ -192,6 +194,31 @@ fn find_receivers(cx: &FleetContext) -> Result<Vec<TellReceiver>> {
     Ok(receivers)
 }
 
+/// Carries out `matou check --try-receivers`: sends each receiver a message, and says who took it.
+///
+/// # Errors
+/// There is no receiver, a file of `[receivers]` can't be read, or the result can't be printed.
+pub(crate) async fn try_receivers(cx: &FleetContext) -> Result<ExitCode> {
+    let message = TellMessage::trial(&cx.config.fleet.name, Timestamp::now());
+    let mut all_took_it = true;
+    for receiver in find_receivers(cx)? {
+        match receiver.tell(&message).await {
+            Ok(()) => outln!(
+                "{}: it took the message; see whether it arrived",
+                receiver.name()
+            )?,
+            Err(why) => {
+                all_took_it = false;
+                outln!("{}: NOT TOLD: {why}", receiver.name())?;
+            }
+        }
+    }
+    Ok(match all_took_it {
+        true => Exit::Done.into(),
+        false => Exit::Failed.into(),
+    })
+}
+
 /// Tells each receiver what it does not know yet. Returns whether all of them took it.
 async fn tell_alerts(
     store: &MonitorStore,
@@ -230,6 +257,10 @@ async fn tell_alerts(
         };
         match taken {
             Ok(()) => {
+                if let Some(message) = &message {
+                    let news = format_plural(message.alerts.len(), "alert");
+                    errln!("{name} was told of {news}");
+                }
                 told.insert(name.to_owned(), after);
                 // At once: who is told twice because the next one hung trusts it less.
                 store.save(&told).map_err(kept)?;

@@ -147,6 +147,7 @@ pub(super) const BACKUP: &str = "Examples:
 
 pub(super) const LOGS: &str = "Examples:
   matou logs blog_web
+  matou logs blog_web --since 10m
   matou logs blog_web --follow --timestamps";
 
 pub(super) const SHELL: &str =

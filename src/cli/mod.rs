@@ -94,6 +94,9 @@ enum CliCommand {
         /// Tell nobody while this manager has told within ten minutes; may be given several times
         #[arg(long, value_name = "NODE", requires = "tell", add = complete(Names::Nodes))]
         unless_told_by: Vec<String>,
+        /// Look at nothing; send those whom config.toml names as receivers a message, and say whether they took it
+        #[arg(long, conflicts_with_all = ["json", "metrics", "tell"])]
+        try_receivers: bool,
     },
     /// Deploy a stack as an application, or update it
     #[command(after_help = help::DEPLOY)]
@@ -782,7 +785,11 @@ impl Cli {
                 metrics,
                 tell,
                 unless_told_by,
+                try_receivers,
             } => {
+                if *try_receivers {
+                    return check::try_receivers(fleet).await;
+                }
                 if let Some(node) = check::find_teller(fleet, unless_told_by).await? {
                     if *json {
                         let told_by = serde_json::json!({"format": 1, "teller": node});

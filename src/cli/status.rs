@@ -24,11 +24,21 @@ pub(crate) async fn run_status_command(cx: &FleetContext, json: bool) -> Result<
         matou_base::out::print_json_pretty(&WithFormat::new(&fleet))?;
     } else {
         print_fleet(&fleet)?;
+        warn_without_config(cx);
     }
     Ok(match fleet.swarm.value() {
         Some(_) => Exit::Done.into(),
         None => Exit::Unreachable.into(),
     })
+}
+
+/// Says that no config.toml was found, where this machine alone was looked at.
+pub(super) fn warn_without_config(cx: &FleetContext) {
+    if cx.config.path.is_none() {
+        matou_base::errln!(
+            "no config.toml was found: this machine alone is the fleet. `--config FILE` names one, `matou init` writes one"
+        );
+    }
 }
 
 /// Reads every node and the swarm once; waits for the slowest as long as [`READ_TIMEOUT`].

@@ -492,6 +492,30 @@ pub fn truncate_to_width<'a>(text: &'a str, columns: usize, ellipsis: &str) -> C
     Cow::Owned(kept)
 }
 
+/// The text cut to `columns` with `ellipsis` in its middle: a title's verb and the end of a path, which
+/// is the name of the file, are what tells one from another.
+pub fn truncate_middle<'a>(text: &'a str, columns: usize, ellipsis: &str) -> Cow<'a, str> {
+    if text.len() <= columns || display_width(text) <= columns {
+        return Cow::Borrowed(text);
+    }
+    let room = columns.saturating_sub(display_width(ellipsis));
+    let head = truncate_to_width(text, room / 3, "");
+    let mut tail: Vec<&str> = Vec::new();
+    let mut used = display_width(&head);
+    for grapheme in text.graphemes(true).rev() {
+        used += display_width(grapheme);
+        if used > room {
+            break;
+        }
+        tail.push(grapheme);
+    }
+    let tail: String = tail.into_iter().rev().collect();
+    match display_width(ellipsis) <= columns {
+        true => Cow::Owned(format!("{head}{ellipsis}{tail}")),
+        false => Cow::Owned(String::new()),
+    }
+}
+
 /// The text cut or filled with spaces to exactly `columns`.
 pub fn fit_to_width(text: &str, columns: usize, ellipsis: &str) -> String {
     let mut text = truncate_to_width(text, columns, ellipsis).into_owned();
@@ -708,6 +732,15 @@ mod tests {
         assert_eq!(truncate_to_width("日本語", 4, "…"), "日…");
         assert_eq!(truncate_to_width("ab", 2, "…"), "ab");
         assert_eq!(truncate_to_width("abc", 0, "…"), "");
+        let title = "restore /var/www/html/wp-content/uploads/2026/cat.jpg";
+        let cut = truncate_middle(title, 24, "…");
+        assert_eq!(
+            (cut.as_ref(), display_width(&cut)),
+            ("restore…ads/2026/cat.jpg", 24)
+        );
+        assert_eq!(truncate_middle("日本語日本語", 6, "…"), "日…語");
+        assert_eq!(truncate_middle("ab", 2, "…"), "ab");
+        assert_eq!(truncate_middle("abc", 0, "…"), "");
         assert_eq!(fit_to_width("日本語", 6, "…"), "日本語");
         assert_eq!(fit_to_width("日本語", 4, "~"), "日~ ");
     }

@@ -10,6 +10,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::CollectError;
+use matou_config::unknown_name;
 use matou_docker::{ContainerLine, NodeHandle, Nodes};
 use matou_host::{Command, HostError};
 use matou_model::{LogLine, Swarm, Task, TaskState};
@@ -40,6 +41,8 @@ pub struct LogWindow {
     pub tail: usize,
     /// Go on with what comes.
     pub follow: bool,
+    /// Nothing older than this.
+    pub since: Option<Timestamp>,
 }
 
 /// Sends the log of all tasks of a service to `out`; returns when everything was read, or, when
@@ -66,9 +69,8 @@ pub async fn follow_service(
                     .iter()
                     .find(|s| s.id == service || s.name == service);
                 let Some(found) = found else {
-                    return Err(CollectError::failed(format_args!(
-                        "there is no service {service:?}; `matou status` lists them"
-                    )));
+                    let names = swarm.services.iter().map(|s| s.name.as_str());
+                    return Err(unknown_name("service", service, names).into());
                 };
                 for task in select_logged_tasks(&swarm.tasks, &found.id) {
                     if known.insert(task.id.clone()) {
@@ -174,9 +176,10 @@ async fn read_container_log(
     lines: &mpsc::Sender<LogLine>,
 ) -> Result<(), CollectError> {
     let (raw, mut arriving) = mpsc::channel::<ContainerLine>(256);
-    let reading = handle
-        .docker
-        .stream_container_logs(id, window.tail, window.follow, raw);
+    let reading =
+        handle
+            .docker
+            .stream_container_logs(id, window.tail, window.follow, window.since, raw);
     let forwarding = async {
         while let Some(line) = arriving.recv().await {
             let line = LogLine {
@@ -253,6 +256,9 @@ pub async fn follow_journal(
         .label("read the journal");
     if let Some(unit) = unit {
         command = command.arg("--unit").arg(unit);
+    }
+    if let Some(since) = window.since {
+        command = command.arg(format!("--since=@{}", since.as_second()));
     }
     if window.follow {
         command = command.arg("--follow");

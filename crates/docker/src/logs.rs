@@ -22,8 +22,8 @@ pub struct ContainerLine {
 }
 
 impl Docker {
-    /// Sends the last `tail` lines of a container and, with `follow`, those that come, to
-    /// `lines`; returns when the output ends or the receiver is gone.
+    /// Sends the last `tail` lines of a container, none older than `since`, and, with `follow`, those
+    /// that come, to `lines`; returns when the output ends or the receiver is gone.
     ///
     /// # Errors
     /// When the engine can't be asked, or refuses.
@@ -32,11 +32,13 @@ impl Docker {
         container: &str,
         tail: usize,
         follow: bool,
+        since: Option<Timestamp>,
         lines: mpsc::Sender<ContainerLine>,
     ) -> Result<(), DockerError> {
         let id: String = form_urlencoded::byte_serialize(container.as_bytes()).collect();
+        let since = since.map_or(0, Timestamp::as_second);
         let path = format!(
-            "/containers/{id}/logs?stdout=true&stderr=true&timestamps=true&tail={tail}&follow={follow}"
+            "/containers/{id}/logs?stdout=true&stderr=true&timestamps=true&tail={tail}&follow={follow}&since={since}"
         );
         // Not by the client: it keeps a frame, and a terminal's line, whole, however long it is.
         let (_connection, mut output) = self.open_raw_stream(&path).await?;

@@ -83,6 +83,8 @@ pub enum TellReason {
     Still,
     /// It is over.
     Over,
+    /// It is none: the message shows whether messages arrive.
+    Trial,
 }
 
 /// An alert in a message.
@@ -248,6 +250,22 @@ fn has_lasted(alert: &Alert, now: Timestamp) -> bool {
 }
 
 impl TellMessage {
+    /// A message that shows whether messages arrive.
+    pub fn trial(fleet: &str, at: Timestamp) -> Self {
+        Self {
+            fleet: fleet.to_owned(),
+            at,
+            alerts: vec![TellLine {
+                state: TellReason::Trial,
+                key: "trial".into(),
+                severity: AlertSeverity::Warning,
+                what: "trial".into(),
+                why: "this is how matou tells you when something is wrong; nothing is".into(),
+                since: None,
+            }],
+        }
+    }
+
     /// Whether somebody is not served, or was not: what wakes the operator.
     pub fn is_critical(&self) -> bool {
         self.alerts
@@ -291,6 +309,7 @@ impl TellMessage {
                 },
                 TellReason::Still => "still".to_owned(),
                 TellReason::Over => "over".to_owned(),
+                TellReason::Trial => "no alert".to_owned(),
             };
             text.push_str(&format!("{word}  {}: {}", line.what, line.why));
             match age.as_deref() {

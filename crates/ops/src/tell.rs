@@ -118,7 +118,12 @@ impl TellReceiver {
                 let title = title.replace(|c: char| !c.is_ascii(), "?");
                 let (priority, tag) = match message.is_critical() {
                     true => ("urgent", "rotating_light"),
-                    false if message.alerts.iter().all(|l| l.state == TellReason::Over) => {
+                    false
+                        if message
+                            .alerts
+                            .iter()
+                            .all(|l| matches!(l.state, TellReason::Over | TellReason::Trial)) =>
+                    {
                         ("default", "white_check_mark")
                     }
                     false => ("default", "warning"),

@@ -507,6 +507,7 @@ impl EffectRunner {
             let window = LogWindow {
                 tail: LOG_TAIL_LINES,
                 follow: true,
+                since: None,
             };
             let reading = async {
                 match source {
@@ -556,6 +557,7 @@ impl EffectRunner {
             let window = LogWindow {
                 tail: ACCESS_TAIL_REQUESTS,
                 follow: true,
+                since: None,
             };
             let reading = follow_access(&fleet.nodes, &routes, window, out, &cancel);
             let forwarding = async {

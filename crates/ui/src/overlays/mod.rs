@@ -29,7 +29,7 @@ use ratatui::widgets::{Block, Clear};
 
 use super::layout::ScrollLayout;
 use super::state::App;
-use matou_base::text::{display_width, fit_to_width};
+use matou_base::text::truncate_middle;
 
 pub(super) use alerts::AlertsOverlay;
 pub(super) use bans::BansOverlay;
@@ -92,10 +92,7 @@ fn draw_window(
     let theme = app.theme;
     let title = theme.drawable_text(&matou_base::text::clean_line(title));
     let room = usize::from(width).saturating_sub(4);
-    let title = match display_width(&title) > room {
-        true => fit_to_width(&title, room, theme.ellipsis()),
-        false => title,
-    };
+    let title = truncate_middle(&title, room, theme.ellipsis()).into_owned();
     let block = Block::bordered()
         .border_set(theme.border())
         .border_style(theme.focus())

@@ -153,8 +153,6 @@ impl Overlay for RestoreOverlay {
             Some(_) => "where to? Enter chooses · Esc back",
         };
         let size = (72, texts.len().max(3) as u16);
-        let title =
-            matou_base::text::truncate_to_width(&title, 66, app.theme.ellipsis()).into_owned();
         let area = draw_window(app, frame, screen, &title, hint, size);
         let lines = texts
             .iter()
