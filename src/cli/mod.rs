@@ -42,7 +42,7 @@ use matou_base::outln;
 use matou_config::Config;
 use matou_lab::LabCommand;
 use matou_ops::FleetContext;
-use matou_stack::AppName;
+use matou_stack::{AppName, NameChanges};
 
 pub use complete::answer_shell;
 pub use exit::Exit;
@@ -106,6 +106,8 @@ enum CliCommand {
         #[arg(value_name = "NAME=VALUE", value_parser = variables::parse_variable)]
         variables: Vec<(String, String)>,
         #[command(flatten)]
+        names: apps::NameOptions,
+        #[command(flatten)]
         options: job::JobOptions,
     },
     /// List the stacks that can be deployed, or what is known of their images
@@ -128,6 +130,11 @@ enum CliCommand {
         variables: Vec<(String, String)>,
         #[command(flatten)]
         switches: apps::EdgeSettingsOptions,
+        #[command(flatten)]
+        names: apps::NameOptions,
+        /// Names that it loses, be they aliases or redirects
+        #[arg(long, value_name = "NAME", value_delimiter = ',')]
+        drop_name: Vec<String>,
         #[command(flatten)]
         options: job::JobOptions,
     },
@@ -811,7 +818,7 @@ impl Cli {
                 app,
                 variables,
             } => {
-                let request = target.to_request(app.as_ref(), variables);
+                let request = target.to_request(app.as_ref(), variables, NameChanges::default());
                 job::run_request(fleet, request, &job::JobOptions::dry_run()).await
             }
             CliCommand::History { app, lines, json } => {

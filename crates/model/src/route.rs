@@ -4,6 +4,42 @@ use std::collections::BTreeMap;
 
 use super::{AccessRecord, Service};
 
+/// Label of a service with the names, beside its main one, under which its application answers; commas between.
+pub const ALIASES_LABEL: &str = "org.matou.aliases";
+
+/// Label with the names that lead to the main one; commas between.
+pub const REDIRECTS_LABEL: &str = "org.matou.redirects";
+
+/// Label with the main name, where there are others.
+pub const MAIN_NAME_LABEL: &str = "org.matou.main-name";
+
+/// Returns the names of a label, in lower case.
+fn labelled_names<'a>(
+    labels: &'a BTreeMap<String, String>,
+    label: &str,
+) -> impl Iterator<Item = String> + 'a {
+    let names = labels.get(label).map(String::as_str).unwrap_or_default();
+    let names = names.split(',').map(|n| n.trim().to_ascii_lowercase());
+    names.filter(|n| !n.is_empty())
+}
+
+/// Returns the names that labels lead to another, each with that one.
+pub fn redirects_from_labels(labels: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+    let Some(main) = labels.get(MAIN_NAME_LABEL) else {
+        return BTreeMap::new();
+    };
+    labelled_names(labels, REDIRECTS_LABEL)
+        .map(|name| (name, main.to_ascii_lowercase()))
+        .collect()
+}
+
+/// Returns the names beside its main one that a service has by its labels.
+pub fn extra_names_from_labels(labels: &BTreeMap<String, String>) -> Vec<String> {
+    labelled_names(labels, ALIASES_LABEL)
+        .chain(labelled_names(labels, REDIRECTS_LABEL))
+        .collect()
+}
+
 /// Returns the domains in ``Host(`…`)`` of Traefik's router rules (v2 and later), or in `Host:…`
 /// (v1); in lower case, sorted.
 pub fn domains_from_labels(labels: &BTreeMap<String, String>) -> Vec<String> {

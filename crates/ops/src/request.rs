@@ -20,6 +20,9 @@ pub enum Request {
         app: AppName,
         /// Variables of the stack, by name.
         variables: BTreeMap<String, String>,
+        /// Names beside the main one.
+        #[serde(default)]
+        names: matou_stack::NameChanges,
     },
     /// Deploys an application again from its file, with other edge settings or new secrets.
     Redeploy {
@@ -31,6 +34,9 @@ pub enum Request {
         /// What changes at the edge.
         #[serde(default)]
         switches: matou_stack::EdgeSettings,
+        /// What changes in its names beside the main one.
+        #[serde(default)]
+        names: matou_stack::NameChanges,
         /// Secrets that get a new value.
         #[serde(default)]
         rotate: Vec<String>,
@@ -289,6 +295,7 @@ impl Request {
             apps,
             routes: matou_stack::RouteLabels::Keep,
         }
+            names: matou_stack::NameChanges::default(),
     }
 
     /// Removes an application and keeps its volumes.

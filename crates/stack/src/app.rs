@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::{EdgeSettings, StackError, app_name::AppName, is_app_name};
+use super::{AppDomains, EdgeSettings, StackError, app_name::AppName, is_app_name};
 
 /// Longest part of the parser's message that is shown, characters: it may quote the file.
 const MAX_MESSAGE_CHARS: usize = 1000;
@@ -29,10 +29,13 @@ pub struct AppFile {
     /// What its requests must pass at the edge.
     #[serde(default, skip_serializing_if = "is_default")]
     pub edge: EdgeSettings,
+    /// Names beside the main one.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub domains: AppDomains,
 }
 
-fn is_default(switches: &EdgeSettings) -> bool {
-    *switches == EdgeSettings::default()
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 impl AppFile {
@@ -173,6 +176,10 @@ mod tests {
             edge: EdgeSettings {
                 rate_limit: Some(50),
                 ..EdgeSettings::default()
+            },
+            domains: AppDomains {
+                aliases: vec!["www.example.org".into()],
+                ..AppDomains::default()
             },
         };
         std::fs::create_dir(dir.path().join("apps")).unwrap();

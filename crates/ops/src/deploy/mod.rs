@@ -7,6 +7,7 @@ mod file;
 mod folders;
 mod guard;
 mod monitoring_files;
+mod names;
 mod network;
 mod placement;
 mod preflight;
@@ -30,7 +31,7 @@ use super::tasks::{AwaitedServices, WaitForTasks};
 use crate::OpsError;
 use matou_docker::NodeHandle;
 use matou_job::{Confirm, Job, Step};
-use matou_stack::{AppFile, EdgeSettings, RenderTarget, RenderedStack};
+use matou_stack::{AppFile, EdgeSettings, NameChanges, RenderTarget, RenderedStack};
 use secrecy::SecretString;
 
 pub(super) use file::{EarlierFiles, PushFleetFiles, WriteAppFiles, file_change};
@@ -46,6 +47,8 @@ pub(super) struct DeployOptions<'a> {
     pub app: &'a str,
     pub variables: &'a BTreeMap<String, String>,
     pub switches: EdgeSettings,
+    /// What changes in its names beside the main one.
+    pub names: NameChanges,
     /// Secrets that get a new value.
     pub rotate: &'a [String],
     /// New images, by service.
@@ -86,6 +89,7 @@ pub(super) async fn deploy_request_steps(
         app: "",
         variables: &none,
         switches: EdgeSettings::default(),
+        names: NameChanges::default(),
         rotate: &nothing,
         images: &NO_NEW_IMAGES,
         place: None,
@@ -100,16 +104,20 @@ pub(super) async fn deploy_request_steps(
             stack,
             app,
             variables,
+            names,
         } => {
             (wanted.stack, wanted.app) = (Some(stack.as_str()), app);
+            wanted.names.clone_from(names);
             wanted.variables = variables;
         }
         Request::Redeploy {
             app,
             variables,
             switches,
+            names,
             rotate,
         } => {
+            wanted.names.clone_from(names);
             (wanted.app, wanted.variables) = (app, variables);
             (wanted.switches, wanted.rotate) = (switches.clone(), rotate);
         }
@@ -192,6 +200,7 @@ pub(super) fn merge_app_file(
     file.edge.headers = new.headers.or(file.edge.headers);
     file.edge.basic_auth = new.basic_auth.or(file.edge.basic_auth);
     file.edge.rate_limit = new.rate_limit.or(file.edge.rate_limit);
+    wanted.names.apply(&mut file.domains)?;
     Ok(file)
 }
 
@@ -255,6 +264,7 @@ pub(super) async fn render_app_stack(
         mail_password,
         secrets: versions,
         edge_settings: file.edge.clone(),
+        domains: file.domains.clone(),
         images: file.images.clone(),
         place: file.place.clone(),
         ..RenderTarget::for_fleet(&fleet.config)
@@ -291,6 +301,9 @@ pub(super) async fn deploy_steps(
         guard = guard::guard_app(&app, &mut file, manager, fleet).await?;
     }
     let rendered = Arc::new(render_app_stack(wanted, &file, fleet).await?);
+    if let Some(folder) = fleet.config.folder() {
+        names::check_names_of_files(&app, &rendered, &folder)?;
+    }
     let mut steps: Vec<Box<dyn Step>> = vec![Box::new(preflight::PreflightChecks {
         app: app.clone(),
         rendered: rendered.clone(),
@@ -379,6 +392,7 @@ pub(super) async fn build_stack_step(
         app,
         variables: &none,
         switches: EdgeSettings::default(),
+        names: NameChanges::default(),
         rotate: &[],
         images: &NO_NEW_IMAGES,
         place: None,
@@ -459,6 +473,9 @@ pub(super) fn answer_step(
     };
     Ok(Some(Box::new(answers::WaitForAnswers {
         domains: rendered.domains.clone(),
+        redirects: (rendered.domains.iter())
+            .filter_map(|d| Some((d.clone(), rendered.redirect_of(d)?.clone())))
+            .collect(),
         check: check.clone(),
         edge: matou_edge::EdgeEndpoints::load(&fleet.config, &fleet.nodes)?,
     })))

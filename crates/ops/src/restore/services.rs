@@ -342,6 +342,7 @@ impl AppAnswer {
             stack: None,
             app,
             variables: &variables,
+            names: Default::default(),
             switches: Default::default(),
             rotate: &[],
             images: &deploy::NO_NEW_IMAGES,

@@ -39,7 +39,7 @@ pub enum LoginTrial {
 /// What answers otherwise.
 pub async fn try_login(fleet: &FleetContext, app: &str) -> Result<LoginTrial, OpsError> {
     let filed = FiledApp::load(fleet, app)?;
-    let (Some(login), Some(domain)) = (filed.rendered.login, filed.rendered.domains.first()) else {
+    let (Some(login), Some(domain)) = (&filed.rendered.login, filed.rendered.main_domain()) else {
         return Ok(LoginTrial::NotDeclared);
     };
     let edge = EdgeEndpoints::load(&fleet.config, &fleet.nodes)?;

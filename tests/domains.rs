@@ -1,0 +1,215 @@
+//! Names of an application beside its main one, behind a real Traefik with certificates of a real authority: each
+//! answers or leads to the main name once.
+
+mod support;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use support::edge::{Authority, deploy_traefik, images};
+use support::{Fleet, matou, ok, said, until};
+
+/// Asks the edge as a browser would that trusts the authority; headers and body. Redirects are not followed.
+fn ask(fleet: &Fleet, url: &str, options: &[&str]) -> Result<String, String> {
+    let address = fleet.address("n1");
+    let host = url.split('/').nth(2).expect("a host");
+    let root = fleet.lab.config_path().with_file_name("root.pem");
+    let out = Command::new("curl")
+        .args(["-sS", "-i", "--max-time", "20", "--cacert"])
+        .arg(root)
+        .args(["--resolve", &format!("{host}:443:{address}")])
+        .args(options)
+        .arg(url)
+        .output()
+        .expect("curl");
+    match out.status.success() {
+        true => Ok(String::from_utf8_lossy(&out.stdout).into_owned()),
+        false => Err(said(&out)),
+    }
+}
+
+/// A fleet with an edge, and an authority that it trusts.
+fn begin() -> (Fleet, PathBuf, Authority) {
+    let fleet = Fleet::with_shared_data("names", 2);
+    images(&fleet, "n1");
+    let address = fleet.address("n1");
+    let gateway = format!("{}.1", address.rsplit_once('.').expect("IPv4").0);
+    let authority = Authority::start(&gateway, &address);
+    let beside = |name: &str| fleet.lab.config_path().with_file_name(name);
+    std::fs::write(beside("root.pem"), authority.root_pem()).expect("written");
+    support::private(&beside("restic-password"), "correct horse\n");
+    let config = fleet.config(
+        "names.toml",
+        "[edge]\nemail = \"ops@example.org\"\nca_file = \"root.pem\"\n[backup]\nrepository = \"/srv/restic\"\npassword_file = \"restic-password\"\n",
+    );
+    deploy_traefik(&fleet, &config, &authority);
+    (fleet, config, authority)
+}
+
+/// Waits until a name answers with such a first line.
+fn answers(fleet: &Fleet, url: &str, wanted: &str) -> String {
+    let mut last = String::new();
+    until(Duration::from_secs(90), || {
+        last = ask(fleet, url, &[])?;
+        let first = last.lines().next().unwrap_or_default();
+        match first.contains(wanted) {
+            true => Ok(()),
+            false => Err(format!("{url}: {first}")),
+        }
+    });
+    last
+}
+
+fn location(answer: &str) -> &str {
+    let line = answer
+        .lines()
+        .find(|l| l.to_ascii_lowercase().starts_with("location:"));
+    line.and_then(|l| l.split_once(": "))
+        .map_or("", |(_, to)| to.trim())
+}
+
+fn refused(config: &PathBuf, args: &[&str], wanted: &str) {
+    let out = matou(config, args);
+    let text = said(&out);
+    assert!(
+        !out.status.success() && text.contains(wanted),
+        "{wanted}: {text}"
+    );
+}
+
+const MAIN: [&str; 6] = [
+    "deploy",
+    "whoami",
+    "shop",
+    "DOMAIN=shop.lab.test",
+    "IMAGE=matou/hello:1.0",
+    "PORT=8080",
+];
+
+#[test]
+fn every_name_answers_or_leads_to_the_main_one() {
+    let (fleet, config, _authority) = begin();
+    many_names(&fleet, &config);
+    names_of_others(&config);
+    edited_file(&fleet, &config);
+}
+
+fn many_names(fleet: &Fleet, config: &PathBuf) {
+    let names = [
+        "--alias",
+        "too.lab.test",
+        "--redirect",
+        "old.lab.test,older.lab.test",
+        "--www",
+        "redirect",
+        "--yes",
+    ];
+    let deploy = [&MAIN[..], &names].concat();
+    let text = ok(config, &deploy);
+    assert!(text.contains("= domain old.lab.test"), "{text}");
+    for name in ["shop.lab.test", "too.lab.test"] {
+        let answer = answers(fleet, &format!("https://{name}/"), " 200");
+        assert!(answer.contains("<h1>hello 1.0</h1>"), "{answer}");
+    }
+    for name in ["old.lab.test", "older.lab.test", "www.shop.lab.test"] {
+        let path = "/a/b%20c/?x=1&y=%2F%2Fevil.example&z=$1";
+        let answer = answers(fleet, &format!("https://{name}{path}"), " 30");
+        assert_eq!(location(&answer), format!("https://shop.lab.test{path}"));
+        // For good, and what was posted is posted again.
+        let status = answer.lines().next().unwrap_or_default();
+        assert!(status.contains("308") || status.contains("301"), "{status}");
+        let posted = ask(fleet, &format!("https://{name}/x"), &["--data", "a=b"]);
+        let posted = posted.expect("it answers");
+        assert!(posted.contains(" 308"), "{posted}");
+    }
+    let listed = ok(config, &["certificates"]);
+    assert_eq!(listed.matches("Pebble Intermediate").count(), 5, "{listed}");
+    // Each has one of its own: a name that leads nowhere costs no other its certificate.
+    let shown = ok(config, &["certificates", "show", "too.lab.test"]);
+    assert!(!shown.contains("old.lab.test"), "{shown}");
+    let again = ok(config, &deploy);
+    assert!(again.contains("nothing to do"), "{again}");
+    let checked = said(&matou(config, &["check"]));
+    assert!(!checked.contains("old.lab.test"), "{checked}");
+}
+
+/// A name leads to one application; what is no name is none.
+fn names_of_others(config: &PathBuf) {
+    let deploy = |more: &[&str]| -> Vec<String> {
+        let first = ["deploy", "whoami", "other", "IMAGE=matou/hello:1.0"];
+        [&first[..], &["PORT=8080"], more, &["--yes"]]
+            .concat()
+            .iter()
+            .map(|a| (*a).to_owned())
+            .collect()
+    };
+    for (more, wanted) in [
+        (
+            &["DOMAIN=old.lab.test"][..],
+            "old.lab.test is a name of shop already",
+        ),
+        (
+            &["DOMAIN=other.lab.test", "--alias", "shop.lab.test"],
+            "shop.lab.test is a name of shop already",
+        ),
+        (
+            &["DOMAIN=other.lab.test", "--redirect", "www.shop.lab.test"],
+            "answers for www.shop.lab.test already",
+        ),
+        (
+            &[
+                "DOMAIN=other.lab.test",
+                "--alias",
+                "a.test`) || Host(`b.test",
+            ],
+            "is no host name",
+        ),
+        (
+            &["DOMAIN=other.lab.test", "--alias", "other.lab.test"],
+            "own labels answer for",
+        ),
+        (
+            &["DOMAIN=other.lab.test", "--redirect", "*.test"],
+            "stands for many names",
+        ),
+    ] {
+        let args = deploy(more);
+        let args: Vec<&str> = args.iter().map(String::as_str).collect();
+        refused(config, &args, wanted);
+    }
+}
+
+/// What the file says is deployed, and what it says no more is gone.
+fn edited_file(fleet: &Fleet, config: &PathBuf) {
+    let file = config.with_file_name("apps").join("shop.toml");
+    let text = std::fs::read_to_string(&file).expect("it is there");
+    assert!(text.contains("[domains]"), "{text}");
+    let text = text.replace("\"too.lab.test\"", "\"three.lab.test\"");
+    std::fs::write(&file, text).expect("written");
+    let diff = ok(config, &["diff", "whoami", "shop"]);
+    assert!(diff.contains("Host(`three.lab.test`)"), "{diff}");
+    ok(
+        config,
+        &[
+            "redeploy",
+            "shop",
+            "--drop-name",
+            "older.lab.test",
+            "--www",
+            "none",
+            "--yes",
+        ],
+    );
+    answers(fleet, "https://three.lab.test/", " 200");
+    answers(fleet, "https://old.lab.test/", " 30");
+    for gone in ["too.lab.test", "older.lab.test", "www.shop.lab.test"] {
+        until(Duration::from_secs(60), || {
+            match ask(fleet, &format!("https://{gone}/"), &["--insecure"]) {
+                Ok(answer) if answer.starts_with("HTTP/2 404") => Ok(()),
+                other => Err(format!("{gone}: {other:?}")),
+            }
+        });
+    }
+    assert!(Path::new(&file).exists());
+}
