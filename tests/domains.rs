@@ -93,6 +93,8 @@ fn every_name_answers_or_leads_to_the_main_one() {
     many_names(&fleet, &config);
     names_of_others(&config);
     edited_file(&fleet, &config);
+    renamed(&fleet, &config);
+    renamed_though_killed(&fleet, &config);
 }
 
 fn many_names(fleet: &Fleet, config: &PathBuf) {
@@ -212,4 +214,151 @@ fn edited_file(fleet: &Fleet, config: &PathBuf) {
         });
     }
     assert!(Path::new(&file).exists());
+}
+
+/// Keeps its name in its data, as many applications do.
+const NOTES: &str = r#"x-matou:
+  variables:
+    - name: DOMAIN
+      type: domain
+      required: true
+  rename:
+    service: web
+    command: sed "s|//$OLD_NAME/|//$NEW_NAME/|" /data/site >/data/site.new && mv /data/site.new /data/site
+services:
+  web:
+    image: matou/hello:1.0
+    networks: [traefik-net]
+    volumes: ['data:/data']
+    healthcheck: {disable: true}
+    deploy:
+      endpoint_mode: dnsrr
+      labels:
+        - traefik.enable=true
+        - traefik.swarm.network=traefik-net
+        - traefik.http.routers.notes.rule=Host(`${DOMAIN}`)
+        - traefik.http.routers.notes.entrypoints=websecure
+        - traefik.http.routers.notes.tls.certresolver=le
+        - traefik.http.services.notes.loadbalancer.server.port=8080
+volumes:
+  data: {}
+networks:
+  traefik-net:
+    external: true
+"#;
+
+fn site_of(config: &PathBuf) -> String {
+    ok(config, &["run", "notes", "--", "cat", "/data/site"])
+}
+
+/// The old name answers until it leads to the new one, and the application's own data is changed once.
+fn renamed(fleet: &Fleet, config: &PathBuf) {
+    let file = config.with_file_name("notes.yml");
+    std::fs::write(&file, NOTES).expect("written");
+    let file = file.to_string_lossy().into_owned();
+    ok(
+        config,
+        &["deploy", &file, "notes", "DOMAIN=notes.lab.test", "--yes"],
+    );
+    answers(fleet, "https://notes.lab.test/", " 200");
+    let write = "echo https://notes.lab.test/start >/data/site";
+    ok(config, &["run", "notes", "--", "sh", "-c", write]);
+    refused(
+        config,
+        &["rename", "notes", "old.lab.test", "--yes"],
+        "old.lab.test",
+    );
+    refused(config, &["rename", "notes", "a b", "--yes"], "a domain");
+    let plan = ok(config, &["rename", "notes", "pages.lab.test", "--dry-run"]);
+    for wanted in [
+        "a snapshot of notes",
+        "variables.DOMAIN",
+        "sed ",
+        "Host(`pages.lab.test`)",
+    ] {
+        assert!(plan.contains(wanted), "{wanted}: {plan}");
+    }
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let client = scope.spawn(|| {
+            let mut seen = Vec::new();
+            while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                let answer = ask(fleet, "https://notes.lab.test/health?y=z", &["--insecure"]);
+                let first = match &answer {
+                    Ok(a) => format!("{} {}", a.lines().next().unwrap_or_default(), location(a)),
+                    Err(e) => e.clone(),
+                };
+                if seen.last() != Some(&first) {
+                    seen.push(first);
+                }
+                std::thread::sleep(Duration::from_millis(100));
+            }
+            seen
+        });
+        ok(config, &["rename", "notes", "pages.lab.test", "--yes"]);
+        answers(fleet, "https://pages.lab.test/", " 200");
+        answers(fleet, "https://notes.lab.test/health?y=z", " 30");
+        stop.store(true, std::sync::atomic::Ordering::Relaxed);
+        let seen = client.join().expect("the client");
+        eprintln!("domains: the old name answered {seen:?}");
+        assert_eq!(seen.len(), 2, "{seen:?}");
+        assert!(
+            seen[0].contains(" 200") && seen[1].contains("https://pages.lab.test/health?y=z"),
+            "{seen:?}"
+        );
+    });
+    assert_eq!(site_of(config).trim(), "https://pages.lab.test/start");
+    let snapshots = ok(config, &["snapshots", "notes"]);
+    assert!(!snapshots.trim().is_empty(), "{snapshots}");
+    let again = ok(config, &["rename", "notes", "pages.lab.test", "--yes"]);
+    assert!(again.contains("nothing to do"), "{again}");
+    // The old one leads nowhere on wish.
+    ok(
+        config,
+        &["rename", "notes", "notes.lab.test", "--forget", "--yes"],
+    );
+    answers(fleet, "https://notes.lab.test/", " 200");
+    let text = std::fs::read_to_string(config.with_file_name("apps").join("notes.toml"));
+    assert!(!text.expect("it is there").contains("[domains]"));
+}
+
+/// A rename that is killed, wherever, ends well when it is run again.
+fn renamed_though_killed(fleet: &Fleet, config: &PathBuf) {
+    let app_file = config.with_file_name("apps").join("notes.toml");
+    let mut old = "notes.lab.test".to_owned();
+    for seconds in ["3", "7", "12"] {
+        let new = format!("notes{seconds}.lab.test");
+        let killed = Command::new("timeout")
+            .args([
+                "-s",
+                "KILL",
+                seconds,
+                env!("CARGO_BIN_EXE_matou"),
+                "--config",
+            ])
+            .arg(config)
+            .args(["rename", "notes", &new, "--yes"])
+            .output()
+            .expect("timeout");
+        let last = said(&killed).lines().last().unwrap_or_default().to_owned();
+        eprintln!("domains: after {seconds} s ({}): {last}", killed.status);
+        // Its locks are free when it has given no sign of life for a while.
+        until(Duration::from_secs(240), || {
+            let out = matou(config, &["rename", "notes", &new, "--yes"]);
+            match out.status.success() {
+                true => Ok(()),
+                false => Err(said(&out)),
+            }
+        });
+        assert_eq!(site_of(config).trim(), format!("https://{new}/start"));
+        let text = std::fs::read_to_string(&app_file).expect("it is there");
+        assert!(
+            !text.contains("renamed_from") && text.contains(&old),
+            "{text}"
+        );
+        answers(fleet, &format!("https://{new}/"), " 200");
+        let answer = answers(fleet, &format!("https://{old}/x"), " 30");
+        assert_eq!(location(&answer), format!("https://{new}/x"));
+        old = new;
+    }
 }

@@ -181,6 +181,21 @@ enum CliCommand {
         #[command(flatten)]
         options: job::JobOptions,
     },
+    /// Give an application another domain, with what it changes itself; the old one leads to the new one
+    #[command(after_help = help::RENAME)]
+    Rename {
+        /// Name of the application
+        #[arg(add = complete(Names::Apps))]
+        app: AppName,
+        /// Its new domain
+        #[arg(value_name = "DOMAIN")]
+        to: String,
+        /// Let the old domain lead nowhere
+        #[arg(long)]
+        forget: bool,
+        #[command(flatten)]
+        options: job::JobOptions,
+    },
     /// Switch headers, password and limit of an application at the edge, without replacing its tasks
     Switch {
         /// Name of the application

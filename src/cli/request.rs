@@ -104,6 +104,19 @@ impl CliCommand {
                 let (apps, routes) = (apps.clone(), *traefik);
                 (Request::Adopt { apps, routes }, options)
             }
+            Self::Rename {
+                app,
+                to,
+                forget,
+                options,
+            } => {
+                let request = Request::Rename {
+                    app: app.clone(),
+                    name: to.clone(),
+                    forget: *forget,
+                };
+                (request, options)
+            }
             Self::Place { app, to, options } => {
                 let to = (to != "anywhere").then(|| to.clone());
                 let app = app.clone();

@@ -41,6 +41,7 @@ mod reboot;
 pub mod recover;
 pub mod relocate;
 mod remove;
+mod rename;
 mod renew;
 mod repo_work;
 mod request;

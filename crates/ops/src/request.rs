@@ -68,6 +68,16 @@ pub enum Request {
         #[serde(default)]
         to: Option<String>,
     },
+    /// Gives an application another main name, with what it changes itself.
+    Rename {
+        /// The application's name.
+        app: AppName,
+        /// The new main name, a host name.
+        name: String,
+        /// Whether the old name leads nowhere from then on, instead of to the new one.
+        #[serde(default)]
+        forget: bool,
+    },
     /// Changes headers, password and limit of an application at the edge, while it runs.
     Switch {
         /// The application's name.
@@ -285,6 +295,7 @@ impl Request {
             app,
             variables: BTreeMap::new(),
             switches: matou_stack::EdgeSettings::default(),
+            names: matou_stack::NameChanges::default(),
             rotate: Vec::new(),
         }
     }
@@ -295,7 +306,6 @@ impl Request {
             apps,
             routes: matou_stack::RouteLabels::Keep,
         }
-            names: matou_stack::NameChanges::default(),
     }
 
     /// Removes an application and keeps its volumes.
@@ -339,6 +349,7 @@ impl Request {
                 Some(to) => format!("place {app} on {to}"),
                 None => format!("let {app} run anywhere"),
             },
+            Self::Rename { app, name, .. } => format!("rename {app} to {name}"),
             Self::Switch { app, .. } => format!("switch {app} at the edge"),
             Self::Adopt { apps, .. } => match apps.as_slice() {
                 [] => "adopt what has no file".into(),

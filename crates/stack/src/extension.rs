@@ -423,6 +423,18 @@ pub struct UpdateSpec {
     pub version: Option<String>,
 }
 
+/// What an application does itself when its main name changes.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct RenameSpec {
+    /// The service in whose container the command runs.
+    pub service: String,
+    /// A shell line that changes the name where the application keeps it, with OLD_NAME and NEW_NAME in its
+    /// environment. It may run twice: what is changed already stays as it is.
+    pub command: String,
+}
+
 /// Something that is known to go wrong at a first start.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
@@ -516,6 +528,9 @@ pub struct Extension {
     /// How its code is really updated, where a new image does not do it.
     #[serde(default)]
     pub update: Option<UpdateSpec>,
+    /// What it does itself when its main name changes; none where its variables are enough.
+    #[serde(default)]
+    pub rename: Option<RenameSpec>,
     /// The service that `matou run APP` runs commands in.
     #[serde(default)]
     pub run: Option<String>,

@@ -77,7 +77,8 @@ pub use edge_settings::{EdgeSettings, has_http_router};
 pub use error::StackError;
 pub use extension::{
     AdoptedStack, Alphabet, BackupSpec, Category, Dump, DumpEngine, Extension, HttpCheck,
-    KnownTrouble, LoginRequest, RouteLabels, SecretSpec, UpdateSpec, Variable, VariableKind,
+    KnownTrouble, LoginRequest, RenameSpec, RouteLabels, SecretSpec, UpdateSpec, Variable,
+    VariableKind,
 };
 pub use files::{FileSecret, NeededConfig};
 pub use image_facts::{CodePlace, ImageFacts, KnownImages};
