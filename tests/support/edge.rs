@@ -117,8 +117,8 @@ pub(crate) fn import(fleet: &Fleet, node: &str, tar: &Path, name: &str, change: 
 pub(crate) struct Authority {
     processes: Vec<Child>,
     folder: tempfile::TempDir,
-    /// Where the name server is told what to answer, on loopback.
-    management: u16,
+    /// Where its name server is told what to answer.
+    names_port: u16,
     pub address: String,
 }
 
@@ -136,9 +136,9 @@ impl Authority {
             "certificate": path("own.pem"), "privateKey": path("key.pem"), "httpPort": 80, "tlsPort": 443,
             "ocspResponderURL": "", "externalAccountBindingRequired": false}});
         std::fs::write(folder.path().join("pebble.json"), config.to_string()).expect("written");
-        // Not fixed ones: two authorities may run at a time.
-        let (dns, management) = (super::registry::free_port(), super::registry::free_port());
-        let dns = format!("127.0.0.1:{dns}");
+        // Ports of its own: tests with authorities run beside each other.
+        let (dns_port, names_port) = (super::registry::free_port(), super::registry::free_port());
+        let dns = format!("127.0.0.1:{dns_port}");
         let spawn = |program: &str, args: &[&str]| {
             super::server(program)
                 .args(args)
@@ -165,7 +165,7 @@ impl Authority {
                 "-tlsalpn01",
                 "",
                 "-management",
-                &format!("127.0.0.1:{management}"),
+                &format!("127.0.0.1:{names_port}"),
             ],
         );
         let pebble = spawn(
@@ -175,7 +175,7 @@ impl Authority {
         let authority = Self {
             processes: vec![names, pebble],
             folder,
-            management,
+            names_port,
             address: gateway.to_owned(),
         };
         until(Duration::from_secs(20), || {
@@ -200,7 +200,7 @@ impl Authority {
         let body = format!("{{\"host\":\"{name}\"}}");
         sh(
             "curl -fsS --data \"$1\" \"http://127.0.0.1:$2/set-servfail\"",
-            &[&body, &self.management.to_string()],
+            &[&body, &self.names_port.to_string()],
         );
     }
 }

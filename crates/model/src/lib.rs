@@ -28,6 +28,7 @@ mod log_record;
 mod node_problem;
 mod probe;
 mod reading;
+mod rehearsal;
 mod route;
 mod snapshot;
 mod swarm_state;
@@ -55,6 +56,7 @@ pub use log_record::{LogRecord, LogSearch};
 pub use node_problem::{NodeProblem, NodeProblemKind};
 pub use probe::{ExpectedAnswer, Probe, ProbeAnswer, status_hint};
 pub use reading::{Reading, write_node_outcomes, write_outcome};
+pub use rehearsal::{RehearsalReport, RehearsedImage, RehearsedPart};
 pub use route::{
     ALIASES_LABEL, AppRoutes, MAIN_NAME_LABEL, REDIRECTS_LABEL, domains_from_labels,
     extra_names_from_labels, parse_rule_hosts, redirects_from_labels,

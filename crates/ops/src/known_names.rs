@@ -92,6 +92,7 @@ pub(super) async fn check_request_names(
     match request {
         Request::Redeploy { app, .. }
         | Request::Update { app, .. }
+        | Request::Rehearse { app, .. }
         | Request::SelfUpdate { app }
         | Request::Switch { app, .. }
         | Request::Rename { app, .. }

@@ -48,6 +48,7 @@ mod networks;
 mod password_hashes;
 mod plain_compose;
 mod refusals;
+mod rehearsed;
 mod render;
 mod rendered;
 mod requirements;
@@ -86,6 +87,7 @@ pub use interpolate::{InterpolationError, escape_dollars, interpolate};
 pub use lint::{LintFinding, LintSeverity};
 pub use migrate::migrate_file;
 pub use plain_compose::{PlainComposeFile, render_plain_compose};
+pub use rehearsed::REHEARSAL_LABEL;
 pub use render::{HASH_LABEL, RenderTarget};
 pub use rendered::{
     AppLogin, GUARD_SECRET, GUARD_USER, NeededSecret, RenderedService, RenderedStack,
