@@ -1,11 +1,18 @@
 //! Names of an application beside its main one, behind a real Traefik with certificates of a real authority: each
-//! answers or leads to the main name once.
+//! answers or leads to the main name once. Then an application that gets another main name, undisturbed and killed
+//! in each step.
 
 mod support;
 
+use std::collections::BTreeSet;
+use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
 use std::time::Duration;
+
+use serde_json::Value;
 
 use support::edge::{Authority, deploy_traefik, images};
 use support::{Fleet, matou, ok, said, until};
@@ -93,8 +100,9 @@ fn every_name_answers_or_leads_to_the_main_one() {
     many_names(&fleet, &config);
     names_of_others(&config);
     edited_file(&fleet, &config);
-    renamed(&fleet, &config);
-    renamed_though_killed(&fleet, &config);
+    ok(&config, &["repo", "init", "--yes"]);
+    let steps = renamed(&fleet, &config);
+    renamed_though_killed(&fleet, &config, &steps);
 }
 
 fn many_names(fleet: &Fleet, config: &PathBuf) {
@@ -118,12 +126,13 @@ fn many_names(fleet: &Fleet, config: &PathBuf) {
         let path = "/a/b%20c/?x=1&y=%2F%2Fevil.example&z=$1";
         let answer = answers(fleet, &format!("https://{name}{path}"), " 30");
         assert_eq!(location(&answer), format!("https://shop.lab.test{path}"));
-        // For good, and what was posted is posted again.
+        // For good: Traefik says so with 301 to who reads, and with 308 to all others.
         let status = answer.lines().next().unwrap_or_default();
-        assert!(status.contains("308") || status.contains("301"), "{status}");
-        let posted = ask(fleet, &format!("https://{name}/x"), &["--data", "a=b"]);
+        assert!(status.contains(" 301"), "{status}");
+        let posted = ask(fleet, &format!("https://{name}/x?y=z"), &["--data", "a=b"]);
         let posted = posted.expect("it answers");
-        assert!(posted.contains(" 308"), "{posted}");
+        assert!(posted.starts_with("HTTP/2 308"), "{posted}");
+        assert_eq!(location(&posted), "https://shop.lab.test/x?y=z");
     }
     let listed = ok(config, &["certificates"]);
     assert_eq!(listed.matches("Pebble Intermediate").count(), 5, "{listed}");
@@ -224,7 +233,7 @@ const NOTES: &str = r#"x-matou:
       required: true
   rename:
     service: web
-    command: sed "s|//$OLD_NAME/|//$NEW_NAME/|" /data/site >/data/site.new && mv /data/site.new /data/site
+    command: sed "s|//$OLD_NAME/|//$NEW_NAME/|" /data/site >/data/site.new && mv /data/site.new /data/site && echo site is changed
 services:
   web:
     image: matou/hello:1.0
@@ -251,8 +260,44 @@ fn site_of(config: &PathBuf) -> String {
     ok(config, &["run", "notes", "--", "cat", "/data/site"])
 }
 
-/// The old name answers until it leads to the new one, and the application's own data is changed once.
-fn renamed(fleet: &Fleet, config: &PathBuf) {
+/// Ends what asks beside a test, also when that fails.
+struct Ends<'a>(&'a AtomicBool);
+
+impl Drop for Ends<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Asks for a page again and again; the differing answers, one after another, each as its first line and where it
+/// leads to.
+fn ask_until(fleet: &Fleet, url: &str, ended: &AtomicBool) -> Vec<String> {
+    let mut seen = Vec::new();
+    while !ended.load(Ordering::Relaxed) {
+        let answer = match ask(fleet, url, &["--insecure"]) {
+            Ok(a) => format!("{} {}", a.lines().next().unwrap_or_default(), location(&a)),
+            Err(e) => e,
+        };
+        if seen.last() != Some(&answer) {
+            seen.push(answer);
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    seen
+}
+
+/// The steps of a job that had something to do, out of its events.
+fn steps_of(events: &str) -> Vec<String> {
+    let events = events.lines().map(|l| serde_json::from_str::<Value>(l));
+    let events = events.map(|e| e.expect("JSON"));
+    let changed = events.filter(|e| e["event"] == "step_done" && e["changed"] == true);
+    let names = changed.map(|e| e["step"].as_str().expect("a name").to_owned());
+    let mut seen = BTreeSet::new();
+    names.filter(|n| seen.insert(n.clone())).collect()
+}
+
+/// The old name answers until it leads to the new one, and the application's own data is changed. Returns the steps.
+fn renamed(fleet: &Fleet, config: &PathBuf) -> Vec<String> {
     let file = config.with_file_name("notes.yml");
     std::fs::write(&file, NOTES).expect("written");
     let file = file.to_string_lossy().into_owned();
@@ -263,53 +308,48 @@ fn renamed(fleet: &Fleet, config: &PathBuf) {
     answers(fleet, "https://notes.lab.test/", " 200");
     let write = "echo https://notes.lab.test/start >/data/site";
     ok(config, &["run", "notes", "--", "sh", "-c", write]);
-    refused(
-        config,
-        &["rename", "notes", "old.lab.test", "--yes"],
-        "old.lab.test",
-    );
-    refused(config, &["rename", "notes", "a b", "--yes"], "a domain");
+    for (name, wanted) in [
+        ("old.lab.test", "old.lab.test is a name of shop already"),
+        ("a b", "a domain"),
+        ("a.test`) || Host(`b.test", "a domain"),
+    ] {
+        refused(config, &["rename", "notes", name, "--yes"], wanted);
+    }
     let plan = ok(config, &["rename", "notes", "pages.lab.test", "--dry-run"]);
     for wanted in [
-        "a snapshot of notes",
+        "a snapshot of notes as it is under notes.lab.test",
         "variables.DOMAIN",
-        "sed ",
+        "domains.redirects",
+        "site is changed",
         "Host(`pages.lab.test`)",
     ] {
         assert!(plan.contains(wanted), "{wanted}: {plan}");
     }
-    let stop = std::sync::atomic::AtomicBool::new(false);
-    std::thread::scope(|scope| {
-        let client = scope.spawn(|| {
-            let mut seen = Vec::new();
-            while !stop.load(std::sync::atomic::Ordering::Relaxed) {
-                let answer = ask(fleet, "https://notes.lab.test/health?y=z", &["--insecure"]);
-                let first = match &answer {
-                    Ok(a) => format!("{} {}", a.lines().next().unwrap_or_default(), location(a)),
-                    Err(e) => e.clone(),
-                };
-                if seen.last() != Some(&first) {
-                    seen.push(first);
-                }
-                std::thread::sleep(Duration::from_millis(100));
-            }
-            seen
-        });
-        ok(config, &["rename", "notes", "pages.lab.test", "--yes"]);
+    let ended = AtomicBool::new(false);
+    let events = std::thread::scope(|scope| {
+        let ends = Ends(&ended);
+        let url = "https://notes.lab.test/health?y=z";
+        let client = scope.spawn(|| ask_until(fleet, url, &ended));
+        let rename = ["rename", "notes", "pages.lab.test", "--yes", "--json"];
+        let events = ok(config, &rename);
         answers(fleet, "https://pages.lab.test/", " 200");
-        answers(fleet, "https://notes.lab.test/health?y=z", " 30");
-        stop.store(true, std::sync::atomic::Ordering::Relaxed);
+        answers(fleet, url, " 301");
+        drop(ends);
         let seen = client.join().expect("the client");
         eprintln!("domains: the old name answered {seen:?}");
-        assert_eq!(seen.len(), 2, "{seen:?}");
         assert!(
-            seen[0].contains(" 200") && seen[1].contains("https://pages.lab.test/health?y=z"),
+            seen.len() == 2
+                && seen[0].contains(" 200")
+                && seen[1].contains(" 301 https://pages.lab.test/health?y=z"),
             "{seen:?}"
         );
+        events
     });
     assert_eq!(site_of(config).trim(), "https://pages.lab.test/start");
-    let snapshots = ok(config, &["snapshots", "notes"]);
-    assert!(!snapshots.trim().is_empty(), "{snapshots}");
+    let made = events
+        .lines()
+        .filter(|l| l.contains("matou restore notes --snapshot"));
+    assert_eq!(made.count(), 1, "{events}");
     let again = ok(config, &["rename", "notes", "pages.lab.test", "--yes"]);
     assert!(again.contains("nothing to do"), "{again}");
     // The old one leads nowhere on wish.
@@ -320,45 +360,77 @@ fn renamed(fleet: &Fleet, config: &PathBuf) {
     answers(fleet, "https://notes.lab.test/", " 200");
     let text = std::fs::read_to_string(config.with_file_name("apps").join("notes.toml"));
     assert!(!text.expect("it is there").contains("[domains]"));
+    let steps = steps_of(&events);
+    for wanted in ["snapshot", "application file", "own change"] {
+        assert!(steps.iter().any(|s| s == wanted), "{wanted}: {steps:?}");
+    }
+    steps
+}
+
+/// Kills a job (SIGKILL) at an event. False when it ended without that.
+fn killed(config: &Path, args: &[&str], is_there: impl Fn(&Value) -> bool) -> bool {
+    let mut job = Command::new(env!("CARGO_BIN_EXE_matou"))
+        .arg("--config")
+        .arg(config)
+        .args(args)
+        .arg("--json")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("matou starts");
+    let out = BufReader::new(job.stdout.take().expect("piped"));
+    let (tell, lines) = mpsc::channel();
+    std::thread::spawn(move || {
+        for line in out.lines().map_while(Result::ok) {
+            if tell.send(line).is_err() {
+                break;
+            }
+        }
+    });
+    let found = loop {
+        match lines.recv_timeout(Duration::from_secs(240)) {
+            Ok(line) if serde_json::from_str(&line).is_ok_and(|e| is_there(&e)) => break true,
+            Ok(_) => {}
+            Err(_) => break false,
+        }
+    };
+    let _ = job.kill();
+    let _ = job.wait();
+    found
 }
 
 /// A rename that is killed, wherever, ends well when it is run again.
-fn renamed_though_killed(fleet: &Fleet, config: &PathBuf) {
+fn renamed_though_killed(fleet: &Fleet, config: &PathBuf, steps: &[String]) {
     let app_file = config.with_file_name("apps").join("notes.toml");
-    let mut old = "notes.lab.test".to_owned();
-    for seconds in ["3", "7", "12"] {
-        let new = format!("notes{seconds}.lab.test");
-        let killed = Command::new("timeout")
-            .args([
-                "-s",
-                "KILL",
-                seconds,
-                env!("CARGO_BIN_EXE_matou"),
-                "--config",
-            ])
-            .arg(config)
-            .args(["rename", "notes", &new, "--yes"])
-            .output()
-            .expect("timeout");
-        let last = said(&killed).lines().last().unwrap_or_default().to_owned();
-        eprintln!("domains: after {seconds} s ({}): {last}", killed.status);
-        // Its locks are free when it has given no sign of life for a while.
-        until(Duration::from_secs(240), || {
-            let out = matou(config, &["rename", "notes", &new, "--yes"]);
-            match out.status.success() {
-                true => Ok(()),
-                false => Err(said(&out)),
-            }
-        });
+    let mut names = ("pages.lab.test", "notes.lab.test");
+    // As a step begins, and between the application's own change and the note that it is done.
+    let begins = steps.iter().map(|s| ("step_started", s.as_str()));
+    for (event, step) in begins.chain([("line", "own change")]) {
+        let (new, old) = names;
+        let args = ["rename", "notes", new, "--yes"];
+        let at = |e: &Value| {
+            let said = event == "step_started" || e["text"] == "site is changed";
+            e["event"] == event && e["step"] == step && said
+        };
+        assert!(killed(config, &args, at), "{step}: it was not killed");
+        let text = ok(config, &args);
         assert_eq!(site_of(config).trim(), format!("https://{new}/start"));
-        let text = std::fs::read_to_string(&app_file).expect("it is there");
+        let file = std::fs::read_to_string(&app_file).expect("it is there");
         assert!(
-            !text.contains("renamed_from") && text.contains(&old),
-            "{text}"
+            !file.contains("renamed_from") && file.contains(&format!("[\"{old}\"]")),
+            "{file}"
         );
         answers(fleet, &format!("https://{new}/"), " 200");
-        let answer = answers(fleet, &format!("https://{old}/x"), " 30");
+        let answer = answers(fleet, &format!("https://{old}/x"), " 301");
         assert_eq!(location(&answer), format!("https://{new}/x"));
-        old = new;
+        let last = text.lines().last().unwrap_or_default();
+        support::fault(
+            "domains",
+            &format!("a rename is killed: {event} of {step}"),
+            &format!("once more: {last}"),
+        );
+        names = (old, new);
     }
+    let again = ok(config, &["rename", "notes", names.1, "--yes"]);
+    assert!(again.contains("nothing to do"), "{again}");
 }

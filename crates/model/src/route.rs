@@ -41,7 +41,7 @@ pub fn extra_names_from_labels(labels: &BTreeMap<String, String>) -> Vec<String>
 }
 
 /// Returns the domains in ``Host(`…`)`` of Traefik's router rules (v2 and later), or in `Host:…`
-/// (v1); in lower case, sorted.
+/// (v1); in lower case, sorted but for the main name, which comes first.
 pub fn domains_from_labels(labels: &BTreeMap<String, String>) -> Vec<String> {
     let mut found = Vec::new();
     for (label, value) in labels {
@@ -59,6 +59,11 @@ pub fn domains_from_labels(labels: &BTreeMap<String, String>) -> Vec<String> {
     found.retain(|d| !d.is_empty());
     found.sort();
     found.dedup();
+    let main = labels.get(MAIN_NAME_LABEL);
+    let main = main.and_then(|m| found.iter().position(|d| d.eq_ignore_ascii_case(m)));
+    if let Some(at) = main {
+        found[..=at].rotate_right(1);
+    }
     found
 }
 
@@ -178,10 +183,15 @@ mod tests {
             ("traefik.http.routers.a.entrypoints", "Host(`no.org`)"),
             ("traefik.frontend.rule", "Host:c.org, d.org;PathPrefix:/x"),
         ];
-        let labels = labels.map(|(k, v)| (k.to_owned(), v.to_owned())).into();
+        let mut labels = labels.map(|(k, v)| (k.to_owned(), v.to_owned())).into();
         assert_eq!(
             domains_from_labels(&labels),
             ["a.org", "b.org", "c.org", "d.org", "www.a.org"]
+        );
+        labels.insert(MAIN_NAME_LABEL.to_owned(), "c.org".to_owned());
+        assert_eq!(
+            domains_from_labels(&labels),
+            ["c.org", "a.org", "b.org", "d.org", "www.a.org"]
         );
     }
 

@@ -30,7 +30,8 @@ const NAME_VARIABLE: &str = "DOMAIN";
 /// Returns the steps that give an application another main name.
 ///
 /// # Errors
-/// One sentence: it has no file or no variable for its name, the name is none, or another rename is not done yet.
+/// One sentence: it has no file or no variable for its name, can't be renamed, the name is none, or another rename is
+/// not done yet.
 pub(super) async fn rename_steps(
     app: &AppName,
     new: &str,
@@ -42,6 +43,12 @@ pub(super) async fn rename_steps(
     let folder = fleet.folder().ok_or_else(no_file)?;
     let file = AppFile::load(folder.path(), app)?.ok_or_else(no_file)?;
     let extension = fleet.catalogue.find_extension(&file.stack)?;
+    if let Some(why) = extension.rename.as_ref().and_then(|r| r.never.as_ref()) {
+        return Err(OpsError::failed(format_args!(
+            "`matou rename` can't do it: {}",
+            clean_line(&why.replace("APP", app))
+        )));
+    }
     let new = new.to_ascii_lowercase();
     let variable = Variable {
         name: NAME_VARIABLE.into(),
@@ -69,6 +76,7 @@ pub(super) async fn rename_steps(
     let Some(old) = old else {
         return deploy::deploy_steps(&wanted, manager, fleet).await;
     };
+    variable.check_value(&old)?;
     let data = || DataBeforeUpdate {
         app: app.clone(),
         fleet: fleet.clone(),
@@ -82,29 +90,21 @@ pub(super) async fn rename_steps(
         })),
         false => steps.push(Box::new(NoSnapshot(app.clone()))),
     }
-    let mut done = deploy::merge_app_file(&wanted, fleet)?;
-    done.domains.renamed_from = None;
-    steps.extend(deploy::deploy_steps(&wanted, manager, fleet).await?);
-    steps.push(Box::new(OwnChange {
+    // Before it is asked whether it answers: it may know no other name than that in its data.
+    let mut own: Vec<Box<dyn Step>> = vec![Box::new(OwnChange {
         data: data(),
-        spec: extension.rename.clone(),
+        spec: extension.rename.filter(|r| !r.command.is_empty()),
         old,
         new,
-        file: WriteAppFiles {
-            folder,
-            changes: vec![deploy::file_change(app, &done)],
-            notes: Vec::new(),
-            why: wanted.why.clone(),
-        },
-    }));
+        folder,
+    })];
     if has_backup {
-        steps.push(Box::new(PushFleetFiles {
+        own.push(Box::new(PushFleetFiles {
             app: app.to_string(),
             fleet: fleet.clone(),
         }));
     }
-    let rendered = deploy::render_app_stack(&wanted, &done, fleet).await?;
-    steps.extend(deploy::answer_step(&rendered, fleet)?);
+    steps.extend(deploy::deploy_steps_with(&wanted, manager, fleet, own).await?);
     Ok(steps)
 }
 
@@ -118,9 +118,11 @@ fn find_old_name(app: &AppName, file: &AppFile, new: &str) -> Result<Option<Stri
     let is_new = now.eq_ignore_ascii_case(new);
     match &file.domains.renamed_from {
         // It was killed.
-        Some(old) if is_new => Ok(Some(old.clone())),
+        Some(old) if is_new => Ok(Some(old.to_ascii_lowercase())),
+        // Back again: what is changed already is changed once more.
+        Some(old) if old.eq_ignore_ascii_case(new) => Ok(Some(now.to_ascii_lowercase())),
         Some(old) => Err(OpsError::failed(format_args!(
-            "{app} is on its way from {} to {}: `matou rename {app} {1}` ends that first",
+            "{app} is on its way from {} to {}: `matou rename {app} {1}` ends that first, or with {0} takes it back",
             clean_line(old),
             clean_line(now)
         ))),
@@ -155,6 +157,12 @@ fn read_app_file(folder: &FleetFolder, app: &str) -> Result<AppFile, StepError> 
     let file = AppFile::load(folder.path(), app);
     let file = file.map_err(|e| StepError::failed(e.to_string()))?;
     file.ok_or_else(|| StepError::failed(format!("{} is gone", AppFile::name(app))))
+}
+
+/// Whether a name is the main one of an application's file.
+fn has_name(file: &AppFile, name: &str) -> bool {
+    let now = file.variables.get(NAME_VARIABLE);
+    now.is_some_and(|n| n.eq_ignore_ascii_case(name))
 }
 
 /// Without a repository there is nothing to go back to: told in the plan.
@@ -195,13 +203,10 @@ impl Step for SnapshotBefore {
         let app = &self.data.app;
         let file = read_app_file(&self.folder, app)?;
         let line = format!("a snapshot of {app} as it is under {}", self.old);
-        let now = file.variables.get(NAME_VARIABLE);
-        Ok(
-            match now.is_some_and(|n| n.eq_ignore_ascii_case(&self.old)) {
-                true => Check::Change(vec![Change::add(line)]),
-                false => Check::Done(vec![Change::same(line)]),
-            },
-        )
+        Ok(match has_name(&file, &self.old) {
+            true => Check::Change(vec![Change::add(line)]),
+            false => Check::Done(vec![Change::same(line)]),
+        })
     }
 
     async fn apply(&self, cx: &StepContext) -> Result<(), StepError> {
@@ -220,8 +225,7 @@ struct OwnChange {
     spec: Option<RenameSpec>,
     old: String,
     new: String,
-    /// Without the note of the rename.
-    file: WriteAppFiles,
+    folder: FleetFolder,
 }
 
 impl OwnChange {
@@ -242,6 +246,13 @@ impl OwnChange {
         cx.on_node(container.node).stream(&command).await?;
         Ok(())
     }
+
+    /// Whether the application's file says that this is to be done, or does not say the new name yet.
+    fn is_left(&self) -> Result<bool, StepError> {
+        let file = read_app_file(&self.folder, &self.data.app)?;
+        let is_new = has_name(&file, &self.new);
+        Ok(!is_new || file.domains.renamed_from.is_some())
+    }
 }
 
 #[async_trait]
@@ -254,39 +265,46 @@ impl Step for OwnChange {
         COMMAND_LIMIT + Duration::from_secs(60)
     }
 
-    async fn check(&self, cx: &StepContext) -> Result<Check, StepError> {
+    async fn check(&self, _: &StepContext) -> Result<Check, StepError> {
         let what = format!("{} itself", self.data.app);
-        Ok(match self.file.check(cx).await? {
-            Check::Change(_) => Check::Change(vec![match &self.spec {
-                Some(spec) => Change::modify(
-                    what,
-                    &self.old,
-                    format!("{} (`{}`)", self.new, spec.command),
-                ),
-                None => Change::modify(
-                    what,
-                    &self.old,
-                    format!(
-                        "{} by its variables alone: its stack has no command for it",
-                        self.new
-                    ),
-                ),
-            }]),
-            other => other,
-        })
+        if !self.is_left()? {
+            return Ok(Check::Done(vec![Change::same(what)]));
+        }
+        let how = match &self.spec {
+            Some(spec) => format!("{} (`{}`)", self.new, clean_line(&spec.command)),
+            None => format!(
+                "{} by its variables alone: its stack has no command for it",
+                self.new
+            ),
+        };
+        Ok(Check::Change(vec![Change::modify(what, &self.old, how)]))
     }
 
     async fn apply(&self, cx: &StepContext) -> Result<(), StepError> {
         if let Some(spec) = &self.spec {
             self.run_command(spec, cx).await?;
         }
-        self.file.apply(cx).await?;
+        // Before the file, after which nothing is left to do.
         self.data.end(cx).await;
-        Ok(())
+        let app = &self.data.app;
+        let mut file = read_app_file(&self.folder, app)?;
+        file.domains.renamed_from = None;
+        let write = WriteAppFiles {
+            folder: self.folder.clone(),
+            changes: vec![deploy::file_change(app, &file)],
+            notes: Vec::new(),
+            why: format!("{app} is {} itself, too", self.new),
+        };
+        write.apply(cx).await
     }
 
-    async fn verify(&self, cx: &StepContext) -> Result<(), StepError> {
-        self.file.verify(cx).await
+    async fn verify(&self, _: &StepContext) -> Result<(), StepError> {
+        match self.is_left()? {
+            false => Ok(()),
+            true => Err(StepError::failed(
+                "somebody writes the application's file, too",
+            )),
+        }
     }
 }
 
@@ -312,6 +330,9 @@ mod tests {
             other.to_string().contains("`matou rename shop third.org`"),
             "{other}"
         );
+        let back = midway.replace("'new.org'", "'third.org'");
+        let back = back.replace("'old.org'", "'new.org'");
+        assert_eq!(old(&back).unwrap().as_deref(), Some("third.org"));
         assert!(
             old("")
                 .unwrap_err()

@@ -429,10 +429,15 @@ pub struct UpdateSpec {
 #[serde(deny_unknown_fields)]
 pub struct RenameSpec {
     /// The service in whose container the command runs.
+    #[serde(default)]
     pub service: String,
     /// A shell line that changes the name where the application keeps it, with OLD_NAME and NEW_NAME in its
     /// environment. It may run twice: what is changed already stays as it is.
+    #[serde(default)]
     pub command: String,
+    /// Why its main name can't be changed, where others know it by that: `matou rename` says it, and does nothing.
+    #[serde(default)]
+    pub never: Option<String>,
 }
 
 /// Something that is known to go wrong at a first start.

@@ -291,6 +291,16 @@ pub(super) async fn deploy_steps(
     manager: &NodeHandle,
     fleet: &FleetContext,
 ) -> Result<Vec<Box<dyn Step>>, OpsError> {
+    deploy_steps_with(wanted, manager, fleet, Vec::new()).await
+}
+
+/// The same, with other steps when its tasks run, before it is asked whether it answers.
+pub(super) async fn deploy_steps_with(
+    wanted: &DeployOptions<'_>,
+    manager: &NodeHandle,
+    fleet: &FleetContext,
+    when_it_runs: Vec<Box<dyn Step>>,
+) -> Result<Vec<Box<dyn Step>>, OpsError> {
     let mut file = merge_app_file(wanted, fleet)?;
     let app = wanted.app.to_owned();
     let folder = fleet.config.folder();
@@ -343,6 +353,7 @@ pub(super) async fn deploy_steps(
         app: app.clone(),
         earlier,
     }));
+    steps.extend(when_it_runs);
     steps.extend(answer_step(&rendered, fleet)?);
     steps.push(Box::new(RemoveLeftovers {
         app,
