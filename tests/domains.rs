@@ -275,7 +275,10 @@ fn ask_until(fleet: &Fleet, url: &str, ended: &AtomicBool) -> Vec<String> {
     let mut seen = Vec::new();
     while !ended.load(Ordering::Relaxed) {
         let answer = match ask(fleet, url, &["--insecure"]) {
-            Ok(a) => format!("{} {}", a.lines().next().unwrap_or_default(), location(&a)),
+            Ok(a) => {
+                let first = a.lines().next().unwrap_or_default();
+                format!("{} {}", first.trim_end(), location(&a))
+            }
             Err(e) => e,
         };
         if seen.last() != Some(&answer) {
@@ -339,8 +342,8 @@ fn renamed(fleet: &Fleet, config: &PathBuf) -> Vec<String> {
         eprintln!("domains: the old name answered {seen:?}");
         assert!(
             seen.len() == 2
-                && seen[0].contains(" 200")
-                && seen[1].contains(" 301 https://pages.lab.test/health?y=z"),
+                && seen[0].starts_with("HTTP/2 200")
+                && seen[1].starts_with("HTTP/2 301 https://pages.lab.test/health?y=z"),
             "{seen:?}"
         );
         events
