@@ -110,12 +110,8 @@ impl CliCommand {
                 forget,
                 options,
             } => {
-                let request = Request::Rename {
-                    app: app.clone(),
-                    name: to.clone(),
-                    forget: *forget,
-                };
-                (request, options)
+                let (app, name, forget) = (app.clone(), to.clone(), *forget);
+                (Request::Rename { app, name, forget }, options)
             }
             Self::Place { app, to, options } => {
                 let to = (to != "anywhere").then(|| to.clone());
