@@ -130,23 +130,29 @@ fn find_old_name(app: &AppName, file: &AppFile, new: &str) -> Result<Option<Stri
     }
 }
 
-/// Returns what becomes of the names beside the main one.
+/// Returns what becomes of the names beside the main one. The switch for `www.` goes with the new name; what it did
+/// for the old one is kept as a redirect.
 fn change_names(domains: &AppDomains, old: &str, new: &str, forget: bool) -> NameChanges {
-    let listed = |name: &str| {
-        let mut all = domains.aliases.iter().chain(&domains.redirects);
-        all.any(|n| n.eq_ignore_ascii_case(name))
-    };
-    // The switch for `www.` does it already.
-    let by_www = domains.www != Default::default() && AppDomains::other_form(new) == old;
+    let has_www = domains.www != Default::default();
+    let other = AppDomains::other_form(new);
+    let mut before = vec![old.to_owned()];
+    if has_www {
+        before.push(AppDomains::other_form(old));
+    }
+    before.retain(|name| name != new && !(has_www && *name == other));
+    let mut dropped: Vec<String> = Vec::new();
+    if forget {
+        dropped.append(&mut before);
+    }
+    if has_www {
+        dropped.push(other);
+    }
+    let mut all = domains.redirects.clone();
+    all.extend(domains.aliases.iter().filter(|_| forget).cloned());
+    dropped.retain(|name| all.iter().any(|n| n.eq_ignore_ascii_case(name)));
     NameChanges {
-        redirects: match forget || by_www {
-            true => Vec::new(),
-            false => vec![old.to_owned()],
-        },
-        dropped: match forget && listed(old) {
-            true => vec![old.to_owned()],
-            false => Vec::new(),
-        },
+        redirects: before,
+        dropped,
         rename: Some((old.to_owned(), new.to_owned())),
         ..NameChanges::default()
     }
@@ -359,6 +365,15 @@ mod tests {
         );
         assert_eq!(after("[domains]\naliases = ['new.org']", false), kept);
         assert!(after("[domains]\nredirects = ['old.org']", true).is_empty());
+        let www = "[domains]\nwww = 'redirect'";
+        let both = file(&format!("{www}\nredirects = ['old.org', 'www.old.org']")).domains;
+        assert_eq!(after(www, false), both);
+        assert_eq!(
+            after(&format!("{www}\nredirects = ['www.new.org']"), false),
+            both
+        );
+        let by_www = change_names(&file(www).domains, "new.org", "www.new.org", false);
+        assert!(by_www.redirects.is_empty(), "{by_www:?}");
         assert!(after("", true).is_empty());
     }
 }

@@ -34,7 +34,7 @@ pub struct AppFile {
     pub domains: AppDomains,
 }
 
-fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+pub(super) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }
 

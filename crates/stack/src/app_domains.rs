@@ -7,7 +7,7 @@ use matou_base::text::InvalidInput;
 use matou_model::parse_rule_hosts;
 use serde::{Deserialize, Serialize};
 
-use super::extension::is_domain;
+use super::{app::is_default, extension::is_domain};
 
 /// Most names of an application beside its main one: the edge asks a certificate for each.
 const MOST_NAMES: usize = 100;
@@ -53,16 +53,12 @@ pub struct AppDomains {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub redirects: Vec<String>,
     /// What is done with `www.`.
-    #[serde(skip_serializing_if = "is_none")]
+    #[serde(skip_serializing_if = "is_default")]
     pub www: WwwName,
     /// The main name of before, while the application's own change to the new one is not done:
     /// `matou rename` writes it, and takes it away.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub renamed_from: Option<String>,
-}
-
-fn is_none(www: &WwwName) -> bool {
-    *www == WwwName::None
 }
 
 /// What changes in the names of an application.
