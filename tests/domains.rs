@@ -291,7 +291,7 @@ fn ask_until(fleet: &Fleet, url: &str, ended: &AtomicBool) -> Vec<String> {
 
 /// The steps of a job that had something to do, out of its events.
 fn steps_of(events: &str) -> Vec<String> {
-    let events = events.lines().map(|l| serde_json::from_str::<Value>(l));
+    let events = events.lines().map(serde_json::from_str::<Value>);
     let events = events.map(|e| e.expect("JSON"));
     let changed = events.filter(|e| e["event"] == "step_done" && e["changed"] == true);
     let names = changed.map(|e| e["step"].as_str().expect("a name").to_owned());

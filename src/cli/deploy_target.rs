@@ -60,7 +60,7 @@ impl DeployTarget {
                 stack: stack.clone(),
                 app: app.clone(),
                 variables: variables.iter().cloned().collect(),
-                names,
+                names: Box::new(names),
             },
             (Self::Stack(name), None) => match AppName::new(name) {
                 Ok(app) => Request::redeploy(app),

@@ -76,7 +76,7 @@ impl CliCommand {
                     app: app.clone(),
                     variables: variables.iter().cloned().collect(),
                     switches: switches.to_edge_settings(),
-                    names: names.to_changes(drop_name),
+                    names: Box::new(names.to_changes(drop_name)),
                     rotate: Vec::new(),
                 };
                 (request, options)

@@ -22,7 +22,7 @@ pub enum Request {
         variables: BTreeMap<String, String>,
         /// Names beside the main one.
         #[serde(default)]
-        names: matou_stack::NameChanges,
+        names: Box<matou_stack::NameChanges>,
     },
     /// Deploys an application again from its file, with other edge settings or new secrets.
     Redeploy {
@@ -36,7 +36,7 @@ pub enum Request {
         switches: matou_stack::EdgeSettings,
         /// What changes in its names beside the main one.
         #[serde(default)]
-        names: matou_stack::NameChanges,
+        names: Box<matou_stack::NameChanges>,
         /// Secrets that get a new value.
         #[serde(default)]
         rotate: Vec<String>,
@@ -302,7 +302,7 @@ impl Request {
             app,
             variables: BTreeMap::new(),
             switches: matou_stack::EdgeSettings::default(),
-            names: matou_stack::NameChanges::default(),
+            names: Box::default(),
             rotate: Vec::new(),
         }
     }

@@ -109,7 +109,7 @@ pub(super) async fn deploy_request_steps(
             names,
         } => {
             (wanted.stack, wanted.app) = (Some(stack.as_str()), app);
-            wanted.names.clone_from(names);
+            wanted.names = names.as_ref().clone();
             wanted.variables = variables;
         }
         Request::Redeploy {
@@ -119,7 +119,7 @@ pub(super) async fn deploy_request_steps(
             names,
             rotate,
         } => {
-            wanted.names.clone_from(names);
+            wanted.names = names.as_ref().clone();
             (wanted.app, wanted.variables) = (app, variables);
             (wanted.switches, wanted.rotate) = (switches.clone(), rotate);
         }
