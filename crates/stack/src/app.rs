@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::app_domains::is_default;
 use super::{AppDomains, EdgeSettings, StackError, app_name::AppName, is_app_name};
 
 /// Longest part of the parser's message that is shown, characters: it may quote the file.
@@ -32,10 +33,6 @@ pub struct AppFile {
     /// Names beside the main one.
     #[serde(default, skip_serializing_if = "is_default")]
     pub domains: AppDomains,
-}
-
-pub(super) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
-    *value == T::default()
 }
 
 impl AppFile {

@@ -7,7 +7,7 @@ use matou_base::text::InvalidInput;
 use matou_model::parse_rule_hosts;
 use serde::{Deserialize, Serialize};
 
-use super::{app::is_default, extension::is_domain};
+use super::extension::is_domain;
 
 /// Most names of an application beside its main one: the edge asks a certificate for each.
 const MOST_NAMES: usize = 100;
@@ -59,6 +59,10 @@ pub struct AppDomains {
     /// `matou rename` writes it, and takes it away.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub renamed_from: Option<String>,
+}
+
+pub(super) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 /// What changes in the names of an application.
