@@ -73,6 +73,10 @@ const WRONG_NAMES: &[(&str, &str)] = &[
     ),
     ("place site n11 --yes", "node \"n11\"; did you mean \"n1\"?"),
     ("promote n11 --yes", "node \"n11\"; did you mean \"n1\"?"),
+    (
+        "rename stie new.example.org --yes",
+        "application \"stie\"; did you mean \"site\"?",
+    ),
     ("provision --node n11 --yes", "node \"n11\""),
     ("reboot n11 --yes", "node \"n11\"; did you mean \"n1\"?"),
     (

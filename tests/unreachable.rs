@@ -66,6 +66,7 @@ const WITH_FLEET: &[&str] = &[
     "move --to other.toml blog --yes",
     "pause n1 --yes",
     "place blog n1 --yes",
+    "rename blog new.example.org --yes",
     "promote n1 --yes",
     "provision --yes",
     "provision --yes --json",

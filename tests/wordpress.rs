@@ -25,6 +25,10 @@ struct Site {
 impl Site {
     /// Asks as a browser would that trusts the authority; headers and body.
     fn ask(&self, path: &str, options: &[&str]) -> Result<String, String> {
+        self.ask_name(HOST, path, options)
+    }
+
+    fn ask_name(&self, name: &str, path: &str, options: &[&str]) -> Result<String, String> {
         let root = self.config.with_file_name("root.pem");
         let out = Command::new("curl")
             .args(["-sS", "-i", "--max-time", "20", "--cacert"])
@@ -32,9 +36,9 @@ impl Site {
             .args(options)
             .args([
                 "--resolve",
-                &format!("{HOST}:443:{}", self.fleet.address("n1")),
+                &format!("{name}:443:{}", self.fleet.address("n1")),
             ])
-            .arg(format!("https://{HOST}{path}"))
+            .arg(format!("https://{name}{path}"))
             .output()
             .expect("curl");
         match out.status.success() {
@@ -138,7 +142,9 @@ fn wordpress_lives() {
     site.fleet
         .run("n2", "[ -n \"$(docker ps -q -f name=press_web)\" ]");
     rises(&site);
+    // Before the name that it asks for leads to another.
     stranger.finds_nothing();
+    renames(&site);
     tried_as_a_release_is(&site);
     let _ = mail_server.kill();
     let _ = mail_server.wait();
@@ -294,6 +300,50 @@ fn rises(site: &Site) {
     ]);
     assert_eq!(version().expect("a version"), "6.1.999");
     site.expect_post("updated");
+}
+
+/// Prints what is kept as [`renames`] has WordPress keep it, and the links of the post.
+const KEPT: &str = "$_SERVER['HTTP_HOST'] = 'x'; require '/var/www/html/wp-load.php'; \
+    $kept = get_option('kept'); $kept[3]->inner = unserialize($kept[3]->inner); $post = get_posts(['name' => 'links'])[0]; \
+    echo 'KEPT ', json_encode([$kept, $post->post_content, $post->guid], JSON_UNESCAPED_SLASHES), PHP_EOL;";
+
+/// Another name and the old one back: links lead to the new name, in what PHP serialized, too; the rest is as it was.
+fn renames(site: &Site) {
+    let new = "gazette.lab.test";
+    let write = "$_SERVER['HTTP_HOST'] = 'x'; require '/var/www/html/wp-load.php'; \
+        $deep = (object) ['json' => json_encode(['https://press.lab.test/\u{e9}']), 'inner' => serialize(['//press.lab.test'])]; \
+        update_option('kept', ['https://press.lab.test/a', 7, null, $deep, 'me@press.lab.test', 'https://press.lab.test.example/']); \
+        wp_insert_post(['post_name' => 'links', 'post_title' => 'Links', 'post_status' => 'publish', \
+        'post_content' => 'https://press.lab.test/?a=https%3A%2F%2Fpress.lab.test%2Fb']);";
+    let php = |code: &str| site.run(&["run", "press/web", "--", "php", "-r", code]);
+    php(write);
+    let kept = || {
+        let text = php(KEPT);
+        let line = text.lines().find_map(|l| l.split_once("KEPT "));
+        line.expect(&text).1.to_owned()
+    };
+    let before = kept();
+    assert_eq!(before.matches("press.lab.test").count(), 8, "{before}");
+    site.run(&["rename", "press", new, "--yes"]);
+    until(Duration::from_secs(90), || {
+        let page = site.ask_name(new, "/?s=survives", &[])?;
+        match page.starts_with("HTTP/2 200") && page.contains("A post that survives") {
+            true => Ok(()),
+            false => Err(page),
+        }
+    });
+    let after = kept();
+    // The mail address, the longer name and the post's identity are no links of the site.
+    assert_eq!(after.matches("press.lab.test").count(), 3, "{after}");
+    assert_eq!(after.replace(new, HOST), before);
+    let old = site.ask("/?s=survives", &[]).expect("it answers");
+    assert!(
+        old.starts_with("HTTP/2 301") && old.contains(&format!("https://{new}/?s=survives")),
+        "{old}"
+    );
+    site.run(&["rename", "press", HOST, "--forget", "--yes"]);
+    site.expect_post("renamed back");
+    assert_eq!(kept(), before);
 }
 
 /// What `matou catalogue try` finds of it. The images are the tests' own, so that no registry has them.

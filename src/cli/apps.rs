@@ -16,7 +16,8 @@ use matou_base::text::clean_line;
 use matou_ops::{FleetContext, Request, ServiceVersions};
 use matou_registry::VersionStep;
 use matou_stack::{
-    AppFile, AppName, EdgeSettings, LintSeverity, RenderTarget, RouteLabels, migrate_file,
+    AppFile, AppName, EdgeSettings, LintSeverity, NameChanges, RenderTarget, RouteLabels, WwwName,
+    migrate_file,
 };
 
 /// Below the help of `matou erase`.
@@ -46,6 +47,37 @@ pub(crate) struct EdgeSettingsOptions {
     /// Requests a second that one address may make; 0 for no limit
     #[arg(long, value_name = "N")]
     rate_limit: Option<u32>,
+}
+
+/// Names that an application gets beside its main one, or loses.
+#[derive(Debug, Args)]
+pub(crate) struct NameOptions {
+    /// Names under which it answers, too
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    alias: Vec<String>,
+    /// Names that lead to its main one, with path and query
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    redirect: Vec<String>,
+    /// What becomes of www. before its main name (or of that without www.)
+    #[arg(long, value_name = "redirect|answer|none")]
+    www: Option<WwwName>,
+}
+
+impl NameOptions {
+    pub(super) fn to_changes(&self, dropped: &[String]) -> NameChanges {
+        NameChanges {
+            aliases: self.alias.clone(),
+            redirects: self.redirect.clone(),
+            dropped: dropped.to_vec(),
+            www: self.www,
+            ..NameChanges::default()
+        }
+    }
+
+    /// Whether nothing was given.
+    pub(super) fn is_empty(&self) -> bool {
+        self.to_changes(&[]) == NameChanges::default()
+    }
 }
 
 fn parse_on_off(text: &str) -> Result<bool, InvalidInput> {
@@ -119,6 +151,7 @@ pub(super) async fn run_secrets_command(
                 app: app.clone(),
                 variables: Default::default(),
                 switches: EdgeSettings::default(),
+                names: Default::default(),
                 rotate: vec![name.clone()],
             };
             job::run_request(fleet, request, options).await
@@ -151,6 +184,7 @@ pub(super) fn build_clone_request(
         stack: file.stack,
         app: to.clone(),
         variables: all,
+        names: Default::default(),
     })
 }
 

@@ -6,8 +6,9 @@ use std::str::FromStr;
 
 use clap::error::ErrorKind;
 
+use super::apps::NameOptions;
 use matou_ops::Request;
-use matou_stack::AppName;
+use matou_stack::{AppName, NameChanges};
 
 /// A stack, or an application at a revision of the fleet folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,6 +49,7 @@ impl DeployTarget {
         &self,
         app: Option<&AppName>,
         variables: &[(String, String)],
+        names: NameChanges,
     ) -> Request {
         match (self, app) {
             (Self::Revision { app, revision }, _) => Request::Revert {
@@ -58,11 +60,25 @@ impl DeployTarget {
                 stack: stack.clone(),
                 app: app.clone(),
                 variables: variables.iter().cloned().collect(),
+                names: Box::new(names),
             },
             (Self::Stack(name), None) => match AppName::new(name) {
                 Ok(app) => Request::redeploy(app),
                 Err(_) => unreachable!("it was checked"),
             },
+        }
+    }
+
+    /// Says why names can't be given with it.
+    pub(super) fn find_names_fault(&self, names: &NameOptions) -> Option<(ErrorKind, String)> {
+        match self {
+            Self::Revision { app, .. } if !names.is_empty() => Some((
+                ErrorKind::ArgumentConflict,
+                format!(
+                    "the revision says under which names {app} answers: nothing else can be given with it"
+                ),
+            )),
+            _ => None,
         }
     }
 

@@ -34,6 +34,7 @@ const GROUPS: &[(&str, &[&str])] = &[
             "update",
             "switch",
             "place",
+            "rename",
             "clone",
             "secrets",
             "scale",
@@ -127,7 +128,15 @@ pub(super) const DEPLOY: &str = "Examples:
 
 pub(super) const REDEPLOY: &str = "Examples:
   matou redeploy blog
-  matou redeploy blog DOMAIN=news.example.org --yes";
+  matou redeploy blog DOMAIN=news.example.org --yes
+  matou redeploy blog --alias blog.example.net --redirect old.example.org --www redirect
+  matou redeploy blog --drop-name old.example.org";
+
+pub(super) const RENAME: &str = "A snapshot is made before, where config.toml has a repository. A command of the stack (`rename` of x-matou) changes what the application keeps of its name. When it is interrupted, running it again goes on where it was.
+
+Examples:
+  matou rename blog news.example.org --dry-run
+  matou rename blog news.example.org --forget";
 
 pub(super) const REMOVE: &str = "apps/APP.toml stays beside config.toml: `matou redeploy APP` deploys it again, with the volumes that are there.
 

@@ -44,7 +44,7 @@ use matou_base::outln;
 use matou_config::Config;
 use matou_lab::LabCommand;
 use matou_ops::FleetContext;
-use matou_stack::AppName;
+use matou_stack::{AppName, NameChanges};
 
 pub use complete::answer_shell;
 pub use exit::Exit;
@@ -111,6 +111,8 @@ enum CliCommand {
         #[arg(value_name = "NAME=VALUE", value_parser = variables::parse_variable)]
         variables: Vec<(String, String)>,
         #[command(flatten)]
+        names: apps::NameOptions,
+        #[command(flatten)]
         options: job::JobOptions,
     },
     /// List the stacks that can be deployed, or what is known of their images
@@ -133,6 +135,11 @@ enum CliCommand {
         variables: Vec<(String, String)>,
         #[command(flatten)]
         switches: apps::EdgeSettingsOptions,
+        #[command(flatten)]
+        names: apps::NameOptions,
+        /// Names that it loses, be they aliases or redirects
+        #[arg(long, value_name = "NAME", value_delimiter = ',')]
+        drop_name: Vec<String>,
         #[command(flatten)]
         options: job::JobOptions,
     },
@@ -180,6 +187,21 @@ enum CliCommand {
         /// Name of a node, LABEL=VALUE, or the word anywhere
         #[arg(add = complete(Names::Places))]
         to: String,
+        #[command(flatten)]
+        options: job::JobOptions,
+    },
+    /// Give an application another domain, with what it changes itself; the old one leads to the new one
+    #[command(after_help = help::RENAME)]
+    Rename {
+        /// Name of the application
+        #[arg(add = complete(Names::Apps))]
+        app: AppName,
+        /// Its new domain
+        #[arg(value_name = "DOMAIN")]
+        to: String,
+        /// Let the old domain lead nowhere
+        #[arg(long)]
+        forget: bool,
         #[command(flatten)]
         options: job::JobOptions,
     },
@@ -843,7 +865,7 @@ impl Cli {
                 app,
                 variables,
             } => {
-                let request = target.to_request(app.as_ref(), variables);
+                let request = target.to_request(app.as_ref(), variables, NameChanges::default());
                 job::run_request(fleet, request, &job::JobOptions::dry_run()).await
             }
             CliCommand::History { app, lines, json } => {

@@ -19,8 +19,12 @@ impl CliCommand {
                 target,
                 app,
                 variables,
+                names,
                 ..
-            } => ("deploy", target.find_fault(app.as_ref(), variables, false)),
+            } => {
+                let fault = target.find_fault(app.as_ref(), variables, false);
+                ("deploy", fault.or_else(|| target.find_names_fault(names)))
+            }
             Self::Diff {
                 target,
                 app,
@@ -54,18 +58,25 @@ impl CliCommand {
                 target,
                 app,
                 variables,
+                names,
                 options,
-            } => (target.to_request(app.as_ref(), variables), options),
+            } => (
+                target.to_request(app.as_ref(), variables, names.to_changes(&[])),
+                options,
+            ),
             Self::Redeploy {
                 app,
                 variables,
                 switches,
+                names,
+                drop_name,
                 options,
             } => {
                 let request = Request::Redeploy {
                     app: app.clone(),
                     variables: variables.iter().cloned().collect(),
                     switches: switches.to_edge_settings(),
+                    names: Box::new(names.to_changes(drop_name)),
                     rotate: Vec::new(),
                 };
                 (request, options)
@@ -92,6 +103,15 @@ impl CliCommand {
             } => {
                 let (apps, routes) = (apps.clone(), *traefik);
                 (Request::Adopt { apps, routes }, options)
+            }
+            Self::Rename {
+                app,
+                to,
+                forget,
+                options,
+            } => {
+                let (app, name, forget) = (app.clone(), to.clone(), *forget);
+                (Request::Rename { app, name, forget }, options)
             }
             Self::Place { app, to, options } => {
                 let to = (to != "anywhere").then(|| to.clone());

@@ -207,6 +207,7 @@ impl<'a> Trial<'a> {
             stack: self.report.stack.clone(),
             app: app.clone(),
             variables: self.variables.clone(),
+            names: Default::default(),
         };
         if self.run_job("deploy", deploy).await? {
             self.try_deployed().await?;

@@ -37,6 +37,7 @@ fn deploying_goes_from_catalogue_to_form_to_plan_to_job() {
         stack,
         app,
         variables,
+        ..
     } = &request
     else {
         panic!("{request:?}");
@@ -397,6 +398,7 @@ fn the_form_of_a_job_that_failed_is_opened_again_with_its_values() {
         stack: "hello".into(),
         app: app_name("site"),
         variables: [("REPLICAS".to_owned(), "7".to_owned())].into(),
+        names: Default::default(),
     };
     let id = JobId(1);
     c.take(Msg::JobStarted { id, request });

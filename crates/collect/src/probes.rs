@@ -17,7 +17,7 @@ use super::signals::{
 use crate::CollectError;
 use matou_base::text::SafeText;
 use matou_edge::{EdgeEndpoints, HttpsClient};
-use matou_model::{Datum, ExpectedAnswer, Probe, ProbeAnswer, Swarm};
+use matou_model::{Datum, ExpectedAnswer, Probe, ProbeAnswer, Swarm, redirects_from_labels};
 
 /// The first look comes when the first frames are drawn and the nodes are connected.
 const FIRST: Duration = Duration::from_secs(2);
@@ -39,12 +39,14 @@ pub(super) fn list_probed_domains(swarm: &Swarm) -> Vec<ProbedDomain> {
             let l = l.to_ascii_lowercase();
             l.contains(".basicauth.") || l.contains(".digestauth.") || l.contains(".forwardauth.")
         });
+        let redirects = redirects_from_labels(&service.labels);
         for domain in &service.domains {
             sites.entry(domain).or_insert_with(|| ProbedDomain {
                 app: service.stack.as_ref().unwrap_or(&service.name).clone(),
                 service: service.name.clone(),
                 domain: domain.clone(),
                 password,
+                redirect_to: redirects.get(domain).cloned(),
             });
         }
     }
@@ -67,6 +69,9 @@ pub fn list_probe_targets(
 
 fn expected_answer(checks: &AnswerChecks, site: &ProbedDomain) -> ExpectedAnswer {
     let mut wanted = checks(&site.app);
+    if let Some(main) = &site.redirect_to {
+        return ExpectedAnswer::redirect(&wanted.path, main);
+    }
     if site.password && !wanted.status.contains(&401) {
         wanted.status.push(401);
     }

@@ -19,6 +19,8 @@ pub(super) struct ProbedDomain {
     pub domain: String,
     /// Whether Traefik asks for a password: then 401 is a good answer.
     pub password: bool,
+    /// The name to which Traefik leads whoever asks for it.
+    pub redirect_to: Option<String>,
 }
 
 /// Returns the answer that an application must give, by the application's name.

@@ -37,6 +37,9 @@ impl HttpsAnswer {
     /// redirect within the site of `domain`: many applications redirect from their first page.
     pub fn is_well(&self, domain: &str, wanted: &ExpectedAnswer) -> bool {
         let to = self.location.as_deref();
+        if wanted.redirect_to.is_some() {
+            return self.fault.is_none() && wanted.status.contains(&self.status);
+        }
         let redirects =
             (300..400).contains(&self.status) && to.is_some_and(|to| leads_within(to, domain));
         self.fault.is_none() && (redirects || wanted.status.contains(&self.status))
@@ -204,7 +207,15 @@ async fn send_request(
     let location = location.and_then(|l| l.to_str().ok()).map(str::to_owned);
     // Who does not know the password sees nothing of the application.
     let is_looked_at = location.is_some() || status != 401 && wanted.status.contains(&status);
+    let leads_to = |main: &String| {
+        let to = location.as_deref().unwrap_or_default();
+        !to.starts_with('/') && leads_within(to, main)
+    };
     let fault = match is_looked_at && wanted.needs_text() {
+        _ if wanted.redirect_to.as_ref().is_some_and(|m| !leads_to(m)) => {
+            let main = wanted.redirect_to.as_deref().unwrap_or_default();
+            Some(format!(", and does not lead to https://{main}"))
+        }
         true => {
             let text = timeout(PATIENCE, read_beginning(response.into_body())).await;
             let text = text.unwrap_or_default() + location.as_deref().unwrap_or_default();

@@ -57,7 +57,10 @@ pub use node_problem::{NodeProblem, NodeProblemKind};
 pub use probe::{ExpectedAnswer, Probe, ProbeAnswer, status_hint};
 pub use reading::{Reading, write_node_outcomes, write_outcome};
 pub use rehearsal::{RehearsalReport, RehearsedImage, RehearsedPart};
-pub use route::{AppRoutes, domains_from_labels, parse_rule_hosts};
+pub use route::{
+    ALIASES_LABEL, AppRoutes, MAIN_NAME_LABEL, REDIRECTS_LABEL, domains_from_labels,
+    extra_names_from_labels, parse_rule_hosts, redirects_from_labels,
+};
 pub use snapshot::*;
 pub use swarm_state::{NodeState, Reachability, SwarmState, TaskState, UpdateState};
 pub use update::{Datum, Update};

@@ -46,9 +46,21 @@ pub struct ExpectedAnswer {
     pub contains: Vec<String>,
     /// Texts that the answer must lack: those of an installer.
     pub lacks: Vec<String>,
+    /// The name to which the asked one must lead, for good.
+    pub redirect_to: Option<String>,
 }
 
 impl ExpectedAnswer {
+    /// Returns what a name must answer that leads to another.
+    pub fn redirect(path: &str, to: &str) -> Self {
+        Self {
+            path: path.to_owned(),
+            status: vec![301, 308],
+            redirect_to: Some(to.to_owned()),
+            ..Self::default()
+        }
+    }
+
     /// Whether the answer's text matters, and not its status alone.
     pub fn needs_text(&self) -> bool {
         !(self.contains.is_empty() && self.lacks.is_empty())

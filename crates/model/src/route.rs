@@ -4,8 +4,44 @@ use std::collections::BTreeMap;
 
 use super::{AccessRecord, Service};
 
+/// Label of a service with the names, beside its main one, under which its application answers; commas between.
+pub const ALIASES_LABEL: &str = "org.matou.aliases";
+
+/// Label with the names that lead to the main one; commas between.
+pub const REDIRECTS_LABEL: &str = "org.matou.redirects";
+
+/// Label with the main name, where there are others.
+pub const MAIN_NAME_LABEL: &str = "org.matou.main-name";
+
+/// Returns the names of a label, in lower case.
+fn labelled_names<'a>(
+    labels: &'a BTreeMap<String, String>,
+    label: &str,
+) -> impl Iterator<Item = String> + 'a {
+    let names = labels.get(label).map(String::as_str).unwrap_or_default();
+    let names = names.split(',').map(|n| n.trim().to_ascii_lowercase());
+    names.filter(|n| !n.is_empty())
+}
+
+/// Returns the names that labels lead to another, each with that one.
+pub fn redirects_from_labels(labels: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+    let Some(main) = labels.get(MAIN_NAME_LABEL) else {
+        return BTreeMap::new();
+    };
+    labelled_names(labels, REDIRECTS_LABEL)
+        .map(|name| (name, main.to_ascii_lowercase()))
+        .collect()
+}
+
+/// Returns the names beside its main one that a service has by its labels.
+pub fn extra_names_from_labels(labels: &BTreeMap<String, String>) -> Vec<String> {
+    labelled_names(labels, ALIASES_LABEL)
+        .chain(labelled_names(labels, REDIRECTS_LABEL))
+        .collect()
+}
+
 /// Returns the domains in ``Host(`…`)`` of Traefik's router rules (v2 and later), or in `Host:…`
-/// (v1); in lower case, sorted.
+/// (v1); in lower case, sorted but for the main name, which comes first.
 pub fn domains_from_labels(labels: &BTreeMap<String, String>) -> Vec<String> {
     let mut found = Vec::new();
     for (label, value) in labels {
@@ -23,6 +59,11 @@ pub fn domains_from_labels(labels: &BTreeMap<String, String>) -> Vec<String> {
     found.retain(|d| !d.is_empty());
     found.sort();
     found.dedup();
+    let main = labels.get(MAIN_NAME_LABEL);
+    let main = main.and_then(|m| found.iter().position(|d| d.eq_ignore_ascii_case(m)));
+    if let Some(at) = main {
+        found[..=at].rotate_right(1);
+    }
     found
 }
 
@@ -142,10 +183,15 @@ mod tests {
             ("traefik.http.routers.a.entrypoints", "Host(`no.org`)"),
             ("traefik.frontend.rule", "Host:c.org, d.org;PathPrefix:/x"),
         ];
-        let labels = labels.map(|(k, v)| (k.to_owned(), v.to_owned())).into();
+        let mut labels = labels.map(|(k, v)| (k.to_owned(), v.to_owned())).into();
         assert_eq!(
             domains_from_labels(&labels),
             ["a.org", "b.org", "c.org", "d.org", "www.a.org"]
+        );
+        labels.insert(MAIN_NAME_LABEL.to_owned(), "c.org".to_owned());
+        assert_eq!(
+            domains_from_labels(&labels),
+            ["c.org", "a.org", "b.org", "d.org", "www.a.org"]
         );
     }
 

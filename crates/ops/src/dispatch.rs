@@ -6,7 +6,7 @@ use crate::job_on_node::build_job_on_node;
 use crate::{
     FleetContext, OpsError, Request, adopt, availability, backup, clean, deploy, edge_settings,
     erase, export, holds, image_update, known_names, node, recover, rehearsal, relocate, remove,
-    renew, restore, rollback, self_update, service, unban,
+    rename, renew, restore, rollback, self_update, service, unban,
 };
 
 /// Makes the job that carries out `request`. Reads what it must from the fleet and changes
@@ -85,6 +85,10 @@ async fn dispatch_request(request: &Request, fleet: &FleetContext) -> Result<Job
         Request::Switch { app, switches } => (
             Confirm::Ask,
             edge_settings::edge_settings_steps(app, switches, manager, fleet).await?,
+        ),
+        Request::Rename { app, name, forget } => (
+            Confirm::Ask,
+            rename::rename_steps(app, name, *forget, manager, fleet).await?,
         ),
         Request::Adopt { apps, routes } => {
             (Confirm::Ask, adopt::adoption_steps(apps, *routes, fleet)?)

@@ -28,6 +28,7 @@ pub(super) async fn edge_settings_steps(
             app: app.clone(),
             variables: Default::default(),
             switches: switches.clone(),
+            names: Default::default(),
             rotate: Vec::new(),
         };
         return deploy::deploy_request_steps(&again, manager, fleet).await;

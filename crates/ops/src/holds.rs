@@ -33,6 +33,7 @@ impl Request {
             | Self::Update { app, .. }
             | Self::SelfUpdate { app }
             | Self::Place { app, .. }
+            | Self::Rename { app, .. }
             | Self::Switch { app, .. }
             | Self::Remove { app, .. }
             | Self::RestoreUndo { app }

@@ -95,6 +95,7 @@ pub(super) async fn check_request_names(
         | Request::Rehearse { app, .. }
         | Request::SelfUpdate { app }
         | Request::Switch { app, .. }
+        | Request::Rename { app, .. }
         | Request::Export {
             app,
             snapshot: None,

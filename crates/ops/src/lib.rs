@@ -43,6 +43,7 @@ pub mod recover;
 mod rehearsal;
 pub mod relocate;
 mod remove;
+mod rename;
 mod renew;
 mod repo_work;
 mod request;

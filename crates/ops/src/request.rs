@@ -20,6 +20,9 @@ pub enum Request {
         app: AppName,
         /// Variables of the stack, by name.
         variables: BTreeMap<String, String>,
+        /// Names beside the main one.
+        #[serde(default)]
+        names: Box<matou_stack::NameChanges>,
     },
     /// Deploys an application again from its file, with other edge settings or new secrets.
     Redeploy {
@@ -31,6 +34,9 @@ pub enum Request {
         /// What changes at the edge.
         #[serde(default)]
         switches: matou_stack::EdgeSettings,
+        /// What changes in its names beside the main one.
+        #[serde(default)]
+        names: Box<matou_stack::NameChanges>,
         /// Secrets that get a new value.
         #[serde(default)]
         rotate: Vec<String>,
@@ -68,6 +74,16 @@ pub enum Request {
         /// Name of a node, or `LABEL=VALUE` of node labels.
         #[serde(default)]
         to: Option<String>,
+    },
+    /// Gives an application another main name, with what it changes itself.
+    Rename {
+        /// The application's name.
+        app: AppName,
+        /// The new main name, a host name.
+        name: String,
+        /// Whether the old name leads nowhere from then on, instead of to the new one.
+        #[serde(default)]
+        forget: bool,
     },
     /// Changes headers, password and limit of an application at the edge, while it runs.
     Switch {
@@ -286,6 +302,7 @@ impl Request {
             app,
             variables: BTreeMap::new(),
             switches: matou_stack::EdgeSettings::default(),
+            names: Box::default(),
             rotate: Vec::new(),
         }
     }
@@ -343,6 +360,7 @@ impl Request {
                 Some(to) => format!("place {app} on {to}"),
                 None => format!("let {app} run anywhere"),
             },
+            Self::Rename { app, name, .. } => format!("rename {app} to {name}"),
             Self::Switch { app, .. } => format!("switch {app} at the edge"),
             Self::Adopt { apps, .. } => match apps.as_slice() {
                 [] => "adopt what has no file".into(),

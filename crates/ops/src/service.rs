@@ -81,7 +81,7 @@ fn split_service_name(service: &Service) -> Option<(&str, &str)> {
 /// What an application's file says of a service's number of tasks.
 enum FiledReplicas {
     /// The file with the new number.
-    Written(AppFile),
+    Written(Box<AppFile>),
     /// It can't say the number; this is what the next deploy does.
     NextDeploy(String),
 }
@@ -95,7 +95,7 @@ fn file_replicas(
     match catalogue.find_kept_replicas(&file.stack, service) {
         Ok(KeptReplicas::Variable(name)) => {
             file.variables.insert(name, replicas.to_string());
-            FiledReplicas::Written(file)
+            FiledReplicas::Written(Box::new(file))
         }
         Ok(KeptReplicas::Written(number)) if number == replicas.to_string() => {
             FiledReplicas::NextDeploy(String::new())

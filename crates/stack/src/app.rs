@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::{EdgeSettings, StackError, app_name::AppName, is_app_name};
+use super::app_domains::is_default;
+use super::{AppDomains, EdgeSettings, StackError, app_name::AppName, is_app_name};
 
 /// Longest part of the parser's message that is shown, characters: it may quote the file.
 const MAX_MESSAGE_CHARS: usize = 1000;
@@ -33,10 +34,9 @@ pub struct AppFile {
     /// What its requests must pass at the edge.
     #[serde(default, skip_serializing_if = "is_default")]
     pub edge: EdgeSettings,
-}
-
-fn is_default(switches: &EdgeSettings) -> bool {
-    *switches == EdgeSettings::default()
+    /// Names beside the main one.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub domains: AppDomains,
 }
 
 impl AppFile {
@@ -178,6 +178,10 @@ mod tests {
             edge: EdgeSettings {
                 rate_limit: Some(50),
                 ..EdgeSettings::default()
+            },
+            domains: AppDomains {
+                aliases: vec!["www.example.org".into()],
+                ..AppDomains::default()
             },
         };
         std::fs::create_dir(dir.path().join("apps")).unwrap();

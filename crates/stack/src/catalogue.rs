@@ -88,24 +88,44 @@ fn lint_variables(stack: &StackFile) -> Vec<LintFinding> {
     untyped.collect()
 }
 
-/// Finds a service for commands that the stack does not have.
-fn lint_run_service(stack: &StackFile, services: &[&str]) -> Option<LintFinding> {
-    let run = stack.extension.run.as_deref()?;
-    // A stack that can't be rendered has other findings.
-    if services.is_empty() || services.contains(&run) {
-        return None;
+/// Finds services for commands that the stack does not have, and a rename that says too little.
+fn lint_command_services(stack: &StackFile, services: &[&str]) -> Vec<LintFinding> {
+    let error = |key: &str, message: String| {
+        let mut lines = stack.text.lines();
+        let line = lines.position(|l| l.trim_start().starts_with(&format!("{key}:")));
+        LintFinding {
+            severity: LintSeverity::Error,
+            file: stack.file.clone(),
+            line: line.map_or(1, |at| at + 1),
+            message: format!("x-matou: {key}: {message}"),
+        }
+    };
+    let mut found = Vec::new();
+    let rename = stack.extension.rename.as_ref();
+    if rename.is_some_and(|r| r.never.is_some() != r.command.is_empty()) {
+        let message = "says either a service and its command, or never: and why";
+        found.push(error("rename", message.to_owned()));
     }
-    let mut lines = stack.text.lines();
-    let line = lines.position(|l| l.trim_start().starts_with("run:"));
-    Some(LintFinding {
-        severity: LintSeverity::Error,
-        file: stack.file.clone(),
-        line: line.map_or(1, |at| at + 1),
-        message: format!(
-            "x-matou: run: names the service {run:?}, which the stack does not have; there are {}",
-            services.join(", ")
-        ),
-    })
+    let rename = rename.filter(|r| !r.command.is_empty());
+    let named = [
+        ("run", stack.extension.run.as_deref()),
+        ("rename", rename.map(|r| r.service.as_str())),
+    ];
+    for (key, service) in named {
+        // A stack that can't be rendered has other findings.
+        let Some(service) = service.filter(|s| !services.is_empty() && !services.contains(s))
+        else {
+            continue;
+        };
+        let all = services.join(", ");
+        found.push(error(
+            key,
+            format!(
+                "names the service {service:?}, which the stack does not have; there are {all}"
+            ),
+        ));
+    }
+    found
 }
 
 /// Returns the variable of a text that is one variable and nothing more: `${NAME}`, `${NAME:-1}`.
@@ -329,7 +349,7 @@ impl Catalogue {
                     .collect();
                 let mut findings = inspected.findings;
                 findings.extend(lint_variables(&stack));
-                findings.extend(lint_run_service(&stack, &services));
+                findings.extend(lint_command_services(&stack, &services));
                 Ok(findings)
             }
             Err(StackError::At {

@@ -266,6 +266,7 @@ impl HttpCheck {
             status: self.status.clone(),
             contains: self.contains.clone(),
             lacks: self.lacks.clone(),
+            redirect_to: None,
         }
     }
 }
@@ -422,6 +423,23 @@ pub struct UpdateSpec {
     pub version: Option<String>,
 }
 
+/// What an application does itself when its main name changes.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct RenameSpec {
+    /// The service in whose container the command runs.
+    #[serde(default)]
+    pub service: String,
+    /// A shell line that changes the name where the application keeps it, with OLD_NAME and NEW_NAME in its
+    /// environment. It may run twice: what is changed already stays as it is.
+    #[serde(default)]
+    pub command: String,
+    /// Why its main name can't be changed, where others know it by that: `matou rename` says it, and does nothing.
+    #[serde(default)]
+    pub never: Option<String>,
+}
+
 /// Something that is known to go wrong at a first start.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
@@ -515,6 +533,9 @@ pub struct Extension {
     /// How its code is really updated, where a new image does not do it.
     #[serde(default)]
     pub update: Option<UpdateSpec>,
+    /// What it does itself when its main name changes; none where its variables are enough.
+    #[serde(default)]
+    pub rename: Option<RenameSpec>,
     /// The service that `matou run APP` runs commands in.
     #[serde(default)]
     pub run: Option<String>,

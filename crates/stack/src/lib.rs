@@ -17,6 +17,7 @@
 mod adopt;
 mod amounts;
 mod app;
+mod app_domains;
 mod app_name;
 mod catalogue;
 mod compose_check;
@@ -42,6 +43,7 @@ mod labels;
 mod line_index;
 mod lint;
 mod migrate;
+mod name_labels;
 mod networks;
 mod password_hashes;
 mod plain_compose;
@@ -69,13 +71,15 @@ mod yaml_source;
 
 pub use adopt::{FoundApp, is_database_image};
 pub use app::AppFile;
+pub use app_domains::{AppDomains, ExtraNames, NameChanges, WwwName};
 pub use app_name::{AppName, is_app_name};
 pub use catalogue::{Adoption, Catalogue, CatalogueEntry, KeptReplicas};
 pub use edge_settings::{EdgeSettings, has_http_router};
 pub use error::StackError;
 pub use extension::{
     AdoptedStack, Alphabet, BackupSpec, Category, Dump, DumpEngine, Extension, HttpCheck,
-    KnownTrouble, LoginRequest, RouteLabels, SecretSpec, UpdateSpec, Variable, VariableKind,
+    KnownTrouble, LoginRequest, RenameSpec, RouteLabels, SecretSpec, UpdateSpec, Variable,
+    VariableKind,
 };
 pub use files::{FileSecret, NeededConfig};
 pub use image_facts::{CodePlace, ImageFacts, KnownImages};

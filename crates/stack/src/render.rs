@@ -6,6 +6,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde_yaml::{Mapping, Value};
 use sha2::{Digest, Sha256};
 
+use super::app_domains::AppDomains;
 use super::compose_version::set_file_version;
 use super::compose_yaml::{ComposeDocument, read_loose_compose, write_compose};
 use super::edge_settings::EdgeSettings;
@@ -20,6 +21,7 @@ use super::lint::{
     LintFinding, LintSeverity, MOST_PORTS, TOO_MANY_PORTS, lint_compose, list_references,
     parse_published_ports, section_entries,
 };
+use super::name_labels::NameLabels;
 use super::networks::{count_own_networks, external_networks_by_key, list_external_networks};
 use super::refusals::add_refusals;
 use super::rendered::{AppLogin, GUARD_USER, NeededSecret, RenderedService, RenderedStack};
@@ -29,7 +31,7 @@ use super::scheduled_jobs::{add_job_labels, check_jobs};
 use super::stack_file::StackFile;
 use super::traefik1::Labels;
 use super::volumes;
-use super::{AppFile, StackError, edge_labels, labels, traefik_check, traefik1};
+use super::{AppFile, ExtraNames, StackError, edge_labels, labels, traefik_check, traefik1};
 use matou_config::{
     Config, EdgeConfig, MailConfig, MailSecurity, StorageConfig, find_nearest_name,
 };
@@ -55,6 +57,8 @@ pub struct RenderTarget<'a> {
     pub secrets: BTreeMap<String, u32>,
     /// What the application's requests must pass at the edge.
     pub edge_settings: EdgeSettings,
+    /// Names beside the main one.
+    pub domains: AppDomains,
     /// Images in the place of those of the file, by service.
     pub images: BTreeMap<String, String>,
     /// Where every service runs, in the form that [`super::place_constraint`] takes.
@@ -68,6 +72,7 @@ impl<'a> RenderTarget<'a> {
     pub fn for_app(config: &'a Config, file: &AppFile) -> Self {
         Self {
             edge_settings: file.edge.clone(),
+            domains: file.domains.clone(),
             images: file.images.clone(),
             place: file.place.clone(),
             ..Self::for_fleet(config)
@@ -83,6 +88,7 @@ impl<'a> RenderTarget<'a> {
             mail_password: None,
             secrets: BTreeMap::new(),
             edge_settings: EdgeSettings::default(),
+            domains: AppDomains::default(),
             images: BTreeMap::new(),
             place: None,
             files: BTreeMap::new(),
@@ -176,7 +182,7 @@ fn render_login(
     app: &str,
     variables: &BTreeMap<String, String>,
     target: &RenderTarget<'_>,
-    domains: &[String],
+    main: Option<&String>,
 ) -> Result<Option<AppLogin>, StackError> {
     let users = target
         .edge_settings
@@ -207,9 +213,8 @@ fn render_login(
         }),
         None => None,
     };
-    let first = domains.first();
     Ok(Some(AppLogin {
-        url: match first {
+        url: match main {
             Some(domain) => format!("https://{domain}{}", fill(&spec.path)?),
             None => String::new(),
         },
@@ -387,10 +392,14 @@ fn render_filled_file(
     out.binds = folders.cloned().collect();
     let environments = resolve_environments(stack, app, &mut file, variables, target, places, out);
     faults.extend(environments.err());
+    match find_extra_names(stack, app, &file, variables, target) {
+        Ok(names) => out.extra_names = names,
+        Err(e) => faults.push(e),
+    }
     let services = render_services(stack, app, &mut file, target, places, out);
     faults.extend(services.err());
     out.check = (!out.domains.is_empty()).then(|| expected_check(stack, target));
-    match render_login(stack, app, variables, target, &out.domains) {
+    match render_login(stack, app, variables, target, out.main_domain()) {
         Ok(login) => out.login = login,
         Err(e) => faults.push(e),
     }
@@ -642,6 +651,23 @@ fn keeps_routes(stack: &StackFile) -> bool {
     adopted.is_some_and(|a| a.routes == RouteLabels::Keep)
 }
 
+/// Finds the names of the application beside its main one.
+fn find_extra_names(
+    stack: &StackFile,
+    app: &str,
+    file: &Mapping,
+    variables: &BTreeMap<String, String>,
+    target: &RenderTarget<'_>,
+) -> Result<Option<ExtraNames>, StackError> {
+    let hosts = section_entries(file, "services")
+        .filter_map(|(_, service)| service.as_mapping())
+        .flat_map(|service| matou_model::domains_from_labels(&labels::deploy_labels(service)))
+        .collect();
+    let variable = find_variable(stack, app, variables, target, "DOMAIN");
+    let names = target.domains.resolve(variable.as_deref(), &hosts);
+    names.map_err(|e| StackError::Other(format!("{}: {e}", AppFile::name(app))))
+}
+
 /// Gives each service its labels, and adds it to the rendered stack's list.
 fn render_services(
     stack: &StackFile,
@@ -661,6 +687,8 @@ fn render_services(
     let routes = edge_labels::EdgeRoutes::of_file(file, target.edge);
     let label_places = traefik_check::LabelPlaces::of_file(file, places);
     let mut hashed = 0;
+    let extra_names = out.extra_names.clone();
+    let mut names = extra_names.as_ref().map(|n| NameLabels::new(app, n));
     let Some(Value::Mapping(services)) = file.get_mut("services") else {
         return Ok(());
     };
@@ -713,6 +741,11 @@ fn render_services(
             }
         };
         target.edge_settings.apply_to_labels(app, &mut labels);
+        if let Some(names) = &mut names {
+            names
+                .extend(&mut labels)
+                .map_err(|e| at(&path, e.to_string()))?;
+        }
         add_job_labels(&stack.extension.jobs, &name, &mut labels);
         out.domains
             .extend(matou_model::domains_from_labels(&labels));
@@ -771,6 +804,10 @@ fn render_services(
             environment: plain(environment::set_variables(service)),
             name,
         });
+    }
+    if let Some(names) = names {
+        let file = AppFile::name(app);
+        (names.finish()).map_err(|e| StackError::Other(format!("{file}: {e}")))?;
     }
     out.domains.sort();
     out.domains.dedup();

@@ -1,5 +1,6 @@
 //! What comes of a stack file that was rendered.
 
+use super::app_domains::ExtraNames;
 use super::extension::{AdoptedStack, HttpCheck, KnownTrouble, LoginRequest, SecretSpec};
 use super::files::{FileSecret, NeededConfig};
 use super::lint::LintFinding;
@@ -36,6 +37,8 @@ pub struct RenderedStack {
     pub bind_sources: Vec<std::path::PathBuf>,
     /// Host names of all routers.
     pub domains: Vec<String>,
+    /// Those of them beside the main one that the application's file gives it.
+    pub extra_names: Option<ExtraNames>,
     /// Published ports with their protocols.
     pub ports: Vec<(u64, String)>,
     /// The check by which the application is well; `None` without a domain.
@@ -46,6 +49,22 @@ pub struct RenderedStack {
     pub troubles: Vec<KnownTrouble>,
     /// It ran before matou knew it.
     pub adopted: Option<AdoptedStack>,
+}
+
+impl RenderedStack {
+    /// Returns the main name: that of the others, or the first.
+    pub fn main_domain(&self) -> Option<&String> {
+        match &self.extra_names {
+            Some(names) => Some(&names.main),
+            None => self.domains.first(),
+        }
+    }
+
+    /// Returns the name to which another one leads; `None` for a name that answers.
+    pub fn redirect_of(&self, domain: &str) -> Option<&String> {
+        let names = self.extra_names.as_ref()?;
+        names.redirects.contains(domain).then_some(&names.main)
+    }
 }
 
 /// How the operator logs in to an application.

@@ -57,6 +57,7 @@ impl RenderedStack {
         self.yaml = write_compose(&Value::Mapping(file));
         self.ports.clear();
         self.domains.clear();
+        self.extra_names = None;
         self.check = None;
         for service in &mut self.services {
             service.labels.clear();

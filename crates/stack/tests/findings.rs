@@ -143,3 +143,32 @@ fn a_name_that_stands_nowhere_is_refused_when_it_is_given() {
         assert_eq!(error, format!("the stack own has no variable {wrong}"));
     }
 }
+
+#[test]
+fn a_rename_names_a_service_and_its_command_or_says_why_not() {
+    let lint = |rename: &str| {
+        let text = format!(
+            "x-matou:\n  rename: {rename}\nservices: {{web: {{image: 'a:1', healthcheck: {{disable: true}}}}}}\n"
+        );
+        let mut said = lint_text(&text);
+        said.retain(|s| s.contains("x-matou"));
+        said
+    };
+    for fine in ["{service: web, command: 'true'}", "{never: it is known}"] {
+        assert_eq!(lint(fine), [""; 0], "{fine}");
+    }
+    for little in [
+        "{}",
+        "{service: web}",
+        "{service: web, command: 'true', never: no}",
+    ] {
+        let said = lint(little);
+        assert_said(&said, ":2: error: x-matou: rename: says either a service");
+    }
+    let said = lint("{service: wbe, command: 'true'}");
+    assert_said(
+        &said,
+        "names the service \"wbe\", which the stack does not have; there are web",
+    );
+    assert_said(&lint("{command: 'true'}"), "names the service \"\"");
+}

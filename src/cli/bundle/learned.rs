@@ -101,6 +101,7 @@ const TITLE_WORDS: &[&str] = &[
     "recover",
     "redeploy",
     "remove",
+    "rename",
     "renew",
     "replaced",
     "repositories",

@@ -1,5 +1,6 @@
 //! The application answers under its domains, as its check says, asked at the edge of the fleet.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -8,7 +9,7 @@ use tokio::time::Instant;
 use crate::OpsError;
 use matou_edge::{EdgeEndpoints, HttpsAnswer, PresentedCertificate, get_with_certificate};
 use matou_job::{Change, Check, Step, StepContext, StepError};
-use matou_model::status_hint;
+use matou_model::{ExpectedAnswer, status_hint};
 use matou_stack::HttpCheck;
 
 /// How often it is asked while waiting.
@@ -20,11 +21,21 @@ const CERTIFICATE_WAIT: Duration = Duration::from_secs(60);
 
 pub(super) struct WaitForAnswers {
     pub domains: Vec<String>,
+    /// Names that lead to another, with that one.
+    pub redirects: BTreeMap<String, String>,
     pub check: HttpCheck,
     pub edge: EdgeEndpoints,
 }
 
 impl WaitForAnswers {
+    /// Returns what a name must answer.
+    fn expected_answer(&self, domain: &str) -> ExpectedAnswer {
+        match self.redirects.get(domain) {
+            Some(main) => ExpectedAnswer::redirect(&self.check.path, main),
+            None => self.check.expected_answer(),
+        }
+    }
+
     /// Whether something takes https for the fleet.
     async fn has_edge(&self, cx: &StepContext) -> Result<bool, StepError> {
         let swarm = cx.query_swarm().await?;
@@ -44,7 +55,7 @@ impl WaitForAnswers {
                 address,
                 self.edge.port,
                 domain,
-                &self.check.expected_answer(),
+                &self.expected_answer(domain),
                 &self.edge.roots,
             )
             .await
@@ -62,7 +73,7 @@ impl WaitForAnswers {
         domain: &str,
     ) -> Result<(HttpsAnswer, PresentedCertificate), OpsError> {
         let (answer, served) = self.query_any_node(domain).await?;
-        if answer.is_well(domain, &self.check.expected_answer()) {
+        if answer.is_well(domain, &self.expected_answer(domain)) {
             return Ok((answer, served));
         }
         let status = answer.status;

@@ -7,6 +7,7 @@ mod file;
 mod folders;
 mod guard;
 mod monitoring_files;
+mod names;
 mod network;
 mod placement;
 mod preflight;
@@ -30,7 +31,9 @@ use super::tasks::{AwaitedServices, WaitForTasks};
 use crate::OpsError;
 use matou_docker::NodeHandle;
 use matou_job::{Confirm, Job, Step};
-use matou_stack::{AppFile, EdgeSettings, REHEARSAL_LABEL, RenderTarget, RenderedStack};
+use matou_stack::{
+    AppFile, EdgeSettings, NameChanges, REHEARSAL_LABEL, RenderTarget, RenderedStack,
+};
 use secrecy::SecretString;
 
 pub(super) use file::{EarlierFiles, PushFleetFiles, WriteAppFiles, file_change};
@@ -46,6 +49,8 @@ pub(super) struct DeployOptions<'a> {
     pub app: &'a str,
     pub variables: &'a BTreeMap<String, String>,
     pub switches: EdgeSettings,
+    /// What changes in its names beside the main one.
+    pub names: NameChanges,
     /// Secrets that get a new value.
     pub rotate: &'a [String],
     /// New images, by service.
@@ -86,6 +91,7 @@ pub(super) async fn deploy_request_steps(
         app: "",
         variables: &none,
         switches: EdgeSettings::default(),
+        names: NameChanges::default(),
         rotate: &nothing,
         images: &NO_NEW_IMAGES,
         place: None,
@@ -100,16 +106,20 @@ pub(super) async fn deploy_request_steps(
             stack,
             app,
             variables,
+            names,
         } => {
             (wanted.stack, wanted.app) = (Some(stack.as_str()), app);
+            wanted.names = names.as_ref().clone();
             wanted.variables = variables;
         }
         Request::Redeploy {
             app,
             variables,
             switches,
+            names,
             rotate,
         } => {
+            wanted.names = names.as_ref().clone();
             (wanted.app, wanted.variables) = (app, variables);
             (wanted.switches, wanted.rotate) = (switches.clone(), rotate);
         }
@@ -193,6 +203,7 @@ pub(super) fn merge_app_file(
     file.edge.basic_auth = new.basic_auth.or(file.edge.basic_auth);
     file.edge.rate_limit = new.rate_limit.or(file.edge.rate_limit);
     file.removed = None;
+    wanted.names.apply(&mut file.domains)?;
     Ok(file)
 }
 
@@ -256,6 +267,7 @@ pub(super) async fn render_app_stack(
         mail_password,
         secrets: versions,
         edge_settings: file.edge.clone(),
+        domains: file.domains.clone(),
         images: file.images.clone(),
         place: file.place.clone(),
         ..RenderTarget::for_fleet(&fleet.config)
@@ -280,6 +292,16 @@ pub(super) async fn deploy_steps(
     manager: &NodeHandle,
     fleet: &FleetContext,
 ) -> Result<Vec<Box<dyn Step>>, OpsError> {
+    deploy_steps_with(wanted, manager, fleet, Vec::new()).await
+}
+
+/// The same, with other steps when its tasks run, before it is asked whether it answers.
+pub(super) async fn deploy_steps_with(
+    wanted: &DeployOptions<'_>,
+    manager: &NodeHandle,
+    fleet: &FleetContext,
+    when_it_runs: Vec<Box<dyn Step>>,
+) -> Result<Vec<Box<dyn Step>>, OpsError> {
     let mut file = merge_app_file(wanted, fleet)?;
     let app = wanted.app.to_owned();
     let folder = fleet.config.folder();
@@ -292,6 +314,9 @@ pub(super) async fn deploy_steps(
         guard = guard::guard_app(&app, &mut file, manager, fleet).await?;
     }
     let rendered = Arc::new(render_app_stack(wanted, &file, fleet).await?);
+    if let Some(folder) = fleet.config.folder() {
+        names::check_names_of_files(&app, &rendered, &folder)?;
+    }
     let mut steps: Vec<Box<dyn Step>> = vec![Box::new(preflight::PreflightChecks {
         app: app.clone(),
         rendered: rendered.clone(),
@@ -330,6 +355,7 @@ pub(super) async fn deploy_steps(
         app: app.clone(),
         earlier,
     }));
+    steps.extend(when_it_runs);
     steps.extend(answer_step(&rendered, fleet)?);
     steps.push(Box::new(RemoveLeftovers {
         app,
@@ -381,6 +407,7 @@ pub(super) async fn build_stack_step(
         app,
         variables: &none,
         switches: EdgeSettings::default(),
+        names: NameChanges::default(),
         rotate: &[],
         images: &NO_NEW_IMAGES,
         place: None,
@@ -499,6 +526,9 @@ pub(super) fn answer_step(
     };
     Ok(Some(Box::new(answers::WaitForAnswers {
         domains: rendered.domains.clone(),
+        redirects: (rendered.domains.iter())
+            .filter_map(|d| Some((d.clone(), rendered.redirect_of(d)?.clone())))
+            .collect(),
         check: check.clone(),
         edge: matou_edge::EdgeEndpoints::load(&fleet.config, &fleet.nodes)?,
     })))

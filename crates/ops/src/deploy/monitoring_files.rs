@@ -27,6 +27,8 @@ pub(super) async fn build_monitoring_files(
     let mut asked: Vec<ProbeTarget> = list_probe_targets(&swarm, &cx.answer_checks())
         .into_iter()
         .filter(|(other, ..)| other != app)
+        // The exporter follows redirects: what it would ask is the main name, which is asked already.
+        .filter(|(_, _, wanted)| wanted.redirect_to.is_none())
         .map(|(app, domain, wanted)| ProbeTarget {
             app,
             domain,
@@ -34,7 +36,8 @@ pub(super) async fn build_monitoring_files(
         })
         .collect();
     let check = rendered.check.clone().unwrap_or_default();
-    asked.extend(rendered.domains.iter().map(|domain| ProbeTarget {
+    let answering = (rendered.domains.iter()).filter(|d| rendered.redirect_of(d).is_none());
+    asked.extend(answering.map(|domain| ProbeTarget {
         app: app.to_owned(),
         domain: domain.clone(),
         wanted: check.expected_answer(),

@@ -162,6 +162,9 @@ impl PreflightChecks {
             if self.is_own(other) {
                 continue;
             }
+            if let Some(why) = super::names::describe_taken_name(&self.rendered, other) {
+                return Err(StepError::failed(why));
+            }
             if let Some(rule) = whole(&other.labels).intersection(&ours).next() {
                 return Err(StepError::failed(format!(
                     "{} answers for {rule} already: choose another domain, or remove that application",

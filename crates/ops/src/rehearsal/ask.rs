@@ -35,7 +35,7 @@ impl Question {
     /// leads to one port of it by plain HTTP, or it has no check.
     pub(super) fn of_stack(rendered: &RenderedStack) -> Option<Self> {
         let check = rendered.check.clone()?;
-        let domain = rendered.domains.first()?.clone();
+        let domain = rendered.main_domain()?.clone();
         let port = |labels: &matou_stack::Labels| {
             let ends = |end: &str| {
                 let mut all = labels.iter();

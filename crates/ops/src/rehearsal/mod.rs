@@ -156,6 +156,7 @@ impl Rehearsal {
             app: &self.name,
             variables: &self.file.variables,
             switches: Default::default(),
+            names: Default::default(),
             rotate: &[],
             images: &images,
             place: Some(self.file.place.clone()),

@@ -259,7 +259,7 @@ pub(super) async fn plan_absent_app_swap(
         parts,
         hooks,
         notes,
-        services: ServiceHandling::Deploy(file),
+        services: ServiceHandling::Deploy(Box::new(file)),
         volumes_to_create: create,
         whole_app: true,
         ..empty_swap(fleet, app, source)?

@@ -233,6 +233,7 @@ impl ProveApp {
             stack: Some(&file.stack),
             app,
             variables: &file.variables,
+            names: Default::default(),
             switches: Default::default(),
             rotate: &[],
             images: &deploy::NO_NEW_IMAGES,

@@ -18,7 +18,7 @@ pub(crate) enum ServiceHandling {
     /// They are stopped, and started again.
     Stop,
     /// There are none yet: the application is deployed from this file.
-    Deploy(AppFile),
+    Deploy(Box<AppFile>),
 }
 
 const POLL_INTERVAL: Duration = Duration::from_millis(500);
@@ -343,6 +343,7 @@ impl AppAnswer {
             stack: None,
             app,
             variables: &variables,
+            names: Default::default(),
             switches: Default::default(),
             rotate: &[],
             images: &deploy::NO_NEW_IMAGES,

@@ -134,6 +134,7 @@ impl VolumeSwap {
             stack: Some(&file.stack),
             app: &self.app,
             variables: &file.variables,
+            names: Default::default(),
             switches: file.edge.clone(),
             rotate: &[],
             images: &deploy::NO_NEW_IMAGES,

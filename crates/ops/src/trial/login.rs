@@ -39,7 +39,7 @@ pub enum LoginTrial {
 /// What answers otherwise.
 pub async fn try_login(fleet: &FleetContext, app: &str) -> Result<LoginTrial, OpsError> {
     let filed = FiledApp::load(fleet, app)?;
-    let (Some(login), Some(domain)) = (filed.rendered.login, filed.rendered.domains.first()) else {
+    let (Some(login), Some(domain)) = (&filed.rendered.login, filed.rendered.main_domain()) else {
         return Ok(LoginTrial::NotDeclared);
     };
     let edge = EdgeEndpoints::load(&fleet.config, &fleet.nodes)?;
@@ -65,7 +65,7 @@ pub async fn try_login(fleet: &FleetContext, app: &str) -> Result<LoginTrial, Op
     };
     let password = read_secret(fleet, app, secret).await?;
     let wanted = expect_status(&request.path, &request.status);
-    let right = build_message(&login, request, &password);
+    let right = build_message(login, request, &password);
     let answer = send_to_edge(&edge, domain, &right, &wanted).await?;
     if !request.status.contains(&answer.status) {
         return Err(OpsError::failed(format_args!(
@@ -74,7 +74,7 @@ pub async fn try_login(fleet: &FleetContext, app: &str) -> Result<LoginTrial, Op
         )));
     }
     let wrong = SecretString::from(format!("not-{}", password.expose_secret()));
-    let wrong = build_message(&login, request, &wrong);
+    let wrong = build_message(login, request, &wrong);
     let refused = send_to_edge(&edge, domain, &wrong, &wanted).await?;
     if request.status.contains(&refused.status) {
         return Err(OpsError::failed(format_args!(

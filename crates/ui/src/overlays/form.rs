@@ -121,6 +121,7 @@ impl FormOverlay {
                 stack,
                 app: name,
                 variables,
+                ..
             } => {
                 let entry = app.catalogue.iter().find(|e| e.name == *stack)?;
                 let mut form = fill(Self::for_deploy(entry), &[(0, name.to_string())]);
@@ -359,6 +360,7 @@ impl FormOverlay {
                 stack: stack.clone(),
                 app: self.app_name(0)?,
                 variables: self.changed_variables(),
+                names: Default::default(),
             }),
             FormPurpose::Place { app } => {
                 let place = self.value(0);

@@ -13,6 +13,7 @@ use crate::theme::Health;
 use matou_base::text::{clean_line, format_age, format_plural};
 use matou_model::{
     Fleet, JobState, Service, ServiceMode, Swarm, Task, TaskCount, TaskState, UpdateState,
+    redirects_from_labels,
 };
 use matou_monitor::AnswerHour;
 
@@ -236,13 +237,8 @@ fn services_overview(
 ) -> DetailPage {
     let theme = app.theme;
     let mut page = add_stale_swarm_note(app, page, columns);
-    let domains: Vec<&str> = services
-        .iter()
-        .flat_map(|s| &s.domains)
-        .map(String::as_str)
-        .collect();
-    if !domains.is_empty() {
-        page = page.field("domains", &domains.join(" "));
+    if services.iter().any(|s| !s.domains.is_empty()) {
+        page = add_names(services, page);
         page = add_probe_answers(app, services, columns, page);
         page = add_login(app, services, columns, page).blank_line();
     }
@@ -355,6 +351,25 @@ fn add_login(app: &App, services: &[&Service], columns: usize, page: DetailPage)
     lines.iter().fold(page, |page, line| {
         page.wrapped_text(line, columns, app.theme.dim())
     })
+}
+
+/// Adds the names under which services answer, the main one first, and those that lead to it.
+fn add_names(services: &[&Service], page: DetailPage) -> DetailPage {
+    let (mut answers, mut leads) = (Vec::new(), Vec::new());
+    for s in services {
+        let redirects = redirects_from_labels(&s.labels);
+        for domain in &s.domains {
+            match redirects.contains_key(domain) {
+                true => leads.push(domain.as_str()),
+                false => answers.push(domain.as_str()),
+            }
+        }
+    }
+    let page = page.field("domains", &answers.join(" "));
+    match leads.is_empty() {
+        true => page,
+        false => page.field("redirects", &leads.join(" ")),
+    }
 }
 
 /// Adds the last answer of each domain, and the share of good answers over the week.
