@@ -6,7 +6,7 @@ set -eu
 matou() { "${CARGO_TARGET_DIR:-target}/debug/matou" "$@"; }
 fleets_down() {
     down=0
-    for fleet in hist test prov backup res reslocal bak vols mon full reco moved drill sur spec own lock cop era kil esc link try press job eng adopt seed tell room runs appjobs soft sites dates wiki; do
+    for fleet in hist test prov backup res reslocal bak vols mon full reco moved drill sur spec own lock cop era kil esc link try press job eng adopt seed tell room runs appjobs soft sites dates wiki page; do
         matou lab down --name "$fleet" || down=1
     done
     return $down
@@ -35,7 +35,7 @@ matou lab up --name test
 
 # Three at a time: most tests wait for servers. Those with an ACME authority of their own share its
 # ports, so they run one after the other; the long ones beside them take as long as the rest.
-acme="edge recover watching wordpress run tell volumes"
+acme="edge recover watching wordpress run tell volumes page"
 long="provision backup specs links kills restore"
 logs=$(mktemp -d)
 begun=$(date +%s)

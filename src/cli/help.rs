@@ -32,6 +32,7 @@ const GROUPS: &[(&str, &[&str])] = &[
             "redeploy",
             "update",
             "switch",
+            "page",
             "place",
             "clone",
             "secrets",

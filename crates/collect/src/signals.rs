@@ -19,6 +19,8 @@ pub(super) struct ProbedDomain {
     pub domain: String,
     /// Whether Traefik asks for a password: then 401 is a good answer.
     pub password: bool,
+    /// Leads past a page that is there instead of the application.
+    pub way_in: Option<String>,
 }
 
 /// Returns the answer that an application must give, by the application's name.

@@ -180,6 +180,7 @@ impl ConfigChecker<'_> {
                 resolver: raw.edge.resolver.unwrap_or_else(|| "le".into()),
                 ca_file: file(spanned(raw.edge.ca_file)),
             },
+            page: self.check_page(raw.page)?,
             alerts: AlertsConfig {
                 cpu: percent(raw.alerts.cpu),
                 memory: percent(raw.alerts.memory),
@@ -228,6 +229,19 @@ impl ConfigChecker<'_> {
             nodes,
             path: None,
             warnings: Vec::new(),
+        })
+    }
+
+    fn check_page(&self, raw: raw::RawPageConfig) -> Result<PageConfig, ConfigError> {
+        let normalize = |network: Spanned<String>| {
+            let span = network.span();
+            matou_model::normalize_network(network.get_ref())
+                .map_err(|e| self.error_at(span, &e.to_string()))
+        };
+        let allow = raw.allow.into_iter().map(normalize);
+        Ok(PageConfig {
+            allow: allow.collect::<Result<_, _>>()?,
+            automatic: raw.automatic.unwrap_or(true),
         })
     }
 

@@ -46,6 +46,8 @@ pub struct ExpectedAnswer {
     pub contains: Vec<String>,
     /// Texts that the answer must lack: those of an installer.
     pub lacks: Vec<String>,
+    /// The word that leads past a page that is there instead of the application.
+    pub way_in: Option<String>,
 }
 
 impl ExpectedAnswer {

@@ -94,6 +94,7 @@ pub(super) async fn check_request_names(
         | Request::Update { app, .. }
         | Request::SelfUpdate { app }
         | Request::Switch { app, .. }
+        | Request::Page { app, .. }
         | Request::Export {
             app,
             snapshot: None,

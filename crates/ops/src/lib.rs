@@ -37,6 +37,7 @@ mod leftovers;
 mod login;
 mod membership;
 mod node;
+mod page;
 mod reboot;
 pub mod recover;
 pub mod relocate;

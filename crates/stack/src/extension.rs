@@ -266,6 +266,7 @@ impl HttpCheck {
             status: self.status.clone(),
             contains: self.contains.clone(),
             lacks: self.lacks.clone(),
+            way_in: None,
         }
     }
 }

@@ -43,6 +43,7 @@ mod line_index;
 mod lint;
 mod migrate;
 mod networks;
+mod page_labels;
 mod password_hashes;
 mod plain_compose;
 mod refusals;
@@ -81,6 +82,7 @@ pub use image_facts::{CodePlace, ImageFacts, KnownImages};
 pub use interpolate::{InterpolationError, escape_dollars, interpolate};
 pub use lint::{LintFinding, LintSeverity};
 pub use migrate::migrate_file;
+pub use page_labels::{PAGE_PORT, PageExceptions, page_labels};
 pub use plain_compose::{PlainComposeFile, render_plain_compose};
 pub use render::{HASH_LABEL, RenderTarget};
 pub use rendered::{

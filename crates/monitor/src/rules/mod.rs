@@ -6,6 +6,7 @@ mod edge;
 mod finding;
 mod inputs;
 mod nodes;
+mod pages;
 mod remedy;
 mod services;
 
@@ -43,6 +44,9 @@ pub fn evaluate_rules(inputs: AlertInputs<'_>) -> Vec<Finding> {
             services::add_service_findings(inputs.now, service, tasks, &mut found);
             app_jobs::add_job_findings(inputs, service, &mut found);
         }
+    }
+    for page in inputs.fleet.swarm.value().iter().flat_map(|s| &s.pages) {
+        pages::add_page_findings(inputs, page, &mut found);
     }
     edge::add_answer_findings(inputs, &mut found);
     edge::add_certificate_findings(inputs, &mut found);

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use crate::OpsError;
 use matou_edge::{EdgeEndpoints, HttpsAnswer, PresentedCertificate, get_with_certificate};
 use matou_job::{Change, Check, Step, StepContext, StepError};
-use matou_model::status_hint;
+use matou_model::{ExpectedAnswer, status_hint};
 use matou_stack::HttpCheck;
 
 /// How often it is asked while waiting.
@@ -37,17 +37,12 @@ impl WaitForAnswers {
     async fn query_any_node(
         &self,
         domain: &str,
+        wanted: &ExpectedAnswer,
     ) -> Result<(HttpsAnswer, PresentedCertificate), OpsError> {
         let mut last = OpsError::from("there is no node to ask");
         for (_, address) in &self.edge.nodes {
-            match get_with_certificate(
-                address,
-                self.edge.port,
-                domain,
-                &self.check.expected_answer(),
-                &self.edge.roots,
-            )
-            .await
+            match get_with_certificate(address, self.edge.port, domain, wanted, &self.edge.roots)
+                .await
             {
                 Ok(answer) => return Ok(answer),
                 Err(reason) => last = reason.into(),
@@ -60,9 +55,15 @@ impl WaitForAnswers {
     async fn check_domain(
         &self,
         domain: &str,
+        cx: &StepContext,
     ) -> Result<(HttpsAnswer, PresentedCertificate), OpsError> {
-        let (answer, served) = self.query_any_node(domain).await?;
-        if answer.is_well(domain, &self.check.expected_answer()) {
+        // Behind the page, where visitors see one.
+        let wanted = ExpectedAnswer {
+            way_in: cx.query_swarm().await?.find_way_in(domain),
+            ..self.check.expected_answer()
+        };
+        let (answer, served) = self.query_any_node(domain, &wanted).await?;
+        if answer.is_well(domain, &wanted) {
             return Ok((answer, served));
         }
         let status = answer.status;
@@ -95,7 +96,7 @@ impl Step for WaitForAnswers {
         }
         let mut lines = Vec::new();
         for domain in &self.domains {
-            lines.push(match self.check_domain(domain).await {
+            lines.push(match self.check_domain(domain, cx).await {
                 Ok((_, served)) => {
                     let line = Change::same(format!("https://{domain} answers"));
                     match served.problem {
@@ -114,9 +115,9 @@ impl Step for WaitForAnswers {
     }
 
     /// Looks at the answer alone: a good certificate may come later.
-    async fn verify(&self, _: &StepContext) -> Result<(), StepError> {
+    async fn verify(&self, cx: &StepContext) -> Result<(), StepError> {
         for domain in &self.domains {
-            self.check_domain(domain).await?;
+            self.check_domain(domain, cx).await?;
         }
         Ok(())
     }
@@ -127,7 +128,7 @@ impl Step for WaitForAnswers {
         for domain in &self.domains {
             let mut told = String::new();
             loop {
-                let reason = match self.check_domain(domain).await {
+                let reason = match self.check_domain(domain, cx).await {
                     Ok((_, served))
                         if served.problem.is_some() && begun.elapsed() < CERTIFICATE_WAIT =>
                     {

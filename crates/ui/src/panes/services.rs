@@ -243,6 +243,7 @@ fn services_overview(
         .collect();
     if !domains.is_empty() {
         page = page.field("domains", &domains.join(" "));
+        page = add_visitors_page(app, services, columns, page);
         page = add_probe_answers(app, services, columns, page);
         page = add_login(app, services, columns, page).blank_line();
     }
@@ -293,6 +294,27 @@ fn services_overview(
     let mut table = tasks::task_table(app, &shown, columns);
     page.lines.append(&mut table.lines);
     page
+}
+
+/// Adds the page that visitors see instead of the application.
+fn add_visitors_page(
+    app: &App,
+    services: &[&Service],
+    columns: usize,
+    page: DetailPage,
+) -> DetailPage {
+    let swarm = app.fleet.swarm.value();
+    let name = services.first().and_then(|s| s.stack.as_ref());
+    match swarm
+        .zip(name)
+        .and_then(|(swarm, name)| swarm.find_page(name))
+    {
+        Some(shown) => {
+            let text = format!("visitors see the page {}", shown.describe());
+            page.wrapped_text(&text, columns, app.theme.health_style(Health::Partly))
+        }
+        None => page,
+    }
 }
 
 /// Adds the scheduled jobs of the application: when each runs, and how its newest run ended.
