@@ -278,7 +278,7 @@ fn around_a_restore(shop: &Shop) {
 /// The old task stops, and the new one starts.
 fn around_an_update(shop: &Shop) {
     let visitors = shop.visitors();
-    let text = shop.run(&["update", "shop", "--to", "1.1", "--yes"]);
+    let text = shop.run(&["update", "shop", "--service", "web", "--to", "1.1", "--yes"]);
     assert!(
         text.contains("+ page maintenance (503) instead of shop meanwhile"),
         "{text}"

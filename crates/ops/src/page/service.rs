@@ -48,7 +48,6 @@ pub(super) struct PageStack {
     configs: Vec<(String, String)>,
     yaml: String,
     pub content: String,
-    pub way_in: String,
     pub domains: Vec<String>,
     pub image: String,
 }
@@ -154,7 +153,6 @@ pub(super) fn page_stack(
             .collect(),
         yaml,
         content,
-        way_in,
         domains,
         image: image.to_owned(),
     }))
