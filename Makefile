@@ -53,14 +53,14 @@ test-engines: setup
 test-vm: setup
 	@trap '$(CLEAN_VMS)' EXIT; cargo test --locked --all-features --test provision_vm --test nfs_vm --test recover_vm --no-fail-fast -- --ignored --nocapture
 
-# What takes minutes on fleets of its own, some thirty-five in all: whose a snapshot is, an erasing, nine
+# What takes minutes on fleets of its own, some forty in all: whose a snapshot is, an erasing, nine
 # nights with an append-only copy and a thief at it, the life of Ghost and of other programs, the
 # infrastructure of a fleet without matou taken over, jobs of applications on three managers, every command on a fleet that
 # says hostile things; and all of what `make test` tries some of: a kill at every point of each
 # operation, all that a container can make in its volume.
-LONG := ownership erase copies kills links escapes ghost software wikis seed app_jobs
+LONG := ownership erase copies kills links escapes ghost software wikis teams seed app_jobs
 test-long: setup
-	@trap 'for f in own era cop kil link esc ghost soft sites dates wiki seed appjobs; do cargo run --locked --quiet --all-features -- lab down --name $$f; done' EXIT; \
+	@trap 'for f in own era cop kil link esc ghost soft sites dates wiki pedia tracker seed appjobs; do cargo run --locked --quiet --all-features -- lab down --name $$f; done' EXIT; \
 	MATOU_TEST_ALL=1 cargo test --locked --all-features $(LONG:%=--test %) --no-fail-fast -- --include-ignored --nocapture --test-threads 1
 
 # The table of docs/faults.md, of what the tests did since the last `cargo clean`.

@@ -6,7 +6,7 @@ set -eu
 matou() { "${CARGO_TARGET_DIR:-target}/debug/matou" "$@"; }
 fleets_down() {
     down=0
-    for fleet in hist test prov backup res reslocal bak vols mon full reco moved drill sur spec own lock cop era kil esc link try press job eng adopt seed tell room runs appjobs soft sites dates wiki page; do
+    for fleet in hist test prov backup reh res reslocal bak vols mon full reco moved drill sur spec own lock cop era kil esc link try press job eng adopt seed tell room runs appjobs soft sites dates wiki pedia tracker first page; do
         matou lab down --name "$fleet" || down=1
     done
     return $down
@@ -36,7 +36,7 @@ matou lab up --name test
 # Three at a time: most tests wait for servers. Those with an ACME authority of their own share its
 # ports, so they run one after the other; the long ones beside them take as long as the rest.
 acme="edge recover watching wordpress run tell volumes page"
-long="provision backup specs links kills restore"
+long="provision backup specs links kills restore rehearse"
 logs=$(mktemp -d)
 begun=$(date +%s)
 took() { echo "$1: done after $((($(date +%s) - begun) / 60)) min"; }
@@ -66,8 +66,17 @@ wait $acme_pid || touch "$logs/failed"
 wait $long_pid || touch "$logs/failed"
 cat "$logs/acme" "$logs/long"
 [ -e "$logs/failed" ] || exit 0
-# Once more where it is looked for: at the end.
+# Once more where it is looked for: at the end. Of what a failed test said, the beginning tells which
+# assertion failed, and the end why: a job's reason is its last line.
 echo "What failed, and why:"
 grep -h "^test .* FAILED$" "$logs/others" "$logs/acme" "$logs/long" || :
-grep -h -A 12 "panicked at" "$logs/others" "$logs/acme" "$logs/long" || :
+for log in "$logs/others" "$logs/acme" "$logs/long"; do
+    awk '
+        function say(i) { for (i = 1; i <= n; i++) if (i <= 6 || i > n - 30) print said[i]; n = 0 }
+        /^---- .* stdout ----$/ { say(); inside = 1 }
+        /^failures:$/ { say(); inside = 0 }
+        inside { said[++n] = $0 }
+        END { say() }
+    ' "$log"
+done
 exit 1

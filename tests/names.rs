@@ -157,7 +157,7 @@ const WRONG_NAMES: &[(&str, &str)] = &[
 ];
 
 /// They take no name of something that is there, or need more than this fleet has.
-const WITHOUT_NAMES: [&str; 19] = [
+const WITHOUT_NAMES: [&str; 21] = [
     "bans",
     "bundle",
     "catalogue",
@@ -166,6 +166,7 @@ const WITHOUT_NAMES: [&str; 19] = [
     "config",
     "drill",
     "info",
+    "init",
     "intrusions",
     "journal",
     "lab",
@@ -179,6 +180,7 @@ const WITHOUT_NAMES: [&str; 19] = [
     "history",
     "search",
     "status",
+    "updates",
 ];
 
 fn run(config: &PathBuf, line: &str) -> std::process::Output {

@@ -18,12 +18,13 @@ const HOST: &str = "shop.lab.test";
 const SHOP: &str = r#"x-matou:
   title: Shop
   description: a page out of a volume
-  variables:
+UPDATE  variables:
     - {name: DOMAIN, help: its name, type: domain, required: true}
     - {name: IMAGE, help: its image, default: 'matou/hello:1.0'}
 services:
   web:
     image: ${IMAGE:-matou/hello:1.0}
+    entrypoint: [sh, -ec, 'cd /www/data; [ $$(cat /version) = 1.0 ] || [ ! -e fails ] || { echo half >index.html; exit 3; }; exec /start']
     volumes: ['html:/www/data']
     networks: [traefik-net]
     stop_grace_period: 2s
@@ -33,7 +34,7 @@ services:
       start_period: 2s
     deploy:
       endpoint_mode: dnsrr
-      update_config: {order: stop-first}
+      update_config: {order: stop-first, failure_action: rollback, monitor: 5s}
       labels:
         - traefik.enable=true
         - traefik.http.routers.${APP:-shop}.rule=Host(`${DOMAIN}`)
@@ -45,6 +46,9 @@ networks:
 volumes:
   html: {}
 "#;
+
+/// What says that a newer image changes the data: it is saved before an update, and put back when that fails.
+const UPDATE: &str = "  update: {how: a newer image writes its code into the volume, service: web, version: cat /version}\n";
 
 struct Shop {
     fleet: Fleet,
@@ -64,7 +68,7 @@ impl Shop {
         std::fs::write(beside("root.pem"), authority.root_pem()).expect("written");
         private(&beside("restic-password"), "correct horse\n");
         std::fs::create_dir_all(beside("stacks")).expect("made");
-        std::fs::write(beside("stacks/shop.yml"), SHOP).expect("written");
+        std::fs::write(beside("stacks/shop.yml"), SHOP.replace("UPDATE", "")).expect("written");
         let config = fleet.config(
             "page.toml",
             "[edge]\nemail = \"ops@example.org\"\nca_file = \"root.pem\"\n[backup]\nrepository = \"/srv/restic\"\npassword_file = \"restic-password\"\n",
@@ -156,6 +160,7 @@ fn visitors_see_the_page_or_the_application() {
     shop.run(&["repo", "init", "--yes"]);
     shop.run(&["backup", "shop", "--yes"]);
     around_a_restore(&shop);
+    around_an_update_that_fails(&shop);
     around_an_update(&shop);
     left_by_one_that_was_killed(&shop);
 }
@@ -273,6 +278,41 @@ fn around_a_restore(shop: &Shop) {
     );
     assert_eq!(shop.pages(), "");
     shop.run(&["restore", "forget", "shop", "--yes"]);
+}
+
+/// The new image spoils the data and ends, the engine goes back to the old one on what is spoilt, and matou puts the
+/// data back: visitors see the page all the while.
+fn around_an_update_that_fails(shop: &Shop) {
+    let stack = shop.config.with_file_name("stacks").join("shop.yml");
+    std::fs::write(&stack, SHOP.replace("UPDATE", UPDATE)).expect("written");
+    shop.fleet.run("n1", "touch /mnt/data/shop_html/fails");
+    let visitors = shop.visitors();
+    let out = matou(
+        &shop.config,
+        &["update", "shop", "--service", "web", "--to", "1.1", "--yes"],
+    );
+    let text = said(&out);
+    assert!(
+        !out.status.success() && text.contains("its data is as it was before the update"),
+        "{text}"
+    );
+    for line in [
+        "+ page maintenance (503) instead of shop meanwhile",
+        "the page of shop is taken away",
+    ] {
+        assert_eq!(text.matches(line).count(), 1, "{line}: {text}");
+    }
+    let seen = visitors.leave();
+    seen.only_good("around an update that fails");
+    assert!(
+        seen.pages() > 20 && seen.saw("edition one") && !seen.saw("half") && !seen.saw("hello 1.1"),
+        "{seen:?}"
+    );
+    shop.shows("edition one").expect("the application again");
+    assert_eq!(shop.pages(), "");
+    shop.run(&["restore", "forget", "shop", "--yes"]);
+    shop.fleet.run("n1", "rm /mnt/data/shop_html/fails");
+    std::fs::write(&stack, SHOP.replace("UPDATE", "")).expect("written");
 }
 
 /// The old task stops, and the new one starts.

@@ -1,11 +1,13 @@
 //! Every pane and overlay, drawn at three sizes and compared with the snapshots.
 
+use std::time::Duration;
+
 use crossterm::event::{Event as TerminalEvent, KeyCode, KeyEvent, KeyModifiers};
 use jiff::SignedDuration;
 use matou::collect::AccessNews;
 use matou::job::{
-    Change, Check, Confirm, JobEvent, JobId, JobOutcome, NodePlan, OutputStream, Plan, StagePlan,
-    StepPlan,
+    Change, Check, Confirm, JobEvent, JobId, JobOutcome, NodePlan, OutputStream, PastCommand,
+    PastJob, Plan, StagePlan, StepPlan,
 };
 use matou::model::{
     AccessRecord, Ban, Datum, DifferenceKind, EntryKind, FilePreview, Fleet, Intrusion, LogLine,
@@ -541,6 +543,69 @@ fn search(app: &mut App, keys: &str, found: Result<Vec<LogRecord>, SafeText>) {
     update(app, Msg::LogsFound { ticket, found }, NOW);
 }
 
+/// The list of past jobs, with one of each end; keys follow the answer.
+fn history(app: &mut App, found: Result<Vec<PastJob>, SafeText>, keys: &str) {
+    let effects = press(app, "H");
+    let [Effect::ReadPastJobs { ticket }] = effects.as_slice() else {
+        panic!("{effects:?}");
+    };
+    let ticket = *ticket;
+    update(app, Msg::PastJobs { ticket, found }, NOW);
+    press(app, keys);
+}
+
+fn past_jobs() -> Vec<PastJob> {
+    let job = |hours: i64, title: &str, seconds: Option<u64>, outcome| PastJob {
+        title: title.into(),
+        operator: "marie".into(),
+        began: NOW - SignedDuration::from_hours(hours),
+        took: seconds.map(Duration::from_secs),
+        outcome,
+        output: Vec::new(),
+        commands: Vec::new(),
+    };
+    let command = |command: &str, result| PastCommand {
+        at: NOW - SignedDuration::from_hours(2),
+        node: "master".into(),
+        command: command.into(),
+        took: Duration::from_millis(420),
+        result,
+    };
+    let mut failed = job(
+        2,
+        "deploy ghost",
+        Some(94),
+        Some(JobOutcome::Failed {
+            reason: "ghost_blog: No such image: ghost:6".into(),
+        }),
+    );
+    failed.output = vec![
+        "master: ghost: Creating network ghost_default".into(),
+        "master: ghost: service ghost_blog could not be created".into(),
+    ];
+    failed.commands = vec![
+        command("docker stack deploy --prune -c - ghost", Ok(1)),
+        command(
+            "docker stack ps ghost",
+            Err("the connection was lost".into()),
+        ),
+        command("true", Ok(0)),
+    ];
+    let done = JobOutcome::Done { changed: 3 };
+    vec![
+        job(1, "back up everything", None, None),
+        failed,
+        job(5, "provision", Some(722), Some(done)),
+        job(30, "restore shop", Some(12), Some(JobOutcome::Cancelled)),
+        job(
+            49,
+            "provision",
+            Some(3),
+            Some(JobOutcome::Done { changed: 0 }),
+        ),
+    ]
+}
+
 fn records() -> Vec<LogRecord> {
     let record = |minutes: i64, node: &str, app: &str, line: &str| LogRecord {
         at: Some(NOW - SignedDuration::from_mins(minutes)),
@@ -732,6 +797,24 @@ const SCENES: &[Scene] = &[
     ("intrusions", |t| {
         let mut app = on(t, "");
         intrusions(&mut app);
+        app
+    }),
+    ("welcome", |t| {
+        fixture::example_app_without_config(fixture::example_fleet(), t)
+    }),
+    ("history", |t| {
+        let mut app = on(t, "");
+        history(&mut app, Ok(past_jobs()), "j");
+        app
+    }),
+    ("history_job", |t| {
+        let mut app = on(t, "");
+        history(&mut app, Ok(past_jobs()), "j\n");
+        app
+    }),
+    ("history_none", |t| {
+        let mut app = on(t, "");
+        history(&mut app, Ok(Vec::new()), "");
         app
     }),
     ("search_typing", |t| on(t, "2Lerror")),

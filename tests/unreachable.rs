@@ -9,7 +9,7 @@ use std::process::{Command, Output};
 use clap::CommandFactory as _;
 
 /// What needs no fleet, or makes its own, or is of use without one (tests/info.rs).
-const WITHOUT_FLEET: [&str; 13] = [
+const WITHOUT_FLEET: [&str; 14] = [
     "bundle",
     "catalogue",
     "completions",
@@ -17,6 +17,7 @@ const WITHOUT_FLEET: [&str; 13] = [
     "drill",
     "help",
     "info",
+    "init",
     "lab",
     "lint",
     "history",
@@ -100,6 +101,9 @@ const WITH_FLEET: &[&str] = &[
     "unban 203.0.113.7 --yes",
     "update blog",
     "update blog --to 2 --yes",
+    "update blog --rehearse --to 2 --yes",
+    "updates",
+    "updates --json",
     "upgrade n1 --yes",
     "verify blog --yes",
 ];

@@ -1,30 +1,27 @@
-//! DokuWiki and Radicale, out of package registries, live by the catalogue's stacks: nobody finds them open, the
-//! administrator logs in as declared, they send mail, and what was written survives backup, destruction and restore.
+//! DokuWiki and Radicale, out of package registries, live behind Traefik by the catalogue's stacks: nobody finds them
+//! open, the administrator logs in as declared, they send mail, and what was written survives backup, destruction and
+//! restore.
 
 mod support;
 
 use support::site::{Host, Site, between, cookies};
+use support::stranger::Stranger;
 
-/// The code of an answer; Radicale's own server speaks HTTP/1.0.
+/// The code of an answer.
 fn code(answer: &str) -> &str {
     answer.split_whitespace().nth(1).unwrap_or_default()
 }
 
-/// Who asks the sites: a container of an image that is there.
-fn visit(host: &Host, image: &str) {
-    let line = format!(
-        "docker network create -d overlay --attachable traefik-net
-         docker service create -d --quiet --container-label visitor=1 --entrypoint sleep --network traefik-net --name visitor {image} infinity"
-    );
-    host.fleet.run("n1", &line);
+/// DokuWiki's installer.
+fn is_installer(_: &str, answer: &str) -> bool {
+    answer.contains("<title>DokuWiki Installer</title>")
 }
 
 #[test]
 #[ignore = "minutes: make test-long"]
 fn radicale_lives() {
-    let (host, mails) = Host::with_mail("dates");
+    let (host, mails) = Host::with_edge("dates");
     support::software::radicale(&host.fleet, "n1");
-    visit(&host, "tomsquest/docker-radicale:3.7.5.0");
     let text = host.run(&[
         "deploy",
         "radicale",
@@ -101,9 +98,11 @@ fn radicale_lives() {
 #[test]
 #[ignore = "minutes: make test-long"]
 fn dokuwiki_lives() {
-    let (host, mails) = Host::with_mail("wiki");
+    let (host, mails) = Host::with_edge("wiki");
     support::software::dokuwiki(&host.fleet, "n1");
-    visit(&host, "dokuwiki/dokuwiki:2025-05-14b");
+    let address = host.fleet.address("n1");
+    let paths = &["/", "/install.php"];
+    let stranger = Stranger::comes("wiki.lab.test", address, paths, is_installer);
     let text = host.run(&[
         "deploy",
         "dokuwiki",
@@ -195,14 +194,14 @@ fn dokuwiki_lives() {
     assert!(!page.contains("do[save]"), "{page}");
     // A lost password is asked for: the mail arrives, by the fleet's own server.
     let page = site.answer("/doku.php?do=resendpwd", &[]);
-    let stranger = cookies(&page);
+    let visitor = cookies(&page);
     let token = format!(
         "sectok={}",
         between(&page, "name=\"sectok\" value=\"", "\"")
     );
     let options = [
         "-H",
-        &stranger,
+        &visitor,
         "-d",
         "do=resendpwd",
         "-d",
@@ -224,6 +223,7 @@ fn dokuwiki_lives() {
     assert_eq!(code(&site.answer("/install.php", &[])), "404");
     let answer = enter(&host.secret("wiki", "admin_password"));
     assert_eq!(code(&answer), "302", "{answer}");
+    stranger.finds_nothing();
     let again = host.run(&["redeploy", "wiki", "--yes"]);
     assert!(again.contains("nothing to do"), "{again}");
 }

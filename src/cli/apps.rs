@@ -250,16 +250,26 @@ async fn write_migrated(fleet: &FleetContext, file: &Path, text: String, mode: u
 }
 
 /// Shown under `matou update --help`.
-pub(super) const UPDATE_HELP: &str = "Without --to it lists: the newest of each minor version, and the next major version; and the version that the application names itself, where its stack says how it is asked.\nRegistries are asked by this machine, with what `docker login` stored here.";
+pub(super) const UPDATE_HELP: &str = "Without --to it lists: the newest of each minor version, and the next major version; and the version that the application names itself, where its stack says how it is asked.\nRegistries are asked by this machine, with what `docker login` stored here.\n--rehearse restores the newest snapshot beside the application, in a network that leads nowhere, updates that copy, asks it, reads its log and removes it. Exit code 1: the update would fail.";
 
-/// Carries out `matou update`: lists newer versions, or deploys one.
+/// What is asked for of the images of an application.
+pub(super) struct UpdateWish<'a> {
+    /// A tag, or `newest`.
+    pub to: Option<&'a str>,
+    pub service: Option<&'a str>,
+    /// It is tried on a copy.
+    pub rehearse: bool,
+}
+
+/// Carries out `matou update`: lists newer versions, deploys one, or rehearses that.
 pub(super) async fn run_update_command(
     fleet: &FleetContext,
     app: &AppName,
-    to: Option<&str>,
-    service: Option<&str>,
+    wish: &UpdateWish<'_>,
     options: &job::JobOptions,
 ) -> Result<ExitCode> {
+    let service = wish.service;
+    let to = wish.to.or(wish.rehearse.then_some("newest"));
     let mut all = matou_ops::query_newer_versions(fleet, app).await?;
     if let Some(service) = service {
         let names: Vec<String> = all.iter().map(|s| s.service.clone()).collect();
@@ -312,11 +322,33 @@ pub(super) async fn run_update_command(
             names.join(" or ")
         ));
     }
-    let request = Request::Update {
+    let app = app.clone();
+    match wish.rehearse {
+        true => run_rehearsal(fleet, app, images, options).await,
+        false => job::run_request(fleet, Request::Update { app, images }, options).await,
+    }
+}
+
+/// Rehearses an update; with `--json` the report is the last line.
+async fn run_rehearsal(
+    fleet: &FleetContext,
+    app: AppName,
+    images: BTreeMap<String, String>,
+    options: &job::JobOptions,
+) -> Result<ExitCode> {
+    let begun = jiff::Timestamp::now();
+    let request = Request::Rehearse {
         app: app.clone(),
         images,
     };
-    job::run_request(fleet, request, options).await
+    let code = job::run_request_at_once(fleet, request, options).await?;
+    if options.wants_json()
+        && let Some(report) = matou_ops::read_rehearsal_report(fleet, &app).await?
+        && report.at >= begun
+    {
+        matou_base::out::print_json_line(&serde_json::json!({ "rehearsal": report }))?;
+    }
+    Ok(code)
 }
 
 /// A service with its newer versions, and what its application says of itself.

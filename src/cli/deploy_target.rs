@@ -29,7 +29,16 @@ impl FromStr for DeployTarget {
             let revision = revision.to_owned();
             Some(Self::Revision { app, revision })
         });
-        Ok(revision.unwrap_or_else(|| Self::Stack(text.to_owned())))
+        Ok(revision.unwrap_or_else(|| Self::Stack(name_stack(text))))
+    }
+}
+
+/// The application's file remembers the stack: a path of the folder one is in would be another file tomorrow.
+fn name_stack(text: &str) -> String {
+    let is_path = text.contains('/') || text.ends_with(".yml") || text.ends_with(".yaml");
+    match std::path::absolute(text) {
+        Ok(path) if is_path => path.display().to_string(),
+        _ => text.to_owned(),
     }
 }
 
@@ -86,6 +95,8 @@ impl DeployTarget {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::DeployTarget;
 
     #[test]
@@ -93,7 +104,13 @@ mod tests {
         let revision = |text: &str| match text.parse().unwrap() {
             DeployTarget::Revision { app, revision } => Some((app.to_string(), revision)),
             DeployTarget::Stack(stack) => {
-                assert_eq!(stack, text);
+                // A path is remembered for whatever folder one is in next.
+                let is_path = text.contains('/');
+                assert_eq!(Path::new(&stack).is_absolute(), is_path, "{stack}");
+                assert!(
+                    Path::new(&stack).ends_with(text.trim_start_matches("./")),
+                    "{stack}"
+                );
                 None
             }
         };

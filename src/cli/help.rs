@@ -22,6 +22,7 @@ const GROUPS: &[(&str, &[&str])] = &[
             "bans",
             "intrusions",
             "room",
+            "updates",
         ],
     ),
     (
@@ -86,7 +87,7 @@ const GROUPS: &[(&str, &[&str])] = &[
     ),
     (
         "matou itself",
-        &["config", "info", "bundle", "lab", "completions"],
+        &["init", "config", "info", "bundle", "lab", "completions"],
     ),
 ];
 

@@ -15,6 +15,7 @@ mod files;
 mod help;
 mod history;
 mod info;
+mod init;
 mod intrusions;
 mod job;
 mod jobs;
@@ -30,6 +31,7 @@ mod search;
 mod shell;
 mod status;
 mod tryout;
+mod updates;
 mod variables;
 
 use std::path::PathBuf;
@@ -160,6 +162,10 @@ enum CliCommand {
         /// when it fails
         #[arg(long, conflicts_with_all = ["to", "service"])]
         itself: bool,
+        /// Try it on a copy of the application out of its newest snapshot, closed off and removed
+        /// afterwards, and say whether it would succeed; without --to the newest of the same major version
+        #[arg(long, conflicts_with = "itself")]
+        rehearse: bool,
         #[command(flatten)]
         options: job::JobOptions,
     },
@@ -497,6 +503,13 @@ enum CliCommand {
         #[arg(long)]
         json: bool,
     },
+    /// Print newer versions of all images that run, and what each step is: patch, minor or major
+    #[command(after_help = updates::HELP)]
+    Updates {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Remove ended containers, images that nothing needs and build caches; images of a rollback stay
     #[command(after_help = help::CLEAN)]
     Clean {
@@ -590,6 +603,9 @@ enum CliCommand {
     /// List the scheduled jobs of applications, when they run and how they ended
     #[command(after_help = jobs::HELP)]
     Jobs(jobs::JobsArgs),
+    /// Write a first config.toml, of servers that are logged in to and looked at
+    #[command(after_help = init::HELP)]
+    Init(init::InitArgs),
     /// Make, show and remove a practice fleet of containers on this machine
     #[command(subcommand)]
     Lab(LabCommand),
@@ -646,6 +662,7 @@ impl CliCommand {
             | Self::History { json, .. }
             | Self::Lint { json, .. }
             | Self::Room { json, .. }
+            | Self::Updates { json }
             | Self::Snapshots { json, .. }
             | Self::Status { json } => *json,
             _ => false,
@@ -711,6 +728,9 @@ impl Cli {
                 return Ok(ExitCode::SUCCESS);
             }
             CliCommand::Config => return self.print_config(),
+            CliCommand::Init(args) => {
+                return init::run_init_command(self.config.as_deref(), args).await;
+            }
             // config.toml may be what is wrong.
             CliCommand::Info { json } => {
                 return info::run_info_command(self.config.as_deref(), *json).await;
@@ -813,11 +833,16 @@ impl Cli {
                 app,
                 to,
                 service,
+                rehearse,
                 options,
                 ..
             } => {
-                apps::run_update_command(fleet, app, to.as_deref(), service.as_deref(), options)
-                    .await
+                let wish = apps::UpdateWish {
+                    to: to.as_deref(),
+                    service: service.as_deref(),
+                    rehearse: *rehearse,
+                };
+                apps::run_update_command(fleet, app, &wish, options).await
             }
             CliCommand::Secrets { app, what } => {
                 apps::run_secrets_command(fleet, app, what.as_ref()).await
@@ -893,6 +918,7 @@ async fn run_watching_command(command: &CliCommand, fleet: &FleetContext) -> Res
         CliCommand::Access { app, options } => {
             access::run_access_command(fleet, app, options).await
         }
+        CliCommand::Updates { json } => updates::run_updates_command(fleet, *json).await,
         CliCommand::Room { nodes, json } => room::run_room_command(fleet, nodes, *json).await,
         CliCommand::Bans { json } => bans::run_bans_command(fleet, *json).await,
         CliCommand::Mail { options } => mail::run_mail_command(fleet, options).await,

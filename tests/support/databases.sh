@@ -8,7 +8,7 @@ password=$(cat "${DB_PASSWORD_FILE:?}")
 as() { u=$1; shift; exec setpriv --reuid "$u" --regid "$u" --clear-groups -- "$@"; }
 case ${ENGINE:?} in
 postgresql)
-    bin=/usr/lib/postgresql/15/bin
+    bin=$(echo /usr/lib/postgresql/*/bin)
     data=/var/lib/postgresql/data
     mkdir -p "$data" /var/run/postgresql
     chown postgres: "$data" /var/run/postgresql

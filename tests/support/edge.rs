@@ -117,6 +117,8 @@ pub(crate) fn import(fleet: &Fleet, node: &str, tar: &Path, name: &str, change: 
 pub(crate) struct Authority {
     processes: Vec<Child>,
     folder: tempfile::TempDir,
+    /// Where its name server is told what to answer.
+    names_port: u16,
     pub address: String,
 }
 
@@ -134,6 +136,9 @@ impl Authority {
             "certificate": path("own.pem"), "privateKey": path("key.pem"), "httpPort": 80, "tlsPort": 443,
             "ocspResponderURL": "", "externalAccountBindingRequired": false}});
         std::fs::write(folder.path().join("pebble.json"), config.to_string()).expect("written");
+        // Ports of its own: tests with authorities run beside each other.
+        let (dns_port, names_port) = (super::registry::free_port(), super::registry::free_port());
+        let dns = format!("127.0.0.1:{dns_port}");
         let spawn = |program: &str, args: &[&str]| {
             super::server(program)
                 .args(args)
@@ -152,7 +157,7 @@ impl Authority {
                 "-defaultIPv6",
                 "",
                 "-dns01",
-                "127.0.0.1:8053",
+                &dns,
                 "-http01",
                 "",
                 "-https01",
@@ -160,21 +165,17 @@ impl Authority {
                 "-tlsalpn01",
                 "",
                 "-management",
-                "127.0.0.1:8055",
+                &format!("127.0.0.1:{names_port}"),
             ],
         );
         let pebble = spawn(
             "pebble",
-            &[
-                "-config",
-                &path("pebble.json"),
-                "-dnsserver",
-                "127.0.0.1:8053",
-            ],
+            &["-config", &path("pebble.json"), "-dnsserver", &dns],
         );
         let authority = Self {
             processes: vec![names, pebble],
             folder,
+            names_port,
             address: gateway.to_owned(),
         };
         until(Duration::from_secs(20), || {
@@ -198,8 +199,8 @@ impl Authority {
     pub(crate) fn forget(&self, name: &str) {
         let body = format!("{{\"host\":\"{name}\"}}");
         sh(
-            "curl -fsS --data \"$1\" http://127.0.0.1:8055/set-servfail",
-            &[&body],
+            "curl -fsS --data \"$1\" \"http://127.0.0.1:$2/set-servfail\"",
+            &[&body, &self.names_port.to_string()],
         );
     }
 }

@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::{Fleet, said};
 
@@ -31,6 +32,8 @@ const SECURITY: &str = include_str!("../../docs/security.md");
 pub(crate) struct Watch {
     secrets: Vec<String>,
     stop: Arc<AtomicBool>,
+    /// Looks at all processes that have begun.
+    rounds: Arc<AtomicU32>,
     looking: JoinHandle<Vec<Seen>>,
 }
 
@@ -44,13 +47,15 @@ struct Seen {
 impl Watch {
     pub(crate) fn begin(secrets: &[&str]) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
+        let rounds = Arc::new(AtomicU32::new(0));
         let looking = std::thread::spawn({
-            let stop = stop.clone();
-            move || look(&stop)
+            let (stop, rounds) = (stop.clone(), rounds.clone());
+            move || look(&stop, &rounds)
         });
         let mut watch = Self {
             secrets: Vec::new(),
             stop,
+            rounds,
             looking,
         };
         for secret in secrets {
@@ -72,11 +77,20 @@ impl Watch {
     pub(crate) fn end(self, fleet: &Fleet, nodes: &[&str]) {
         let secrets = self.secrets;
         // That it sees anything is seen by one that is shown on purpose.
-        let decoy = format!("sleep 1; : decoy {}", secrets[0]);
-        let shown = std::process::Command::new("sh")
-            .args(["-c", &decoy])
-            .status();
-        assert!(shown.expect("a shell").success());
+        // It lives until all processes were looked at from the first to the last: on a busy machine that takes
+        // seconds.
+        let decoy = format!("read -r _; : decoy {}", secrets[0]);
+        let mut shown = std::process::Command::new("sh");
+        let shown = shown.args(["-c", &decoy]).stdin(Stdio::piped());
+        let mut shown = shown.spawn().expect("a shell");
+        let limit = Instant::now() + Duration::from_secs(120);
+        let begun = self.rounds.load(Ordering::Relaxed);
+        while self.rounds.load(Ordering::Relaxed) < begun + 3 {
+            assert!(Instant::now() < limit, "the watch looks at nothing");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        shown.kill().expect("it lives");
+        shown.wait().expect("a child");
         self.stop.store(true, Ordering::Relaxed);
         let seen = self.looking.join().expect("no panic");
         let holds = |seen: &Seen| secrets.iter().any(|s| seen.text.contains(s.as_str()));
@@ -126,7 +140,7 @@ fn files_of(folder: &Path) -> Vec<PathBuf> {
 /// What a process is known by: another may get its number.
 type Process = (String, String);
 
-fn look(stop: &AtomicBool) -> Vec<Seen> {
+fn look(stop: &AtomicBool, rounds: &AtomicU32) -> Vec<Seen> {
     let mut found = Vec::new();
     let mut known = HashSet::new();
     // How often each was looked at: a young one may yet become another program.
@@ -135,6 +149,7 @@ fn look(stop: &AtomicBool) -> Vec<Seen> {
     let mut round = 0u32;
     while !stop.load(Ordering::Relaxed) {
         round += 1;
+        rounds.store(round, Ordering::Relaxed);
         for process in std::fs::read_dir("/proc").expect("/proc").flatten() {
             let pid = process.file_name().to_string_lossy().into_owned();
             if pid == own || !pid.bytes().all(|b| b.is_ascii_digit()) {

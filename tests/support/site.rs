@@ -1,9 +1,10 @@
-//! Applications on a practice fleet of one node, asked from within their network.
+//! Applications on a practice fleet of one node, asked through its edge, or from within their network.
 
 use std::path::PathBuf;
-use std::process::Child;
+use std::process::{Child, Command, Output};
 use std::time::Duration;
 
+use super::edge::{Authority, deploy_traefik};
 use super::{Fleet, ok, private, said, until};
 
 const MAIL_PASSWORD: &str = "mail-s3cret-of-the-fleet";
@@ -42,6 +43,8 @@ impl Drop for Mails {
 pub(crate) struct Host {
     pub fleet: Fleet,
     pub config: PathBuf,
+    /// Where certificates come from, on a fleet with an edge.
+    authority: Option<Authority>,
 }
 
 impl Host {
@@ -57,12 +60,18 @@ impl Host {
         );
         let config = fleet.config("software.toml", &settings);
         ok(&config, &["repo", "init", "--yes"]);
-        Self { fleet, config }
+        Self {
+            fleet,
+            config,
+            authority: None,
+        }
     }
 
-    /// The same with a mail server, which keeps what it gets in a folder.
-    pub(crate) fn with_mail(name: &str) -> (Self, Mails) {
+    /// The same with Traefik, an authority that issues its certificates, and a mail server, which keeps what it gets in a
+    /// folder.
+    pub(crate) fn with_edge(name: &str) -> (Self, Mails) {
         let fleet = Fleet::with_shared_data(name, 1);
+        super::edge::images(&fleet, "n1");
         let address = fleet.address("n1");
         let gateway = format!("{}.1", address.rsplit_once('.').expect("IPv4").0);
         let folder = tempfile::tempdir().expect("a folder");
@@ -76,10 +85,16 @@ impl Host {
             .expect("python3");
         let file = fleet.lab.config_path().with_file_name("mail-password");
         private(&file, &format!("{MAIL_PASSWORD}\n"));
+        let authority = Authority::start(&gateway, &address);
+        let root = fleet.lab.config_path().with_file_name("root.pem");
+        std::fs::write(root, authority.root_pem()).expect("written");
         let settings = format!(
-            "[mail]\nserver = \"{gateway}\"\nport = {port}\nsecurity = \"none\"\nuser = \"matou\"\npassword_file = \"mail-password\"\nsender = \"mail@lab.test\"\n"
+            "[edge]\nemail = \"ops@example.org\"\nca_file = \"root.pem\"\n[mail]\nserver = \"{gateway}\"\nport = {port}\nsecurity = \"none\"\nuser = \"matou\"\npassword_file = \"mail-password\"\nsender = \"mail@lab.test\"\n"
         );
-        (Self::on(fleet, &settings), Mails { server, folder })
+        let host = Self::on(fleet, &settings);
+        deploy_traefik(&host.fleet, &host.config, &authority);
+        let authority = Some(authority);
+        (Self { authority, ..host }, Mails { server, folder })
     }
 
     pub(crate) fn run(&self, args: &[&str]) -> String {
@@ -125,8 +140,9 @@ impl Host {
     }
 }
 
-/// Sites are asked as Traefik asks them: over the network that they share, at their task, with the name that a browser
-/// wanted. This kernel may have no virtual addresses, so that it is the task's name.
+/// Sites are asked as a browser does, where there is an edge; as Traefik asks them otherwise: over the network that they
+/// share, at their task, with the name that a browser wanted. This kernel may have no virtual addresses, so that it is
+/// the task's name.
 pub(crate) struct Site<'a> {
     pub host: &'a Host,
     pub app: &'a str,
@@ -137,6 +153,30 @@ pub(crate) struct Site<'a> {
 impl Site<'_> {
     /// Headers and body of an answer.
     pub(crate) fn ask(&self, path: &str, options: &[&str]) -> Result<String, String> {
+        let out = match self.host.authority {
+            Some(_) => self.ask_the_edge(path, options),
+            None => self.ask_the_task(path, options),
+        };
+        match out.status.success() {
+            true => Ok(String::from_utf8_lossy(&out.stdout).replace('\r', "")),
+            false => Err(said(&out)),
+        }
+    }
+
+    fn ask_the_edge(&self, path: &str, options: &[&str]) -> Output {
+        let domain = format!("{}.lab.test", self.app);
+        let address = self.host.fleet.address("n1");
+        Command::new("curl")
+            .args(["-sS", "-i", "--http1.1", "--max-time", "30", "--cacert"])
+            .arg(self.host.config.with_file_name("root.pem"))
+            .args(["--resolve", &format!("{domain}:443:{address}")])
+            .args(options)
+            .arg(format!("https://{domain}{path}"))
+            .output()
+            .expect("curl")
+    }
+
+    fn ask_the_task(&self, path: &str, options: &[&str]) -> Output {
         let Self {
             app, service, port, ..
         } = self;
@@ -161,11 +201,7 @@ impl Site<'_> {
             "docker exec $(docker ps -q -f label=visitor) curl {}",
             quoted.join(" ")
         );
-        let out = self.host.fleet.try_run("n1", &line);
-        match out.status.success() {
-            true => Ok(String::from_utf8_lossy(&out.stdout).replace('\r', "")),
-            false => Err(said(&out)),
-        }
+        self.host.fleet.try_run("n1", &line)
     }
 
     pub(crate) fn answer(&self, path: &str, options: &[&str]) -> String {

@@ -154,3 +154,41 @@ pub(crate) fn dokuwiki(fleet: &Fleet, node: &str) {
         ],
     );
 }
+
+/// MediaWiki of Debian 13.
+pub(crate) fn mediawiki(fleet: &Fleet, node: &str) {
+    image(
+        fleet,
+        node,
+        "mediawiki",
+        "mediawiki:1.43.9",
+        &[
+            "ENTRYPOINT [\"docker-php-entrypoint\"]",
+            "CMD [\"apache2-foreground\"]",
+            "ENV PHP_INI_SCAN_DIR=:/usr/local/etc/php/conf.d",
+            "WORKDIR /var/www/html",
+            "EXPOSE 80",
+        ],
+    );
+}
+
+/// Redmine of Debian unstable.
+pub(crate) fn redmine(fleet: &Fleet, node: &str) {
+    image(
+        fleet,
+        node,
+        "redmine",
+        "redmine:6.1.3",
+        &[
+            "ENTRYPOINT [\"/docker-entrypoint.sh\"]",
+            "CMD [\"rails\", \"server\", \"-b\", \"0.0.0.0\"]",
+            "ENV RAILS_ENV=production",
+            "ENV RAILS_LOG_TO_STDOUT=true",
+            "ENV HOME=/home/redmine",
+            "ENV LANG=C.UTF-8",
+            "WORKDIR /usr/src/redmine",
+            "EXPOSE 3000",
+            "VOLUME /usr/src/redmine/files",
+        ],
+    );
+}

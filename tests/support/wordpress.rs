@@ -26,7 +26,11 @@ fn root() -> PathBuf {
     tar
 }
 
-/// Gives a node `matou/wordpress:6.1`, and `mariadb:11.4.13`, which the catalogue's stack names.
+/// The image of the catalogue's stack.
+pub(crate) const PUBLISHED: &str = "wordpress:7.1.3-php8.4-apache";
+
+/// Gives a node `matou/wordpress:6.1`, and the same by the published image's name; and `mariadb:11.4.13`, which the
+/// catalogue's stack names.
 pub(crate) fn images(fleet: &Fleet, node: &str) {
     import(
         fleet,
@@ -38,9 +42,11 @@ pub(crate) fn images(fleet: &Fleet, node: &str) {
     // The same files, started otherwise.
     fleet.run(
         node,
-        "id=$(docker create matou/wordpress:6.1)
-         docker commit -c 'CMD [\"start-db\"]' $id mariadb:11.4.13
-         docker commit -c 'ENTRYPOINT [\"docker-entrypoint.sh\"]' -c 'WORKDIR /var/www/html' $id matou/wordpress:6.1
-         docker rm $id",
+        &format!(
+            "id=$(docker create matou/wordpress:6.1)
+             docker commit -c 'CMD [\"start-db\"]' $id mariadb:11.4.13
+             docker commit -c 'ENTRYPOINT [\"docker-entrypoint.sh\"]' -c 'WORKDIR /var/www/html' $id matou/wordpress:6.1
+             docker rm $id; docker tag matou/wordpress:6.1 {PUBLISHED}"
+        ),
     );
 }

@@ -5,12 +5,14 @@ mod applications;
 mod backups;
 mod commands;
 mod dashboard;
+mod history;
 mod logs;
 mod marks;
 mod nodes;
 mod read_only;
 mod screen;
 mod sorting;
+mod welcome;
 
 use crossterm::event::{Event as TerminalEvent, KeyCode, KeyEvent, KeyModifiers};
 use matou::job::{Change, Check, Confirm, NodePlan, Plan, StagePlan, StepPlan};

@@ -24,6 +24,7 @@ fn only_look(effects: &[Effect], after: &str) {
                 | Effect::FindNewerVersions { .. }
                 | Effect::Bans { .. }
                 | Effect::Intrusions { .. }
+                | Effect::ReadPastJobs { .. }
                 | Effect::SearchLogs { .. }
                 | Effect::FollowLogs { .. }
                 | Effect::FollowAccess { .. }

@@ -13,7 +13,9 @@ use matou_config::Config;
 use matou_docker::{NodeHandle, Nodes};
 use matou_host::ConfinedFolders;
 use matou_model::Swarm;
-use matou_stack::{AppFile, AppName, BackupSpec, Catalogue, RenderTarget, is_app_name};
+use matou_stack::{
+    AppFile, AppName, BackupSpec, Catalogue, REHEARSAL_LABEL, RenderTarget, is_app_name,
+};
 
 /// Name of the manifest in an application's dumps folder.
 pub const MANIFEST: &str = "manifest.json";
@@ -121,6 +123,8 @@ pub fn list_odd_app_names(swarm: &Swarm) -> Vec<String> {
 
 fn stacks_with_volumes(swarm: &Swarm) -> impl Iterator<Item = String> {
     let services = swarm.services.iter().filter(|s| !s.volumes.is_empty());
+    // A copy that is thrown away is nobody's data.
+    let services = services.filter(|s| !s.labels.contains_key(REHEARSAL_LABEL));
     services.map(|s| s.stack.clone().unwrap_or_else(|| s.name.clone()))
 }
 

@@ -14,6 +14,7 @@
 )]
 
 mod app_storage;
+mod check;
 mod error;
 pub mod identity;
 pub mod listing;
@@ -32,6 +33,7 @@ pub use app_storage::{
     AppStorage, FLEET, MANIFEST, Manifest, ManifestDump, confined_data_folder, list_app_names,
     list_odd_app_names,
 };
+pub use check::CheckSummary;
 pub use error::{BackupError, GAVE_UP, ResticLock};
 pub use messages::{
     DiffChange, DiffStatistics, ForgetGroup, LsNode, RepositoryStats, ResticErrorLine,

@@ -12,6 +12,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
+use super::check::CheckSummary;
+
 /// One line of a command that runs.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(tag = "message_type", rename_all = "snake_case")]
@@ -73,6 +75,8 @@ pub type RestoreStatus = ResticStatus;
 #[serde(default)]
 pub struct ResticErrorLine {
     error: Value,
+    /// Instead of all others, of a check (0.18 and later).
+    message: String,
     /// `archival`, `scan`, `restore`.
     pub during: String,
     /// The path.
@@ -82,6 +86,10 @@ pub struct ResticErrorLine {
 impl ResticErrorLine {
     /// One sentence, safe to show.
     pub fn to_sentence(&self) -> String {
+        if self.item.is_empty() && !self.message.is_empty() {
+            let words: Vec<&str> = self.message.split_whitespace().collect();
+            return matou_base::text::clean_line(&words.join(" ")).into_owned();
+        }
         let reason = match &self.error {
             Value::String(text) => text.clone(),
             other => match (other.get("message"), other.get("Err")) {
@@ -104,7 +112,7 @@ impl ResticErrorLine {
     }
 }
 
-/// The end of a backup; of a restore from 0.16 on.
+/// The end of a backup; of a restore from 0.16 on, of a check from 0.18 on.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ResticSummary {
@@ -129,6 +137,9 @@ pub struct ResticSummary {
     pub files_restored: u64,
     pub total_bytes: u64,
     pub bytes_restored: u64,
+    /// Of a check.
+    #[serde(flatten)]
+    pub check: Option<CheckSummary>,
 }
 
 /// The end of a restore (0.16 and later).

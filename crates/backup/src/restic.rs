@@ -56,7 +56,15 @@ impl std::fmt::Display for ResticVersion {
     }
 }
 
+/// The first version with `check --json`; older ones print lines whatever is asked for.
+const CHECK_JSON: ResticVersion = ResticVersion(0, 18, 0);
+
 impl ResticVersion {
+    /// Whether `check --json` ends with a [`crate::CheckSummary`].
+    pub fn has_check_summary(self) -> bool {
+        self >= CHECK_JSON
+    }
+
     /// From `restic 0.14.0 compiled with go1.19.8 on linux/amd64`.
     fn parse(text: &str) -> Option<Self> {
         let text = text.split_whitespace().nth(1)?;
@@ -487,6 +495,7 @@ impl Restic {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{CheckSummary, ResticMessage, parse_restic_message};
     use matou_config::NodeConnection;
     use matou_host::HostOptions;
 
@@ -625,6 +634,7 @@ mod tests {
         let gone = restic.run(&["ls", "deadbeef"]).await.unwrap_err();
         assert!(matches!(gone, BackupError::NothingThere(_)), "{gone:?}");
         a_snapshot_is_counted_by_path(&restic, dir.path()).await;
+        a_check_tells_what_it_found(&restic, dir.path()).await;
         std::fs::write(dir.path().join("password"), "other").unwrap();
         let mut wrong = repository(dir.path(), &location);
         std::fs::write(dir.path().join("wrong"), "other").unwrap();
@@ -635,6 +645,68 @@ mod tests {
             matches!(wrong, BackupError::WrongPassword { .. }),
             "{wrong:?}"
         );
+    }
+
+    /// Reads all data; returns what was counted, and what is wrong.
+    async fn check_repository(restic: &Restic) -> (Option<CheckSummary>, Option<BackupError>) {
+        let mut args = vec!["check", "--read-data"];
+        if restic.check_version().await.unwrap().has_check_summary() {
+            args.push("--json");
+        }
+        let (lines, mut arriving) = mpsc::channel::<(OutputStream, Vec<u8>)>(64);
+        let never = CancellationToken::new();
+        let reading = async {
+            let (mut summary, mut errors, mut said) = (None, Vec::new(), String::new());
+            while let Some((_, line)) = arriving.recv().await {
+                match parse_restic_message(&line) {
+                    Some(ResticMessage::Summary(found)) => summary = found.check,
+                    Some(ResticMessage::Error(error)) => errors.push(error.to_sentence()),
+                    _ => said += &format!("{}\n", String::from_utf8_lossy(&line)),
+                }
+            }
+            (summary, errors, said)
+        };
+        let (code, (summary, errors, said)) =
+            tokio::join!(restic.stream_lines(&args, lines, &never), reading);
+        let error = match code.unwrap() {
+            0 => None,
+            code => {
+                let error = restic.error_of_exit(&args, code, &said);
+                Some(match &summary {
+                    Some(check) => error.with_check(check, &errors),
+                    None => error,
+                })
+            }
+        };
+        (summary, error)
+    }
+
+    async fn a_check_tells_what_it_found(restic: &Restic, dir: &Path) {
+        let counts = restic.check_version().await.unwrap().has_check_summary();
+        let (sound, error) = check_repository(restic).await;
+        assert!(error.is_none(), "{error:?}");
+        assert_eq!(sound.map(|s| s.num_errors), counts.then_some(0));
+        let folders = std::fs::read_dir(dir.join("r/data")).unwrap();
+        let packs = folders.flat_map(|d| std::fs::read_dir(d.unwrap().path()).unwrap());
+        let pack = packs.map(|p| p.unwrap().path()).next().unwrap();
+        let whole = std::fs::read(&pack).unwrap();
+        let mut flipped = whole.clone();
+        flipped[20] ^= 0xff;
+        // restic makes its packs read-only.
+        let write = |bytes: &[u8]| {
+            std::fs::remove_file(&pack).unwrap();
+            std::fs::write(&pack, bytes).unwrap();
+        };
+        write(&flipped);
+        let (found, error) = check_repository(restic).await;
+        write(&whole);
+        let error = error.unwrap();
+        assert!(matches!(error, BackupError::Damaged { .. }), "{error:?}");
+        let name = pack.file_name().unwrap().to_string_lossy().into_owned();
+        // Before 0.18 it names a part of the pack.
+        let named = error.to_string().contains(&name[..10]);
+        assert!(named || !counts, "{error}");
+        assert_eq!(found.map(|s| s.broken_packs), counts.then(|| vec![name]));
     }
 
     async fn a_snapshot_is_counted_by_path(restic: &Restic, dir: &Path) {

@@ -31,6 +31,7 @@ pub use commands::{
 };
 pub use dirs::{cache_path, ensure_state_dir, state_path};
 pub use error::{ConfigError, FilePosition, find_nearest_name, unknown_name};
+pub use load::user_config_path;
 pub use quiet::QuietHours;
 pub use runtime::{ensure_runtime_dir, remove_runtime_dir};
 pub use types::*;

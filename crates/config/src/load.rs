@@ -96,12 +96,17 @@ impl Config {
     }
 }
 
+/// Returns where the user's own configuration is: `$XDG_CONFIG_HOME/matou/config.toml`; `None` without a home
+/// folder.
+pub fn user_config_path() -> Option<PathBuf> {
+    directories::BaseDirs::new().map(|d| d.config_dir().join("matou/config.toml"))
+}
+
 fn find_config_file() -> Option<PathBuf> {
     let here = PathBuf::from("config.toml");
-    let home = directories::BaseDirs::new().map(|d| d.config_dir().join("matou/config.toml"));
     // Also a link that leads nowhere: were it passed over, this machine alone would be the fleet.
     std::iter::once(here)
-        .chain(home)
+        .chain(user_config_path())
         .find(|p| p.symlink_metadata().is_ok())
 }
 

@@ -218,7 +218,11 @@ impl EventSink {
     }
 
     async fn send_event(&self, event: JobEvent) {
-        // A job goes on when nobody looks any more.
-        let _ = self.events.send(event).await;
+        send_job_event(&self.events, event).await;
     }
+}
+
+pub(super) async fn send_job_event(events: &mpsc::Sender<JobEvent>, event: JobEvent) {
+    // A job goes on when nobody looks any more.
+    let _ = events.send(event).await;
 }

@@ -95,7 +95,7 @@ impl JournalFile {
 }
 
 /// Where a large journal goes.
-fn old_journal_path(path: &Path) -> PathBuf {
+pub(super) fn old_journal_path(path: &Path) -> PathBuf {
     let mut old = path.as_os_str().to_owned();
     old.push(".old");
     old.into()
@@ -142,6 +142,8 @@ enum JournalRecord<'a> {
         #[serde(flatten)]
         outcome: &'a JobOutcome,
     },
+    /// Before the end of its job.
+    JobOutput { title: &'a str, lines: &'a [String] },
     RunStarted {
         node: &'a str,
         service: &'a str,
@@ -201,6 +203,11 @@ impl Journal {
         self.pages.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Where it is written.
+    pub fn path(&self) -> PathBuf {
+        self.lock_file().path.clone()
+    }
+
     /// The secrets that are removed from every record.
     pub fn redactor(&self) -> &Redactor {
         &self.redactor
@@ -246,6 +253,13 @@ impl Journal {
         });
     }
 
+    /// Remembers the last lines of a job's output, when there is any.
+    pub(super) fn record_job_output(&self, title: &str, lines: &[String]) {
+        if !lines.is_empty() {
+            self.write_record(JournalRecord::JobOutput { title, lines });
+        }
+    }
+
     pub(super) fn record_job_finished(&self, title: &str, took: Duration, outcome: &JobOutcome) {
         let millis = took.as_millis();
         self.write_record(JournalRecord::JobFinished {
@@ -263,13 +277,23 @@ impl Journal {
         // Before it is written as JSON: that would escape quotes in a secret.
         if let Some(fields) = value.as_object_mut() {
             for field in fields.values_mut() {
-                if let serde_json::Value::String(text) = field {
-                    *text = self.redactor.redact(text);
-                }
+                self.redact_value(field);
             }
         }
         let line = matou_base::text::escape_json(&value.to_string()).into_owned() + "\n";
         self.lock_file().write_line(line.as_bytes());
+    }
+
+    fn redact_value(&self, value: &mut serde_json::Value) {
+        match value {
+            serde_json::Value::String(text) => *text = self.redactor.redact(text),
+            serde_json::Value::Array(values) => {
+                for value in values {
+                    self.redact_value(value);
+                }
+            }
+            _ => {}
+        }
     }
 }
 
@@ -306,6 +330,8 @@ mod tests {
             Duration::from_millis(7),
             Ok(3),
         );
+        journal.record_job_output("deploy", &["n1: files: hunter22".into()]);
+        journal.record_job_output("deploy", &[]);
         journal.record_job_finished(
             "deploy",
             Duration::from_secs(1),
@@ -322,7 +348,8 @@ mod tests {
         assert_eq!(lines[0]["command"], "echo ••• •••");
         assert_eq!(lines[0]["exit"], 3);
         assert_eq!(lines[0]["millis"], 7);
-        assert_eq!(lines[1]["outcome"], "failed");
+        assert_eq!(lines[1]["lines"][0], "n1: files: •••");
+        assert_eq!(lines[2]["outcome"], "failed");
         let mode = std::fs::metadata(&path).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
     }

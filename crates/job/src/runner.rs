@@ -12,10 +12,11 @@ use tracing::Instrument as _;
 
 use super::check::{Check, StepError};
 use super::context::StepContext;
-use super::event::{EventSink, JobEvent, JobOutcome};
+use super::event::{EventSink, JobEvent, JobOutcome, send_job_event};
 use super::held_locks::HeldLocks;
 use super::journal::Journal;
 use super::lock::{DEFAULT_LOCK_WAIT, LockName, LockRequest};
+use super::output_tail::OutputTail;
 use super::plan::{Confirm, NodePlan, Plan, StagePhase, StagePlan, StepPlan};
 use super::step::Step;
 use super::step_run::{run_bounded, run_step};
@@ -378,18 +379,24 @@ impl Runner {
         for (node, why) in &failed {
             held.send_refused(node, why, &events).await;
         }
+        let mut output = Vec::new();
         let outcome = match plan.blocked_reason() {
             _ if cancel.is_cancelled() => JobOutcome::Cancelled,
             Some(reason) => JobOutcome::Failed {
                 reason: reason.into(),
             },
             None => {
-                self.run_stages(job, failed, &held, &events, &cancel)
+                let (sender, tail) = OutputTail::tee(events.clone());
+                let outcome = self
+                    .run_stages(job, failed, &held, &sender, &cancel)
                     .instrument(self.job_span(job))
-                    .await
+                    .await;
+                output = tail.end().await;
+                outcome
             }
         };
         held.release().await;
+        self.journal.record_job_output(&job.title, &output);
         self.finish_job(&job.title, begun, &outcome, &events).await;
         Ok(outcome)
     }
@@ -646,9 +653,4 @@ fn make_check_safe(check: Check) -> Check {
         Check::Unknown(why) => Check::Unknown(matou_base::text::SafeText::from(why).into()),
         found => found,
     }
-}
-
-async fn send_job_event(events: &mpsc::Sender<JobEvent>, event: JobEvent) {
-    // A job goes on when nobody looks any more.
-    let _ = events.send(event).await;
 }

@@ -150,7 +150,7 @@ impl DataBeforeUpdate {
         match restored {
             Ok(()) if why.is_cancelled() => why,
             Ok(()) => StepError::failed(format!(
-                "{why}; its data is as it was before the update; `matou restore forget {}` lets go what the update left",
+                "{why}; its data is as it was before the update. What came in since, and what the update left, is kept aside: `matou restore undo {0}` brings it back, `matou restore forget {0}` lets it go",
                 self.app
             )),
             Err(worse) => StepError::failed(format!(

@@ -49,6 +49,10 @@ impl Request {
                     TouchedApps::Apps(vec![app.to_string(), new.to_string()])
                 }
             },
+            // The application itself may go on being worked on.
+            Self::Rehearse { app, .. } => {
+                TouchedApps::Apps(vec![crate::rehearsal::rehearsal_name(app)])
+            }
             Self::RestoreAll => TouchedApps::All,
             Self::Rollback { service }
             | Self::Scale { service, .. }

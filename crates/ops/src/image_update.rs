@@ -1,5 +1,5 @@
-//! Newer images for an application whose stack keeps its code in a volume. The engine takes an image
-//! back that does not come up, but not what it wrote: image and data go back together.
+//! Newer images for an application. The engine takes an image back that does not come up, but not what it
+//! wrote: where the stack keeps its code in a volume or has a database, images and data go back together.
 
 use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
@@ -10,6 +10,7 @@ use crate::data_before_update::{DataBeforeUpdate, GO_BACK_LIMIT};
 use crate::deploy::{self, EarlierFiles};
 use crate::job_on_node::build_job_on_node;
 use crate::page::JobPage;
+use crate::rehearsal::LastRehearsal;
 use crate::{FleetContext, OpsError, Request};
 use matou_docker::NodeHandle;
 use matou_job::{Change, Check, Confirm, Job, Report, Step, StepContext, StepError};
@@ -38,30 +39,49 @@ pub(super) async fn build_image_update_job(
     let manager = fleet.nodes.find_manager().await?;
     let mut steps = deploy::deploy_request_steps(&request, manager, fleet).await?;
     let page = find_update_page(app, images, manager, fleet).await?;
-    if keeps_code_in_volume(app, fleet)? {
-        if fleet.config.backup.primary_repository().is_some() {
-            steps = vec![Box::new(ImageUpdate {
-                data: DataBeforeUpdate {
-                    app: app.clone(),
-                    fleet: fleet.clone(),
-                },
-                images: images.clone(),
-                manager: manager.clone(),
-                page,
-                steps,
-            })];
-            return Ok(build_job_on_node(manager, &request, Confirm::Ask, steps));
+    let has_repository = fleet.config.backup.primary_repository().is_some();
+    let changes_data = changes_data(app, fleet)?;
+    if changes_data && has_repository {
+        // What puts data back shows no page of its own: the update's stands meanwhile.
+        let inner = match page {
+            Some(_) => fleet.without_automatic_pages(),
+            None => fleet.clone(),
+        };
+        steps = vec![Box::new(ImageUpdate {
+            data: DataBeforeUpdate {
+                app: app.clone(),
+                fleet: inner,
+            },
+            images: images.clone(),
+            manager: manager.clone(),
+            page,
+            steps,
+        })];
+    } else {
+        if let Some(page) = page {
+            steps = vec![Box::new(UpdateBehindPage { page, steps })];
         }
-        steps.insert(0, Box::new(NothingToGoBackTo(app.clone())));
+        if changes_data {
+            steps.insert(0, Box::new(NothingToGoBackTo(app.clone())));
+        }
     }
-    if let Some(page) = page {
-        steps = vec![Box::new(UpdateBehindPage { page, steps })];
+    if has_repository {
+        steps.insert(
+            0,
+            Box::new(LastRehearsal {
+                app: app.clone(),
+                images: images.clone(),
+                fleet: fleet.clone(),
+            }),
+        );
     }
     Ok(build_job_on_node(manager, &request, Confirm::Ask, steps))
 }
 
-/// Whether the stack of an application says how it is updated, as its code is in a volume.
-fn keeps_code_in_volume(app: &AppName, fleet: &FleetContext) -> Result<bool, OpsError> {
+/// Whether a newer image may change data of an application for good, so that the image of before can't read
+/// it any more: its code is in a volume, as its stack says how it is updated; or it has a database, whose
+/// tables follow the code and whose files follow the server.
+fn changes_data(app: &AppName, fleet: &FleetContext) -> Result<bool, OpsError> {
     let Some(folder) = fleet.config.folder() else {
         return Ok(false);
     };
@@ -69,7 +89,7 @@ fn keeps_code_in_volume(app: &AppName, fleet: &FleetContext) -> Result<bool, Ops
         return Ok(false);
     };
     let extension = fleet.catalogue.find_extension(&file.stack)?;
-    Ok(extension.update.is_some())
+    Ok(extension.update.is_some() || !extension.backup.dumps.is_empty())
 }
 
 /// Without a repository, data can't go back: told in the plan.
@@ -84,7 +104,7 @@ impl Report for NothingToGoBackTo {
     async fn report(&self, _: &StepContext) -> Result<Vec<Change>, StepError> {
         Ok(vec![
             Change::same(format!("data of {}", self.0)).with_warning(
-                "the new image writes its code into a volume, and config.toml has no [backup]: when the update fails, the image goes back and the data does not",
+                "the new image may change it for good, and config.toml has no [backup]: when the update fails, the image goes back and the data does not",
             ),
         ])
     }
@@ -352,7 +372,7 @@ impl Step for ImageUpdate {
             return Ok(Check::Change(vec![open]));
         }
         let saved = Change::add(format!(
-            "a snapshot of {}, out of which its data is put back when the update fails",
+            "a snapshot of {}, out of which its data is put back when the update fails; what comes in meanwhile is kept aside then",
             self.data.app
         ));
         if let Some(page) = &self.page {

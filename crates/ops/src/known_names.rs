@@ -92,14 +92,24 @@ pub(super) async fn check_request_names(
     match request {
         Request::Redeploy { app, .. }
         | Request::Update { app, .. }
+        | Request::Rehearse { app, .. }
         | Request::SelfUpdate { app }
         | Request::Switch { app, .. }
-        | Request::Page { app, .. }
         | Request::Export {
             app,
             snapshot: None,
             ..
         } => check_app_is_known(fleet, app).await,
+        Request::Page { app, kind, .. } => match check_app_is_known(fleet, app).await {
+            Err(unknown) if unknown.is_usage() && kind.is_none() => {
+                // One may be left of an application that was moved.
+                match fleet.query_swarm().await?.find_page(app) {
+                    Some(_) => Ok(()),
+                    None => Err(unknown),
+                }
+            }
+            other => other,
+        },
         // Volumes of an application that is removed already have its name.
         Request::Remove { app, volumes } if volumes.is_empty() => check_removable(app, fleet).await,
         Request::Place { app, to } => {

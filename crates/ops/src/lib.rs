@@ -28,6 +28,7 @@ mod erase;
 mod error;
 mod export;
 mod filed_app;
+mod first_config;
 mod holds;
 mod image_check;
 mod image_update;
@@ -40,6 +41,7 @@ mod node;
 mod page;
 mod reboot;
 pub mod recover;
+mod rehearsal;
 pub mod relocate;
 mod remove;
 mod renew;
@@ -76,11 +78,15 @@ pub use deploy::read_mail_password;
 pub use deploy::secrets::{read_secret, read_secret_versions};
 pub use dispatch::{build_job, build_job_at_once};
 pub use error::OpsError;
+pub use first_config::{
+    FirstConfigError, FirstSettings, NamedServer, ServerLook, look_at_servers, render_first_config,
+};
 pub use image_check::{FactDifference, ImageCheck, ImageCheckOutcome, check_image_facts};
 pub use known_names::{check_app_is_known, check_app_was_known};
 pub use login::{find_app_login, list_app_logins};
 pub use matou_docker::ContainerCommand;
 pub use matou_host::ShellInput;
+pub use rehearsal::{read_rehearsal_report, rehearsal_lines};
 pub use repo_work::{CheckData, RepoWork};
 pub use request::{Request, RestoreDestination, RestoreScope};
 pub use run::{RunEnd, RunRequest, RunTarget, find_run_target, hold_app_for_run, run_in_container};
@@ -90,4 +96,7 @@ pub use tell::{TellReceiver, list_tell_receivers};
 pub use trial::{
     LoginTrial, TrialMark, find_lost_marks, find_missing_programs, try_login, write_trial_marks,
 };
-pub use versions::{FoundVersions, ServiceVersions, query_app_versions, query_newer_versions};
+pub use versions::{
+    FoundVersions, OutdatedService, ServiceVersions, query_app_versions, query_fleet_versions,
+    query_newer_versions,
+};

@@ -49,6 +49,13 @@ pub enum Request {
         /// By service, without the application's name.
         images: BTreeMap<String, String>,
     },
+    /// Tries an update on a copy of the application out of its newest snapshot.
+    Rehearse {
+        /// The application's name.
+        app: AppName,
+        /// By service, without the application's name.
+        images: BTreeMap<String, String>,
+    },
     /// Lets an application update itself, where its stack says how.
     SelfUpdate {
         /// The application's name.
@@ -340,6 +347,10 @@ impl Request {
             Self::Update { app, images } => match images.values().next() {
                 Some(image) if images.len() == 1 => format!("update {app} to {image}"),
                 _ => format!("update {app}"),
+            },
+            Self::Rehearse { app, images } => match images.values().next() {
+                Some(image) if images.len() == 1 => format!("rehearse {app} with {image}"),
+                _ => format!("rehearse the update of {app}"),
             },
             Self::SelfUpdate { app } => format!("let {app} update itself"),
             Self::Place { app, to } => match to {

@@ -61,6 +61,19 @@ pub async fn query_own_version(
     }))
 }
 
+/// Returns the version that a copy of an application, which has another name, names itself.
+///
+/// # Errors
+/// One sentence: it does not run, or does not answer.
+pub(crate) async fn query_version_of_copy(
+    fleet: &FleetContext,
+    name: &str,
+    update: &UpdateSpec,
+) -> Result<Option<String>, OpsError> {
+    let container = find_container(fleet, name, update).await?;
+    query_version_in(&container, update).await
+}
+
 async fn find_container<'a>(
     fleet: &'a FleetContext,
     app: &str,

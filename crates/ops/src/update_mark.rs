@@ -15,6 +15,11 @@ const LIMIT: Duration = Duration::from_secs(30);
 
 const WRITE: &str = shell_script(include_str!("../scripts/write_update_mark.sh"));
 
+/// The command that writes its standard input as a file, whole or not at all; the folder above it is made.
+pub(crate) fn write_whole_file(path: &std::path::Path) -> Command {
+    Command::sh(WRITE).arg(path.display().to_string())
+}
+
 /// An update that was begun.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct BegunUpdate {

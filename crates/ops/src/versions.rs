@@ -1,5 +1,8 @@
 //! Which newer versions the images of an application have.
 
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures_util::StreamExt as _;
 use serde::Serialize;
 
 use super::FleetContext;
@@ -7,8 +10,14 @@ use crate::self_update::query_own_version;
 use crate::{OpsError, OwnVersion};
 use matou_base::text::SafeText;
 use matou_config::unknown_name;
+use matou_model::Service;
 use matou_registry as registry;
 use matou_registry::{ImageReference, NewerVersion, RegistryError, VersionTag};
+
+use matou_stack::REHEARSAL_LABEL;
+
+/// How many images are asked about at the same time.
+const ASKED_AT_ONCE: usize = 8;
 
 /// A service's image, and the newer versions of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -92,6 +101,57 @@ pub async fn query_newer_versions(
         }
         false => Ok(all),
     }
+}
+
+/// A service that has newer versions, or of whose image nothing is known.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct OutdatedService {
+    /// The application it is of.
+    pub app: String,
+    /// The service, its image and the newer versions.
+    #[serde(flatten)]
+    pub versions: ServiceVersions,
+}
+
+/// Asks the registries for newer versions of all that runs, each image once. Returns the services, by
+/// application and name; those that have the newest of their kind as well.
+///
+/// # Errors
+/// No manager answers.
+pub async fn query_fleet_versions(fleet: &FleetContext) -> Result<Vec<OutdatedService>, OpsError> {
+    let swarm = fleet.query_swarm().await?;
+    // A copy that is thrown away is not updated.
+    let kept = swarm
+        .services
+        .iter()
+        .filter(|s| !s.labels.contains_key(REHEARSAL_LABEL));
+    let services: Vec<&Service> = kept.collect();
+    let images: BTreeSet<&str> = services.iter().map(|s| s.image.as_str()).collect();
+    let asked = images.into_iter().map(|image| async move {
+        let newer = query_image_versions(image).await;
+        (image, newer.map_err(SafeText::of))
+    });
+    let answers: BTreeMap<&str, _> = futures_util::stream::iter(asked)
+        .buffer_unordered(ASKED_AT_ONCE)
+        .collect()
+        .await;
+    let mut all: Vec<OutdatedService> = services
+        .iter()
+        .filter_map(|service| {
+            let app = service.stack.as_deref().unwrap_or(&service.name);
+            let short = service.name.strip_prefix(&format!("{app}_"));
+            Some(OutdatedService {
+                app: app.to_owned(),
+                versions: ServiceVersions {
+                    service: short.unwrap_or(&service.name).to_owned(),
+                    image: service.image.clone(),
+                    newer: answers.get(service.image.as_str())?.clone(),
+                },
+            })
+        })
+        .collect();
+    all.sort_by(|a, b| (&a.app, &a.versions.service).cmp(&(&b.app, &b.versions.service)));
+    Ok(all)
 }
 
 async fn query_image_versions(image: &str) -> Result<Vec<NewerVersion>, OpsError> {

@@ -56,8 +56,14 @@ fn open_app(fleet: &FleetContext, store: &MonitorStore, read_only: bool) -> Resu
         zone: jiff::tz::TimeZone::system(),
         warnings,
         read_only,
+        welcome: !read_only && is_nothing_there(config),
         now: Timestamp::now(),
     }))
+}
+
+/// Whether there is neither a config.toml nor an engine on this machine.
+fn is_nothing_there(config: &matou_config::Config) -> bool {
+    config.path.is_none() && config.nodes.iter().all(|node| !node.docker_socket.exists())
 }
 
 /// Opens the console, one that only looks when it is `read_only`. Returns when the operator leaves it.
@@ -129,6 +135,11 @@ pub async fn run_console(fleet: FleetContext, read_only: bool) -> Result<ExitCod
                 match effects.carry_out(effect, &mut screen, &mut keys).await? {
                     LoopControl::Continue => {}
                     LoopControl::Answer(answer) => queue.push_back(*answer),
+                    LoopControl::Restart(arguments) => {
+                        screen.leave()?;
+                        effects.close().await;
+                        return restart(&arguments);
+                    }
                     LoopControl::Quit => {
                         screen.leave()?;
                         effects.close().await;
@@ -139,6 +150,18 @@ pub async fn run_console(fleet: FleetContext, read_only: bool) -> Result<ExitCod
         }
         dirty |= app.take_dirty();
     }
+}
+
+/// Becomes a new console, with these arguments.
+fn restart(arguments: &[std::ffi::OsString]) -> Result<ExitCode> {
+    use std::os::unix::process::CommandExt as _;
+    matou_config::remove_runtime_dir();
+    // Also when its file was replaced since it started.
+    let failed = std::process::Command::new("/proc/self/exe")
+        .arg0("matou")
+        .args(arguments)
+        .exec();
+    Err(eyre!("the console can't be opened anew: {failed}"))
 }
 
 /// Spawns a thread that reads the history, then records readings in it, and names of what runs. Returns the sender of

@@ -21,13 +21,15 @@ use matou_collect::{
     follow_journal, follow_service, read_all_bans, read_intrusions, silence_in_alertmanager,
 };
 use matou_config::CommandRun;
-use matou_job::{JobEvent, JobId, Plan, RunError};
+use matou_job::{JobEvent, JobId, Plan, RunError, read_past_jobs};
 use matou_model::{AppRoutes, LogSearch, NodeLink};
 use matou_monitor::{AlertLedger, MonitorStore};
 use matou_ops as ops;
 use matou_ops::{FleetContext, Request, ShellInput, ShellTarget};
 use matou_ui::CommandCall;
-use matou_ui::msg::{Effect, LogSource, Msg, Password, SnapshotAnswer, SnapshotQuery, Ticket};
+use matou_ui::msg::{
+    Beginning, Effect, LogSource, Msg, Password, SnapshotAnswer, SnapshotQuery, Ticket,
+};
 use matou_ui::terminal::Screen;
 
 /// Past lines that a log view opens with, of each task.
@@ -123,6 +125,8 @@ pub(super) enum LoopControl {
     Continue,
     /// Handles this message at once.
     Answer(Box<Msg>),
+    /// Becomes a new console with these arguments.
+    Restart(Vec<std::ffi::OsString>),
     Quit,
 }
 
@@ -178,6 +182,7 @@ impl EffectRunner {
             Effect::Bans { ticket } => self.spawn_bans_read(ticket),
             Effect::Intrusions { ticket } => self.spawn_intrusions_read(ticket),
             Effect::SearchLogs { ticket, search } => self.spawn_log_search(ticket, search),
+            Effect::ReadPastJobs { ticket } => self.spawn_past_jobs_read(ticket),
             Effect::Plan { ticket, request } => self.spawn_plan(ticket, request),
             Effect::Run {
                 ticket,
@@ -209,6 +214,7 @@ impl EffectRunner {
                     return Ok(LoopControl::Answer(Box::new(answer.await?)));
                 }
             },
+            Effect::Begin(beginning) => return self.begin(beginning, screen, keys).await,
             Effect::Alarm { text, bell, notify } => screen.ring_alarm(&text, bell, notify)?,
             Effect::SilenceInAlertmanager { labels, until } => self.spawn_silence(labels, until),
             Effect::SaveLedger(ledger) => self.spawn_ledger_save(ledger),
@@ -291,6 +297,53 @@ impl EffectRunner {
                     found: found.map_err(SafeText::of),
                 })
                 .await;
+        });
+    }
+
+    /// Runs what makes a first config.toml in the terminal. When that went well, the console opens anew with it.
+    async fn begin(
+        &self,
+        beginning: Beginning,
+        screen: &mut Screen,
+        keys: &mut EventStream,
+    ) -> Result<LoopControl> {
+        let (arguments, then) = match beginning {
+            Beginning::NameServers => (vec!["init"], Vec::new()),
+            Beginning::PracticeFleet => {
+                let path = matou_config::state_path()?.join("lab/practice/config.toml");
+                let arguments = vec!["lab", "up", "--name", "practice"];
+                (arguments, vec!["--config".into(), path.into_os_string()])
+            }
+        };
+        // Its file may have been replaced since it started.
+        let program = std::env::current_exe()?;
+        let program = match program.exists() {
+            true => program.display().to_string(),
+            false => "/proc/self/exe".to_owned(),
+        };
+        let arguments = arguments.into_iter().map(str::to_owned);
+        let call = CommandCall {
+            description: "the beginning".into(),
+            argv: std::iter::once(program).chain(arguments).collect(),
+            run: CommandRun::Terminal,
+        };
+        match own_command::run_in_terminal(&self.fleet, &call, screen, keys).await? {
+            Msg::Resumed => Ok(LoopControl::Restart(then)),
+            failed => Ok(LoopControl::Answer(Box::new(failed))),
+        }
+    }
+
+    /// Reads which jobs ran from this machine.
+    fn spawn_past_jobs_read(&self, ticket: Ticket) {
+        let (journal, messages) = (self.fleet.journal.path(), self.messages.clone());
+        tokio::spawn(async move {
+            let read = tokio::task::spawn_blocking(move || {
+                let found = read_past_jobs(&journal);
+                found.map_err(|e| SafeText::of(format!("{}: {e}", journal.display())))
+            });
+            if let Ok(found) = read.await {
+                let _ = messages.send(Msg::PastJobs { ticket, found }).await;
+            }
         });
     }
 

@@ -47,6 +47,7 @@ mod page_labels;
 mod password_hashes;
 mod plain_compose;
 mod refusals;
+mod rehearsed;
 mod render;
 mod rendered;
 mod requirements;
@@ -84,6 +85,7 @@ pub use lint::{LintFinding, LintSeverity};
 pub use migrate::migrate_file;
 pub use page_labels::{PAGE_PORT, PageExceptions, page_labels};
 pub use plain_compose::{PlainComposeFile, render_plain_compose};
+pub use rehearsed::REHEARSAL_LABEL;
 pub use render::{HASH_LABEL, RenderTarget};
 pub use rendered::{
     AppLogin, GUARD_SECRET, GUARD_USER, NeededSecret, RenderedService, RenderedStack,

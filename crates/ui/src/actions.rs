@@ -8,9 +8,9 @@ use super::keymap::Action;
 use super::marks;
 use super::msg::Effect;
 use super::overlays::{
-    AlertsOverlay, BansOverlay, CatalogueOverlay, FormOverlay, HelpOverlay, IntrusionsOverlay,
-    JobsOverlay, LogSearchOverlay, NodeMenuOverlay, PaletteOverlay, QuitOverlay, RestoreOverlay,
-    VersionsOverlay, open_plan,
+    AlertsOverlay, BansOverlay, CatalogueOverlay, FormOverlay, HelpOverlay, HistoryOverlay,
+    IntrusionsOverlay, JobsOverlay, LogSearchOverlay, NodeMenuOverlay, PaletteOverlay, QuitOverlay,
+    RestoreOverlay, VersionsOverlay, open_plan,
 };
 use super::pane::{Focus, Pane, Tab};
 use super::panes::{RowKind, SortOrder, row_app};
@@ -86,6 +86,11 @@ pub(super) fn run_action(app: &mut App, action: Action) -> Vec<Effect> {
         }
         Action::Intrusions => {
             let (view, effect) = IntrusionsOverlay::open(app);
+            app.open_overlay(view);
+            return vec![effect];
+        }
+        Action::History => {
+            let (view, effect) = HistoryOverlay::open(app);
             app.open_overlay(view);
             return vec![effect];
         }

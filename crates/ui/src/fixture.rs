@@ -36,6 +36,14 @@ pub fn example_app_read_only(fleet: Fleet, theme: Theme) -> App {
     })
 }
 
+/// Returns the console where there is no config.toml.
+pub fn example_app_without_config(fleet: Fleet, theme: Theme) -> App {
+    App::new(AppInit {
+        welcome: true,
+        ..example_init(fleet, theme, example_alerts_config())
+    })
+}
+
 /// Returns the console of a fleet with these tables `[[commands]]` of /fleet/config.toml.
 ///
 /// # Errors
@@ -77,6 +85,7 @@ fn example_init(fleet: Fleet, theme: Theme, alerts: AlertsConfig) -> AppInit {
         zone: jiff::tz::TimeZone::UTC,
         warnings: Vec::new(),
         read_only: false,
+        welcome: false,
         now: NOW,
     }
 }

@@ -76,6 +76,7 @@ pub enum Action {
     Activate,
     Pause,
     Jobs,
+    History,
     Alerts,
     Bans,
     Intrusions,
@@ -410,6 +411,13 @@ pub const KEY_TABLE: &[KeyBinding] = &[
         &["J"],
         ActionGroup::Jobs,
         "running and past jobs with their output",
+    ),
+    bind_action(
+        Action::History,
+        "history",
+        &["H"],
+        ActionGroup::Look,
+        "jobs of all consoles, with their output and commands",
     ),
     bind_action(
         Action::Logs,

@@ -11,7 +11,7 @@ use super::call::CommandCall;
 use matou_base::text::SafeText;
 use matou_collect::AccessNews;
 use matou_config::NotifyMethod;
-use matou_job::{JobEvent, JobId, Plan};
+use matou_job::{JobEvent, JobId, PastJob, Plan};
 use matou_model::{
     AppRoutes, FilePreview, LogLine, LogRecord, LogSearch, NodeBans, NodeIntrusions,
     SnapshotChanges, SnapshotListing, Update,
@@ -132,6 +132,13 @@ pub enum Msg {
         /// The lines, or why the store can't be searched.
         found: Result<Vec<LogRecord>, SafeText>,
     },
+    /// The jobs that [`Effect::ReadPastJobs`] asked for.
+    PastJobs {
+        /// That of the effect.
+        ticket: Ticket,
+        /// The newest first, or why the journal can't be read.
+        found: Result<Vec<PastJob>, SafeText>,
+    },
     /// The nodes compared with config.toml: a plan of provisioning, and an audit of each node.
     Compared {
         /// What provisioning would change, or why that can't be told.
@@ -226,6 +233,15 @@ impl PartialEq for Password {
 
 impl Eq for Password {}
 
+/// How an operator begins who has no config.toml.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Beginning {
+    /// `matou init`, which asks for the servers.
+    NameServers,
+    /// `matou lab up`.
+    PracticeFleet,
+}
+
 /// What `update` asks the runtime to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Effect {
@@ -265,6 +281,13 @@ pub enum Effect {
         /// What to look for, and in which time.
         search: LogSearch,
     },
+    /// Read which jobs ran from this machine; answered by [`Msg::PastJobs`].
+    ReadPastJobs {
+        /// Returned with the answer.
+        ticket: Ticket,
+    },
+    /// Let the operator begin in the terminal; when that went well, the console opens anew with what was written.
+    Begin(Beginning),
     /// Make the plan of a request; answered by [`Msg::Planned`].
     Plan {
         /// Returned with the answer.

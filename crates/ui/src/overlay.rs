@@ -12,7 +12,7 @@ use super::layout::ScrollLayout;
 use super::msg::{Effect, Ticket};
 use super::state::App;
 use matou_base::text::SafeText;
-use matou_job::Plan;
+use matou_job::{PastJob, Plan};
 use matou_model::{LogRecord, NodeBans, NodeIntrusions};
 use matou_ops::{FoundVersions, Request};
 
@@ -78,6 +78,7 @@ pub(super) enum OverlayAnswer {
         bans: Vec<NodeBans>,
     },
     Records(Result<Vec<LogRecord>, SafeText>),
+    PastJobs(Result<Vec<PastJob>, SafeText>),
 }
 
 /// What an overlay returns for a key.

@@ -10,7 +10,7 @@ fn refusal(effect: &Effect) -> Option<&'static str> {
         Effect::Plan { .. } | Effect::Run { .. } | Effect::WatchJob { .. } => Some(NO_JOB),
         Effect::CancelJob(_) => Some("no job is cancelled"),
         Effect::Shell(_) => Some("no shell is opened"),
-        Effect::RunCommand(_) => Some("no command is run"),
+        Effect::RunCommand(_) | Effect::Begin(_) => Some("no command is run"),
         Effect::Save { .. } => Some("no file is written"),
         Effect::SilenceInAlertmanager { .. } => Some("nothing is silenced in Alertmanager"),
         Effect::ReadPassword { .. } | Effect::CopyPassword(_) => Some("no password is given out"),
@@ -24,6 +24,7 @@ fn refusal(effect: &Effect) -> Option<&'static str> {
         | Effect::Bans { .. }
         | Effect::Intrusions { .. }
         | Effect::SearchLogs { .. }
+        | Effect::ReadPastJobs { .. }
         | Effect::FollowLogs { .. }
         | Effect::FollowAccess { .. }
         | Effect::StopFollowing(_)

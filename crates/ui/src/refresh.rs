@@ -6,6 +6,7 @@ use super::browser::SnapshotQueryCache;
 use super::dashboard::Board;
 use super::jobs::JobList;
 use super::layout::Layout;
+use super::overlays::WelcomeOverlay;
 use super::pane::{Focus, LoadSpan, Pane, Tab};
 use super::panes::{pane_rows, sort_rows};
 use super::state::{App, AppInit};
@@ -63,6 +64,9 @@ impl App {
         };
         for warning in init.warnings {
             app.show_notice(warning, true);
+        }
+        if init.welcome {
+            app.open_overlay(WelcomeOverlay);
         }
         app.refresh_lists();
         app.evaluate_alerts();

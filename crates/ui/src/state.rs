@@ -156,6 +156,8 @@ pub struct AppInit {
     pub warnings: Vec<String>,
     /// It only looks: no job, no shell, no file.
     pub read_only: bool,
+    /// The ways to begin are shown first.
+    pub welcome: bool,
     /// The time at which the console opens.
     pub now: Timestamp,
 }

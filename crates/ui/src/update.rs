@@ -72,6 +72,9 @@ pub fn update(app: &mut App, msg: Msg, now: Timestamp) -> Vec<Effect> {
         Msg::LogsFound { ticket, found } => {
             answer_overlay(app, ticket, OverlayAnswer::Records(found))
         }
+        Msg::PastJobs { ticket, found } => {
+            answer_overlay(app, ticket, OverlayAnswer::PastJobs(found))
+        }
         Msg::Compared { plan, audits } => take_comparison(app, plan, audits),
         Msg::Logins(logins) => {
             app.dirty |= app.logins != logins;

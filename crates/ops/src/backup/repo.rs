@@ -13,8 +13,8 @@ use super::restic_unit;
 use crate::OpsError;
 use crate::repo_work::{CheckData, RepoWork};
 use matou_backup::{
-    BackupError, ForgetGroup, ForgottenSnapshots, RepositoryAccess, RepositoryStats, Restic,
-    ResticSnapshot, collect_forgotten, forget_args, forget_queries,
+    BackupError, CheckSummary, ForgetGroup, ForgottenSnapshots, RepositoryAccess, RepositoryStats,
+    Restic, ResticSnapshot, collect_forgotten, forget_args, forget_queries,
 };
 use matou_base::text::human_bytes;
 use matou_job::{Change, Check, Report, Step, StepContext, StepError};
@@ -371,6 +371,32 @@ impl RepositoryStep {
         Ok(())
     }
 
+    /// Checks the repository, and says what restic counted where its version tells.
+    async fn check_repository(&self, cx: &StepContext, data: CheckData) -> Result<(), StepError> {
+        let version = self
+            .restic
+            .check_version()
+            .await
+            .map_err(backup_step_error)?;
+        let mut args = data.restic_args(self.restic.is_append_only());
+        if version.has_check_summary() {
+            args.push("--json".into());
+        }
+        let ended = restic_unit::run_restic_exclusively(cx, &self.restic, "check", &args)
+            .await
+            .map_err(backup_step_error)?;
+        // Older versions have said it in their own words.
+        for said in ended
+            .summary
+            .and_then(|s| s.check)
+            .iter()
+            .flat_map(CheckSummary::describe_sound)
+        {
+            cx.out.note(said).await;
+        }
+        Ok(())
+    }
+
     async fn prune_repository(&self, cx: &StepContext) -> Result<(), StepError> {
         let before = query_repository_stats(&self.restic)
             .await
@@ -511,14 +537,7 @@ impl Step for RepositoryStep {
         match &self.what {
             RepoWork::Init => self.init_repository(cx).await,
             RepoWork::Check { data } => {
-                let ended = restic_unit::run_restic_exclusively(
-                    cx,
-                    &self.restic,
-                    "check",
-                    &data.restic_args(self.restic.is_append_only()),
-                )
-                .await;
-                ended.map_err(backup_step_error)?;
+                self.check_repository(cx, *data).await?;
                 let part = match data {
                     CheckData::Part { part, of } => format!("{part}/{of} of {name}"),
                     CheckData::All => format!("all of {name}"),
@@ -558,6 +577,16 @@ impl Step for RepositoryStep {
                     kept.map_err(backup_step_error)?;
                 }
                 for group in self.snapshots_to_forget().await? {
+                    if let Some(left) = there
+                        .iter()
+                        .find(|s| group.remove.iter().any(|r| r.id == s.id))
+                    {
+                        return Err(StepError::failed(format!(
+                            "restic ended well, and yet snapshot {} of {} is still there: run it again",
+                            matou_base::text::clean_line(&left.short_id),
+                            group.of
+                        )));
+                    }
                     let of = |s: &&ResticSnapshot| {
                         s.app().unwrap_or("the fleet's own files") == group.of
                     };

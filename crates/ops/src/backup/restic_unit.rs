@@ -199,7 +199,10 @@ pub(crate) async fn run_restic_exclusively(
         if ended.code == 0 {
             return Ok(ended);
         }
-        let error = restic.error_of_exit(&words, ended.code, &ended.said);
+        let mut error = restic.error_of_exit(&words, ended.code, &ended.said);
+        if let Some(check) = ended.summary.as_ref().and_then(|s| s.check.as_ref()) {
+            error = error.with_check(check, &ended.errors);
+        }
         match &error {
             // An append-only repository refuses to remove a lock too.
             BackupError::Locked { lock, .. }

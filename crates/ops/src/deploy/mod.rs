@@ -30,7 +30,7 @@ use super::tasks::{AwaitedServices, WaitForTasks};
 use crate::OpsError;
 use matou_docker::NodeHandle;
 use matou_job::{Confirm, Job, Step};
-use matou_stack::{AppFile, EdgeSettings, RenderTarget, RenderedStack};
+use matou_stack::{AppFile, EdgeSettings, REHEARSAL_LABEL, RenderTarget, RenderedStack};
 use secrecy::SecretString;
 
 pub(super) use file::{EarlierFiles, PushFleetFiles, WriteAppFiles, file_change};
@@ -135,7 +135,7 @@ pub(super) async fn deploy_request_steps(
 
 /// Returns the host name of a node that is named as in config.toml. A label, or any other name, is
 /// returned as it is.
-async fn resolve_place(
+pub(super) async fn resolve_place(
     place: &str,
     manager: &NodeHandle,
     fleet: &FleetContext,
@@ -416,7 +416,17 @@ async fn build_subset_steps(
     if shut {
         rendered.isolate_services()?;
     }
-    let app = wanted.app.to_owned();
+    steps_of_rendered(wanted.app, rendered, manager, fleet)
+}
+
+/// The steps that deploy what was rendered, and wait for its tasks.
+fn steps_of_rendered(
+    app: &str,
+    rendered: RenderedStack,
+    manager: &NodeHandle,
+    fleet: &FleetContext,
+) -> Result<Vec<Box<dyn Step>>, OpsError> {
+    let app = app.to_owned();
     let rendered = Arc::new(rendered);
     let mut steps = prerequisite_steps(&app, &rendered, manager, fleet)?;
     steps.push(Box::new(stack::DeployStack {
@@ -446,6 +456,33 @@ pub(super) async fn deploy_isolated_subset_steps(
     services: &[String],
 ) -> Result<Vec<Box<dyn Step>>, OpsError> {
     build_subset_steps(wanted, manager, fleet, services, true).await
+}
+
+/// Returns the steps that deploy a stack, or some of its services, closed as a rehearsal of `app` is:
+/// nothing reaches it, and nothing of it gets out.
+///
+/// # Errors
+/// One sentence: the stack can't be rendered.
+pub(super) async fn deploy_rehearsal_steps(
+    wanted: &DeployOptions<'_>,
+    manager: &NodeHandle,
+    fleet: &FleetContext,
+    services: Option<&[String]>,
+    app: &str,
+) -> Result<Vec<Box<dyn Step>>, OpsError> {
+    let file = merge_app_file(wanted, fleet)?;
+    let mut rendered = render_app_stack(wanted, &file, fleet).await?;
+    if let Some(services) = services {
+        rendered.keep_services(services)?;
+    }
+    rendered.close_for_rehearsal(app)?;
+    for service in &mut rendered.services {
+        let label = (REHEARSAL_LABEL.to_owned(), app.to_owned());
+        service.labels.extend([label]);
+    }
+    // They are about the edge, and stand in the plan of a deploy.
+    rendered.notes.clear();
+    steps_of_rendered(wanted.app, rendered, manager, fleet)
 }
 
 /// Returns the step that waits until an application answers under its domains; `None` when it has

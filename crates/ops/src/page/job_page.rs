@@ -121,39 +121,6 @@ impl JobPage {
         done
     }
 
-    /// Shows it, for work that leaves it in place when it succeeds.
-    ///
-    /// # Errors
-    /// Those of `work`; no manager answers.
-    pub(crate) async fn run_and_leave<F>(&self, cx: &StepContext, work: F) -> Result<(), StepError>
-    where
-        F: Future<Output = Result<(), StepError>> + Send,
-    {
-        let manager = self.on_manager(cx).await?;
-        let page = self.show(&manager).await?;
-        let done = work.await;
-        let Some(page) = page else {
-            return done;
-        };
-        let app = &self.wanted.app;
-        let calm = manager.without_cancelling();
-        let said = match &done {
-            Ok(()) => Some(format!(
-                "who is still led here sees the page instead of {app}; when its names lead to where it is now, `matou page {app} off` takes it away"
-            )),
-            Err(_) => {
-                let ended = self.end(&page, false, &calm).await;
-                ended.err().map(|why| {
-                    format!("the page instead of {app} is still there: {why}. `matou page {app} off` takes it away")
-                })
-            }
-        };
-        if let Some(said) = said {
-            calm.out.note(said).await;
-        }
-        done
-    }
-
     async fn end(&self, page: &AppPage, well: bool, cx: &StepContext) -> Result<(), StepError> {
         let view = EdgeView::new(&self.fleet, &page.app, &page.domains)?;
         match view.wait_for_app(cx, &page.way_in, EDGE_LIMIT).await {

@@ -4,7 +4,6 @@ use std::time::{Duration, Instant};
 
 use super::fleets::MoveFleets;
 use crate::OpsError;
-use crate::page::JobPage;
 use crate::recover::{RecoveryFindings, run_job_in_step};
 use crate::restore::services;
 use crate::restore::{IncomingApp, RestoreSource, SwapLog};
@@ -75,12 +74,6 @@ impl AppMove {
         Ok(state.filter(|s| !s.swaps.is_empty()).map(|_| {
             format!("a restore of {app} keeps data on the old fleet: `matou restore undo {app}` brings it back, `matou restore forget {app}` lets it go; then move it")
         }))
-    }
-
-    /// The page that visitors of the old fleet see.
-    pub(super) fn job_page(&self) -> JobPage {
-        let title = format!("move {}", self.app);
-        JobPage::new(&self.app, title, &self.fleets.old)
     }
 
     fn findings(&self) -> &RecoveryFindings {
@@ -180,17 +173,11 @@ impl AppMove {
         let replicas = services::query_app_replicas(&old, &self.app).await?;
         let mut state = self.initial_state(replicas);
         self.swap_log.write_state(&state).await?;
-        let mut took = Duration::ZERO;
-        let work = async {
-            let begun = Instant::now();
-            match self.stop_and_transfer(&old, cx).await {
-                Ok(()) => took = begun.elapsed(),
-                Err(why) => return Err(self.go_back(&state, why, cx).await),
-            }
-            Ok(())
+        let begun = Instant::now();
+        let took = match self.stop_and_transfer(&old, cx).await {
+            Ok(()) => begun.elapsed(),
+            Err(why) => return Err(self.go_back(&state, why, cx).await),
         };
-        // Its names lead to the old fleet until they are changed: the page stays there.
-        self.job_page().run_and_leave(&old, work).await?;
         state.phase = RestorePhase::Restored;
         self.swap_log.write_state(&state).await?;
         self.leave_old_fleet(&state, cx).await.map_err(|why| {

@@ -82,20 +82,17 @@ impl Step for Cutover {
         GO_BACK_WAIT
     }
 
-    async fn check(&self, cx: &StepContext) -> Result<Check, StepError> {
+    async fn check(&self, _: &StepContext) -> Result<Check, StepError> {
         let (old, new) = (&self.fleets.old, &self.fleets.new);
-        let name = |of: &crate::FleetContext| {
-            let path = of.config.path.as_ref();
-            path.map_or_else(|| of.config.fleet.name.clone(), |p| p.display().to_string())
+        let name = |cx: &crate::FleetContext| {
+            let path = cx.config.path.as_ref();
+            path.map_or_else(|| cx.config.fleet.name.clone(), |p| p.display().to_string())
         };
         let mut lines = Vec::new();
         for moving in &self.apps {
             let app = &moving.app;
             let left = moving.read_interrupted_move().await?.is_some();
             let place = moving.find_location().await?;
-            if place == AppLocation::Old && !moving.is_edge {
-                lines.extend(moving.job_page().plan_line(cx).await?);
-            }
             lines.push(match place {
                 AppLocation::Old if moving.is_edge => Change::add(format!("{app} on the new fleet")),
                 AppLocation::Old | AppLocation::Both if left || place == AppLocation::Old => {

@@ -33,6 +33,7 @@ mod staging;
 mod staging_update;
 mod state_machine;
 mod swap_log;
+mod throw_away;
 mod undo;
 mod volume_swap;
 
@@ -59,6 +60,7 @@ pub(crate) use source::RestoreSource;
 pub(crate) use source::list_apps_with_snapshots;
 pub(crate) use state_machine::has_to_deploy;
 pub(crate) use swap_log::SwapLog;
+pub(crate) use throw_away::{ThrowAwayCopy, claim_throw_away_name, remove_throw_away_app};
 
 /// Applications that have no snapshot: told, and left as they are.
 struct AppsWithoutSnapshot(Vec<AppName>);

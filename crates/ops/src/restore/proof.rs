@@ -15,16 +15,16 @@ use jiff::Timestamp;
 
 use super::database::{DumpLoad, DumpLocation};
 use super::parts::{self, RestorePart};
-use super::services;
 use super::source::RestoreSource;
 use super::staging::StageSnapshot;
+use super::throw_away::{claim_throw_away_name, remove_throw_away_app};
 use crate::FleetContext;
 use crate::OpsError;
 use crate::deploy::{self, DeployOptions};
 use matou_backup as backup;
 use matou_base::text::human_bytes;
 use matou_docker::NodeHandle;
-use matou_host::{Command, ConfinedFolders, shell_script};
+use matou_host::{ConfinedFolders, shell_script};
 use matou_job::{Change, Check, Step, StepContext, StepError};
 use matou_model::Proof;
 use matou_stack::{AppFile, AppName};
@@ -193,12 +193,12 @@ impl ProveApp {
         let handle = manager?.clone();
         let manager = cx.on_node(&handle);
         let app = format!("{}{PROOF_SUFFIX}", self.source.app);
-        self.remove_scratch_app(&manager, &app).await?;
+        claim_throw_away_name(&self.fleet, &manager, &app).await?;
         let loaded = self
             .load_dumps(&manager, &handle, &app, file, &loads, proof)
             .await;
         let calm = manager.without_cancelling();
-        let cleared = self.remove_scratch_app(&calm, &app).await;
+        let cleared = remove_throw_away_app(&self.fleet, &calm, &app).await;
         loaded?;
         cleared
     }
@@ -286,52 +286,6 @@ impl ProveApp {
         found.map(|v| v.folder).ok_or_else(|| {
             StepError::failed(format!("the volume {name} is not on the storage node"))
         })
-    }
-
-    /// Removes the throw-away application with everything that was made for it.
-    async fn remove_scratch_app(&self, manager: &StepContext, app: &str) -> Result<(), StepError> {
-        services::remove_deployed_app(manager, app).await?;
-        let secrets = Command::sh(
-            "docker secret ls -q --filter \"label=org.matou.app=$1\" | xargs -r docker secret rm >/dev/null",
-        )
-        .arg(app)
-        .sudo()
-        .timeout(Duration::from_secs(60))
-        .label("throw-away secrets");
-        manager.host.run_ok(&secrets).await?;
-        for node in self.fleet.nodes.iter() {
-            // A container that has just stopped holds its volume a moment longer.
-            let volumes = Command::sh(shell_script(include_str!(
-                "../../scripts/remove_stack_volumes.sh"
-            )))
-            .arg(app)
-            .sudo()
-            .timeout(Duration::from_secs(120))
-            .label("throw-away volumes");
-            node.host.run_ok(&volumes).await?;
-        }
-        let host = restore_storage_host(&self.fleet)?;
-        let data = backup::matou_folder(&self.fleet.config)
-            .join("secrets")
-            .join(app);
-        let mut gone = vec![data.display().to_string()];
-        if self.fleet.config.storage.driver != matou_config::StorageDriver::Local {
-            for part in &self.parts {
-                let name = part.volume.strip_prefix(&format!("{}_", self.source.app));
-                if let Some(rest) = name {
-                    let folder = self.fleet.config.storage.path.join(format!("{app}_{rest}"));
-                    gone.push(folder.display().to_string());
-                }
-            }
-        }
-        let remove = self
-            .confined
-            .sh("rm -rf --one-file-system -- \"$@\"")
-            .args(gone)
-            .timeout(Duration::from_secs(600))
-            .label("throw-away folders");
-        host.run_ok(&remove).await?;
-        Ok(())
     }
 
     async fn write_proof(&self, cx: &StepContext, proof: &Proof) -> Result<(), StepError> {

@@ -71,7 +71,7 @@ impl VolumeSwap {
         }
     }
 
-    fn folder_swaps(&self) -> Vec<FolderSwap> {
+    pub(super) fn folder_swaps(&self) -> Vec<FolderSwap> {
         let swap = |(at, part): (usize, &RestorePart)| FolderSwap {
             live: part.live.clone(),
             new: self.new_path(at, part),

@@ -36,6 +36,7 @@ pub(crate) fn run_on_board(app: &mut App, action: Action) -> Option<()> {
         | Action::Palette
         | Action::Help
         | Action::Jobs
+        | Action::History
         | Action::Alerts
         | Action::Bans
         | Action::Intrusions

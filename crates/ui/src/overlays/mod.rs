@@ -7,6 +7,7 @@ mod catalogue;
 mod command;
 mod form;
 mod help;
+mod history;
 mod intrusions;
 mod jobs;
 mod menu;
@@ -17,6 +18,7 @@ mod quit;
 mod restore;
 mod search;
 mod versions;
+mod welcome;
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use ratatui::Frame;
@@ -36,6 +38,7 @@ pub(super) use catalogue::CatalogueOverlay;
 pub(super) use command::CommandOverlay;
 pub(super) use form::FormOverlay;
 pub(super) use help::HelpOverlay;
+pub(super) use history::HistoryOverlay;
 pub(super) use intrusions::IntrusionsOverlay;
 pub(super) use jobs::JobsOverlay;
 pub(super) use menu::NodeMenuOverlay;
@@ -46,6 +49,7 @@ pub(super) use quit::QuitOverlay;
 pub(super) use restore::RestoreOverlay;
 pub(super) use search::LogSearchOverlay;
 pub(super) use versions::VersionsOverlay;
+pub(super) use welcome::WelcomeOverlay;
 
 /// Moves in a list or a text by the usual keys. Returns false when the key is none of them.
 fn move_by_key(key: KeyEvent, at: &mut usize, len: usize, page: usize) -> bool {

@@ -220,10 +220,16 @@ impl Overlay for PlanOverlay {
     fn handle_key(&mut self, app: &mut App, key: KeyEvent) -> OverlayReply {
         let plan = match &self.plan {
             Some(Ok(plan)) => plan,
-            _ if matches!(key.code, KeyCode::Esc | KeyCode::Char('q' | 'n')) => {
-                return OverlayReply::close();
-            }
-            _ => return OverlayReply::stay(),
+            // Letters may be those of a name that is typed before it is asked for: they must not reach what is
+            // below.
+            None if key.code != KeyCode::Esc => return OverlayReply::stay(),
+            None => return OverlayReply::close(),
+            Some(Err(_)) => match key.code {
+                KeyCode::Esc | KeyCode::Enter | KeyCode::Char('q' | 'n') => {
+                    return OverlayReply::close();
+                }
+                _ => return OverlayReply::stay(),
+            },
         };
         let by_name = match &plan.confirm {
             Confirm::TypeName(name) if !plan.is_done() => Some(name.clone()),

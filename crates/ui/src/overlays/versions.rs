@@ -131,6 +131,12 @@ impl Overlay for VersionsOverlay {
                     return reply_with_plan(app, request);
                 }
             }
+            KeyCode::Char('r') => {
+                let chosen = all.get(self.at).and_then(|c| self.build_request(c));
+                if let Some(Request::Update { app: name, images }) = chosen {
+                    return reply_with_plan(app, Request::Rehearse { app: name, images });
+                }
+            }
             _ => {
                 move_by_key(key, &mut self.at, all.len(), 10);
             }
@@ -202,7 +208,7 @@ impl Overlay for VersionsOverlay {
         }
         let title = format!("Update {}", self.app);
         let size = (74, lines.len() as u16);
-        let hint = "Enter shows the plan · Esc back";
+        let hint = "Enter shows the plan · r rehearses it on a copy · Esc back";
         let area = draw_window(app, frame, screen, &title, hint, size);
         draw_choices(app, frame, area, lines, self.at);
         ScrollLayout::default()

@@ -1,0 +1,72 @@
+//! What one can begin with where there is no config.toml, and no Docker engine on this machine either.
+
+use crossterm::event::{KeyCode, KeyEvent};
+use ratatui::Frame;
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+use ratatui::text::{Line, Span};
+
+use super::{draw_scrolled, draw_window};
+use crate::layout::ScrollLayout;
+use crate::msg::{Beginning, Effect};
+use crate::overlay::{Overlay, OverlayReply};
+use crate::panes::wrap_text;
+use crate::state::App;
+
+pub(crate) struct WelcomeOverlay;
+
+/// The ways to begin: a key, what it does, and what that means.
+const WAYS: [(&str, &str, &str); 3] = [
+    (
+        "n",
+        "name your servers",
+        "You type them as ssh names them; each is logged in to and looked at, nothing is changed there, and config.toml is written: `matou init`.",
+    ),
+    (
+        "p",
+        "try a practice fleet",
+        "Three servers of containers on this machine, to try everything without fear. It needs root and a gigabyte of disk; `matou lab down --name practice` removes it.",
+    ),
+    (
+        "Esc",
+        "this machine",
+        "The console of this machine's own Docker engine, which does not answer yet.",
+    ),
+];
+
+impl Overlay for WelcomeOverlay {
+    fn handle_key(&mut self, _: &mut App, key: KeyEvent) -> OverlayReply {
+        let beginning = match key.code {
+            KeyCode::Char('n') => Beginning::NameServers,
+            KeyCode::Char('p') => Beginning::PracticeFleet,
+            KeyCode::Esc | KeyCode::Char('q') => return OverlayReply::close(),
+            _ => return OverlayReply::stay(),
+        };
+        OverlayReply::stay().with_effect(Effect::Begin(beginning))
+    }
+
+    fn draw(&self, app: &App, frame: &mut Frame, screen: Rect) -> ScrollLayout {
+        let theme = app.theme;
+        let columns = usize::from(screen.width).saturating_sub(8).min(72);
+        let text = |text: &str, indent: usize, style: Style| {
+            let lines = wrap_text(&theme.drawable_text(text), columns - indent);
+            let lines = lines
+                .into_iter()
+                .map(move |line| Line::from(Span::styled(format!("{:indent$}{line}", ""), style)));
+            lines.collect::<Vec<_>>()
+        };
+        let mut lines = text("There is no config.toml yet. Begin with:", 0, Style::new());
+        for (key, what, meaning) in WAYS {
+            lines.push(Line::default());
+            lines.push(Line::from(vec![
+                Span::styled(format!("{key:<4}"), theme.key()),
+                Span::styled(what, theme.title()),
+            ]));
+            lines.extend(text(meaning, 4, theme.dim()));
+        }
+        let size = (columns as u16, lines.len() as u16);
+        let hint = "n name servers · p practice fleet · Esc this machine";
+        let area = draw_window(app, frame, screen, "Welcome to matou", hint, size);
+        draw_scrolled(frame, area, &lines, 0)
+    }
+}

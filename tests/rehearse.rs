@@ -1,0 +1,469 @@
+//! Rehearsed updates of real databases: PostgreSQL 15 → 17 on the same volume fails and says why, MariaDB
+//! 10.11 → 11.8 passes. The application itself is not touched, no packet leaves, nothing stays, also
+//! when matou is killed in the middle.
+
+mod support;
+
+use std::io::{BufRead, BufReader};
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use support::{Fleet, databases, matou, ok, private, said, until};
+
+const FLEET: &str = "reh";
+
+/// A page that reads a database, and a program that sends mail all the time.
+const STACK: &str = r"x-matou:
+  title: Shop
+  description: a page on a database
+  variables:
+    - {name: DOMAIN, help: its name, required: true}
+    - {name: RELAY, help: where mail goes, required: true}
+  secrets:
+    - {name: db_password, help: of the database, length: 24}
+  check: {path: /cgi-bin/orders, contains: ['orders: 3'], within: 60}
+  backup:
+    dumps:
+      - {service: db, engine: @ENGINE@, database: shop, user: shop, secret: db_password, file: @DATA@/matou-dump.sql}
+services:
+  db:
+    image: matou/@ENGINE@:@VERSION@
+    environment: &environment
+      ENGINE: @ENGINE@
+      DB_USER: shop
+      DB_NAME: shop
+      DB_PASSWORD_FILE: /run/secrets/db_password
+    secrets: [db_password]
+    volumes: ['rows:@DATA@']
+    networks: [inner]
+    stop_signal: @SIGNAL@
+    stop_grace_period: 20s
+    deploy:
+      # This kernel may have no virtual addresses.
+      endpoint_mode: dnsrr
+      resources: {reservations: {memory: 64M}}
+      update_config: {failure_action: rollback}
+  web:
+    image: matou/@ENGINE@:@VERSION@
+    entrypoint: [busybox, httpd, -f, -p, '8080', -h, /www]
+    environment: *environment
+    secrets: [db_password]
+    configs: [{source: orders, target: /www/cgi-bin/orders, mode: 0555}]
+    volumes: ['files:/srv/files']
+    networks: [inner, traefik-net]
+    ports: [{target: 8080, published: @PORT@}]
+    stop_grace_period: 1s
+    deploy:
+      labels:
+        traefik.enable: 'true'
+        traefik.http.routers.@NAME@.rule: Host(`${DOMAIN}`)
+        traefik.http.routers.@NAME@.entrypoints: websecure
+        traefik.http.services.@NAME@.loadbalancer.server.port: '8080'
+  mail:
+    image: matou/@ENGINE@:@VERSION@
+    entrypoint: [busybox, sh, /send, '${RELAY}']
+    environment: {WHO: '{{.Service.Name}}'}
+    configs: [{source: send, target: /send}]
+    networks: [inner]
+    stop_grace_period: 1s
+networks:
+  inner:
+  traefik-net: {external: true}
+volumes:
+  rows:
+  files:
+configs:
+  orders: {file: ./orders}
+  send: {file: ./send}
+secrets:
+  db_password: {external: true}
+";
+
+const ORDERS: &str = r#"#!/bin/sh
+echo 'Content-Type: text/plain'; echo
+word=$(cat /run/secrets/db_password)
+case $ENGINE in
+postgresql) n=$(PGPASSWORD=$word psql -X -h db -U shop -Atc 'select count(*) from orders' shop 2>&1) ;;
+*) n=$(MYSQL_PWD=$word mariadb -h db -u shop --skip-ssl shop -Ne 'select count(*) from orders' 2>&1) ;;
+esac
+echo "orders: $n"
+"#;
+
+/// The live one has another port than the copy, so that packets can be told apart.
+const SEND: &str = r#"port=2525
+case $WHO in *rehearsal*) port=2526 ;; esac
+while :; do
+    busybox nc -w 1 "$1" $port </dev/null >/dev/null 2>&1 && echo "sent a mail" || echo "no mail: tried port $port"
+    sleep 1
+done
+"#;
+
+struct Practice {
+    fleet: Fleet,
+    config: PathBuf,
+}
+
+/// What is there of an application: services, containers, rows, files.
+const WORLD: &str = r#"
+for s in $(docker service ls -q -f "label=com.docker.stack.namespace=$A"); do
+    docker service inspect -f '{{json .Spec}} {{.Version.Index}}' "$s"
+done | sort
+docker ps --no-trunc --format '{{.ID}} {{.Names}} {{.Image}}' -f "label=com.docker.stack.namespace=$A" | sort
+for kind in secret config network volume; do docker $kind ls --format "$kind {{.Name}}" | grep "^$kind ${A}_"; done
+find "/mnt/data/${A}_files" -type f -exec sha256sum {} +
+find "/mnt/data/.matou/secrets/$A" -type f -exec sha256sum {} + | sort
+c=$(docker ps -q -f "label=com.docker.swarm.service.name=${A}_db")
+docker exec "$c" sh -c '
+    word=$(cat /run/secrets/db_password); q="select id, what from orders order by id"
+    case $ENGINE in
+    postgresql) PGPASSWORD=$word psql -X -h 127.0.0.1 -U shop -Atc "$q" shop ;;
+    *) MYSQL_PWD=$word mariadb -h 127.0.0.1 -u shop --skip-ssl shop -Ne "$q" ;;
+    esac' | sha256sum
+"#;
+
+/// Everything that has the name of a rehearsal.
+const LEFT: &str = r#"
+for kind in service secret config network volume; do docker $kind ls --format "$kind {{.Name}}" | grep rehearsal; done
+docker ps -a --format 'container {{.Names}}' | grep rehearsal
+find /mnt/data -maxdepth 3 -name '*-rehearsal*'
+systemctl list-units --plain --no-legend --all 'matou-restore-*-rehearsal*'
+:"#;
+
+impl Practice {
+    fn begin() -> Self {
+        let fleet = Fleet::with_shared_data(FLEET, 1);
+        databases::images_of_versions(&fleet, "n1");
+        let backup =
+            "[backup]\nrepository = \"/srv/restic\"\npassword_file = \"restic-password\"\n";
+        let config = fleet.config("rehearse.toml", backup);
+        private(&config.with_file_name("restic-password"), "correct horse\n");
+        let stacks = config.with_file_name("stacks");
+        std::fs::create_dir_all(&stacks).expect("a folder");
+        std::fs::write(stacks.join("orders"), ORDERS).expect("written");
+        std::fs::write(stacks.join("send"), SEND).expect("written");
+        for (name, engine, version, data, signal, port) in [
+            (
+                "shop",
+                "postgresql",
+                "15.0",
+                "/var/lib/postgresql/data",
+                "SIGINT",
+                "8091",
+            ),
+            (
+                "store",
+                "mariadb",
+                "10.11",
+                "/var/lib/mysql",
+                "SIGTERM",
+                "8092",
+            ),
+        ] {
+            let text = STACK
+                .replace("@NAME@", name)
+                .replace("@ENGINE@", engine)
+                .replace("@VERSION@", version)
+                .replace("@DATA@", data)
+                .replace("@SIGNAL@", signal)
+                .replace("@PORT@", port);
+            std::fs::write(stacks.join(format!("{name}.yml")), text).expect("written");
+        }
+        let practice = Self { fleet, config };
+        support::backup::repository(&practice.fleet, &practice.config);
+        practice
+    }
+
+    fn ok(&self, args: &[&str]) -> String {
+        let begun = Instant::now();
+        let text = ok(&self.config, args);
+        eprintln!("matou {}: {} s", args.join(" "), begun.elapsed().as_secs());
+        text
+    }
+
+    fn n1(&self, line: &str) -> String {
+        self.fleet.run("n1", line).trim().to_owned()
+    }
+
+    /// Deployed, with three rows and a file, and backed up.
+    fn open(&self, app: &str) {
+        let address = self.fleet.address("n1");
+        let gateway = format!("{}.1", address.rsplit_once('.').expect("IPv4").0);
+        let (domain, relay) = (format!("DOMAIN={app}.lab.test"), format!("RELAY={gateway}"));
+        self.ok(&["deploy", app, app, &domain, &relay, "--yes"]);
+        let rows = format!(
+            "c=$(docker ps -q -f label=com.docker.swarm.service.name={app}_db); docker exec $c sh -c '
+                word=$(cat /run/secrets/db_password)
+                q=\"create table orders (id int primary key, what varchar(40)); insert into orders values (1, 12345), (2, 23456), (3, 34567)\"
+                case $ENGINE in
+                postgresql) PGPASSWORD=$word psql -qX -h 127.0.0.1 -U shop -c \"$q\" shop ;;
+                *) MYSQL_PWD=$word mariadb -h 127.0.0.1 -u shop --skip-ssl shop -e \"$q\" ;;
+                esac'; echo a file >/mnt/data/{app}_files/one; chmod 600 /mnt/data/{app}_files/one"
+        );
+        until(Duration::from_secs(60), || {
+            let out = self.fleet.try_run("n1", &rows);
+            out.status.success().then_some(()).ok_or(said(&out))
+        });
+        self.ok(&["backup", app, "--yes"]);
+    }
+
+    fn world(&self, app: &str) -> String {
+        self.n1(&format!("A={app}; {WORLD}"))
+    }
+
+    fn expect_nothing_left(&self, when: &str) {
+        assert_eq!(self.n1(LEFT), "", "{when}");
+    }
+
+    fn rehearse<'a>(app: &'a str, to: &'a str) -> [&'a str; 7] {
+        ["update", app, "--rehearse", "--service", "db", "--to", to]
+    }
+}
+
+#[test]
+fn an_update_is_rehearsed_beside_the_application() {
+    let practice = Practice::begin();
+    practice.open("shop");
+    practice.open("store");
+    stays_what_is_somebodys(&practice);
+    count_packets(&practice);
+    fails_with_the_servers_own_words(&practice);
+    passes_and_tells_how_long_it_takes(&practice);
+    sends_nothing(&practice);
+    ends_well_after_it_was_killed(&practice);
+    passes_for_real(&practice);
+    goes_back_with_its_data_when_it_fails_for_real(&practice);
+}
+
+/// A folder, a volume, a service that has the name of a copy by chance: neither a rehearsal nor a proof touches it.
+fn stays_what_is_somebodys(practice: &Practice) {
+    let volume = "docker volume create --label com.docker.stack.namespace=NAME NAME_own";
+    let service = "docker service create --detach --name NAME --replicas 0 matou/mariadb:10.11";
+    for (copy, command) in [
+        ("shop-rehearsal", &Practice::rehearse("shop", "17.0")[..]),
+        ("shop-proof", &["verify", "shop"][..]),
+    ] {
+        for (make, look, remove) in [
+            (
+                "mkdir /mnt/data/NAME_rows && echo mine >/mnt/data/NAME_rows/file",
+                "cat /mnt/data/NAME_rows/file",
+                "rm -r /mnt/data/NAME_rows",
+            ),
+            (
+                volume,
+                "docker volume inspect NAME_own",
+                "docker volume rm NAME_own",
+            ),
+            (
+                service,
+                "docker service inspect NAME",
+                "docker service rm NAME",
+            ),
+        ] {
+            practice.n1(&make.replace("NAME", copy));
+            let text = said(&matou(&practice.config, command));
+            assert!(text.contains("the name of the copy"), "{make}: {text}");
+            // It fails when it is not there any more.
+            practice.n1(&look.replace("NAME", copy));
+            practice.n1(&remove.replace("NAME", copy));
+        }
+    }
+    practice.expect_nothing_left("after it was refused");
+}
+
+fn passes_for_real(practice: &Practice) {
+    let text = practice.ok(&[
+        "update",
+        "store",
+        "--service",
+        "db",
+        "--to",
+        "11.8",
+        "--yes",
+    ]);
+    assert!(
+        text.contains("the update of store: rehearsed ")
+            && text.contains(": it succeeded, the update itself took "),
+        "{text}"
+    );
+    let image = practice
+        .n1("docker service inspect -f '{{.Spec.TaskTemplate.ContainerSpec.Image}}' store_db");
+    assert!(image.starts_with("matou/mariadb:11.8"), "{image}");
+}
+
+/// PostgreSQL 17 does not take the files of 15.
+fn fails_with_the_servers_own_words(practice: &Practice) {
+    let before = practice.world("shop");
+    let begun = Instant::now();
+    let out = matou(&practice.config, &Practice::rehearse("shop", "17.0"));
+    let text = said(&out);
+    eprintln!(
+        "{text}\nthe rehearsal that fails: {} s",
+        begun.elapsed().as_secs()
+    );
+    assert_eq!(out.status.code(), Some(1), "{text}");
+    assert!(
+        text.contains("database files are incompatible with server")
+            && text.contains("The data directory was initialized by PostgreSQL version 15"),
+        "{text}"
+    );
+    assert!(
+        text.contains("db: matou/postgresql:15.0 → matou/postgresql:17.0 (major)")
+            && text.contains("the update of shop would fail: "),
+        "{text}"
+    );
+    assert_eq!(practice.world("shop"), before);
+    practice.expect_nothing_left("after a failure");
+}
+
+fn passes_and_tells_how_long_it_takes(practice: &Practice) {
+    let before = practice.world("store");
+    let mut args = Practice::rehearse("store", "11.8").to_vec();
+    args.push("--json");
+    let text = practice.ok(&args);
+    let last = text
+        .lines()
+        .rfind(|l| l.starts_with("{\"rehearsal\""))
+        .expect(&text);
+    let report: Value = serde_json::from_str(last).expect("JSON");
+    let report = &report["rehearsal"];
+    eprintln!("{report:#}");
+    assert!(report["failure"].is_null(), "{report}");
+    assert_eq!(report["images"][0]["step"], "major");
+    let parts = report["parts"].as_array().expect("parts");
+    let names: Vec<&str> = parts.iter().filter_map(|p| p["name"].as_str()).collect();
+    assert_eq!(
+        names,
+        [
+            "restore the snapshot beside",
+            "start databases, load their dumps",
+            "start it as it is",
+            "update",
+            "ask it",
+            "read its log"
+        ]
+    );
+    // The page reads the three rows of the snapshot through the new server.
+    let seen = parts[4]["seen"].as_str().expect("an answer");
+    assert_eq!(seen, "/cgi-bin/orders answers 200");
+    assert!(
+        parts.iter().any(|p| p["seconds"].as_u64() > Some(0)),
+        "{report}"
+    );
+    assert_eq!(practice.world("store"), before);
+    practice.expect_nothing_left("after a success");
+}
+
+/// Counts what comes out of containers, before any rule can drop it.
+fn count_packets(practice: &Practice) {
+    practice.n1(
+        "for port in 2525 2526; do iptables -t mangle -I PREROUTING -p tcp --dport $port; iptables -t mangle -I OUTPUT -p tcp --dport $port; done",
+    );
+}
+
+/// The live mailer's packets are counted, the copy's tries are seen in its own log and on no wire.
+fn sends_nothing(practice: &Practice) {
+    let tried = AtomicBool::new(false);
+    let ended = AtomicBool::new(false);
+    let mut routes = String::new();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            practice.ok(&Practice::rehearse("store", "11.8"));
+            ended.store(true, Ordering::Relaxed);
+        });
+        let look = "c=$(docker ps -q -f label=com.docker.swarm.service.name=store-rehearsal_mail | head -n 1); [ -n \"$c\" ] || exit 0
+            docker logs $c 2>&1 | grep -c 'no mail: tried port 2526'
+            nsenter --target $(docker inspect -f '{{.State.Pid}}' $c) --net -- ip -4 route show default";
+        while !ended.load(Ordering::Relaxed) && !tried.load(Ordering::Relaxed) {
+            let out = practice.fleet.try_run("n1", look);
+            let text = String::from_utf8_lossy(&out.stdout).into_owned();
+            let count = text.lines().next().and_then(|l| l.parse::<u32>().ok());
+            if count > Some(2) {
+                routes = text.lines().skip(1).collect();
+                tried.store(true, Ordering::Relaxed);
+            }
+            std::thread::sleep(Duration::from_millis(500));
+        }
+    });
+    assert!(tried.load(Ordering::Relaxed), "its copy tried to send");
+    assert_eq!(routes, "", "a way out of the copy");
+    let count = |port: &str| {
+        let line = format!(
+            "iptables -t mangle -nvxL | awk '/dpt:{port}/ {{ n += $1 }} END {{ print n + 0 }}'"
+        );
+        practice.n1(&line).parse::<u64>().expect("a number")
+    };
+    let (live, copy) = (count("2525"), count("2526"));
+    eprintln!("packets of the live application: {live}, of its rehearsals: {copy}");
+    assert!(live > 0, "the counter counts");
+    assert_eq!(copy, 0);
+}
+
+/// Killed (SIGKILL) in each part; what is left of it is removed by the next one.
+fn ends_well_after_it_was_killed(practice: &Practice) {
+    let before = practice.world("store");
+    for part in [
+        "restore the snapshot beside",
+        "start databases, load their dumps",
+        "start it as it is",
+        "update",
+        "ask it",
+        "remove it",
+    ] {
+        let mut job = Command::new(env!("CARGO_BIN_EXE_matou"))
+            .arg("--config")
+            .arg(&practice.config)
+            .args(Practice::rehearse("store", "11.8"))
+            .stdout(Stdio::piped())
+            .stderr(Stdio::inherit())
+            .spawn()
+            .expect("matou starts");
+        let lines = BufReader::new(job.stdout.take().expect("its output")).lines();
+        let wanted = format!("rehearsal: {part}");
+        let reached = lines
+            .map_while(Result::ok)
+            .any(|line| line.contains(&wanted));
+        // In the middle of it.
+        std::thread::sleep(Duration::from_millis(1500));
+        let _ = job.kill();
+        let _ = job.wait();
+        assert!(reached, "it comes to {part}");
+        eprintln!("killed in: {part}");
+        assert_eq!(practice.world("store"), before, "killed in: {part}");
+    }
+    let left = practice.n1(LEFT);
+    eprintln!("left by the killed ones:\n{left}");
+    let text = practice.ok(&Practice::rehearse("store", "11.8"));
+    assert!(text.contains("the update would succeed"), "{text}");
+    assert_eq!(practice.world("store"), before);
+    practice.expect_nothing_left("after killed ones");
+}
+
+/// What the rehearsal said. Rows that came in after the snapshot of the last night are there still.
+fn goes_back_with_its_data_when_it_fails_for_real(practice: &Practice) {
+    let row = "c=$(docker ps -q -f label=com.docker.swarm.service.name=shop_db); docker exec $c sh -c 'PGPASSWORD=$(cat /run/secrets/db_password) psql -qX -h 127.0.0.1 -U shop -c \"$1\" shop' sh";
+    practice.n1(&format!("{row} 'insert into orders values (4, 45678)'"));
+    let args = ["update", "shop", "--service", "db", "--to", "17.0", "--yes"];
+    let out = matou(&practice.config, &args);
+    let text = said(&out);
+    eprintln!("{text}");
+    assert_eq!(out.status.code(), Some(1), "{text}");
+    assert!(
+        text.contains("the update of shop: rehearsed ") && text.contains("it failed, db: "),
+        "{text}"
+    );
+    assert!(
+        text.contains("its data is as it was before the update. What came in since"),
+        "{text}"
+    );
+    let asked = practice.n1(&format!("{row} 'select count(*) from orders' | sed -n 3p"));
+    assert_eq!(asked.trim(), "4");
+    let image = practice
+        .n1("docker service inspect -f '{{.Spec.TaskTemplate.ContainerSpec.Image}}' shop_db");
+    assert!(image.starts_with("matou/postgresql:15.0"), "{image}");
+    let file = practice.config.with_file_name("apps/shop.toml");
+    let file = std::fs::read_to_string(file).expect("its file");
+    assert!(!file.contains("17.0"), "{file}");
+}
