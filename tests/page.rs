@@ -6,7 +6,7 @@ mod support;
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use support::edge::{Authority, deploy_traefik};
 use support::visitors::Visitors;
@@ -155,14 +155,22 @@ impl Shop {
 
 #[test]
 fn visitors_see_the_page_or_the_application() {
+    let begun = Instant::now();
+    let took = |what: &str| eprintln!("{what}: {} s from the beginning", begun.elapsed().as_secs());
     let shop = Shop::open();
+    took("open");
     by_hand(&shop);
+    took("by hand");
     shop.run(&["repo", "init", "--yes"]);
     shop.run(&["backup", "shop", "--yes"]);
     around_a_restore(&shop);
+    took("restore");
     around_an_update_that_fails(&shop);
+    took("update that fails");
     around_an_update(&shop);
+    took("update");
     left_by_one_that_was_killed(&shop);
+    took("killed");
 }
 
 /// Both pages, in both languages, with and without those who are let in.
@@ -313,6 +321,8 @@ fn around_an_update_that_fails(shop: &Shop) {
     shop.run(&["restore", "forget", "shop", "--yes"]);
     shop.fleet.run("n1", "rm /mnt/data/shop_html/fails");
     std::fs::write(&stack, SHOP.replace("UPDATE", "")).expect("written");
+    // The newest snapshot is the one with that file.
+    shop.run(&["backup", "shop", "--yes"]);
 }
 
 /// The old task stops, and the new one starts.
