@@ -318,6 +318,11 @@ fn around_an_update_that_fails(shop: &Shop) {
     );
     shop.shows("edition one").expect("the application again");
     assert_eq!(shop.pages(), "");
+    support::fault(
+        "page",
+        "an update spoils the data of an application and ends, under fifty requests a second",
+        "visitors saw the page until images and data of before were back, and nobody an error",
+    );
     shop.run(&["restore", "forget", "shop", "--yes"]);
     shop.fleet.run("n1", "rm /mnt/data/shop_html/fails");
     std::fs::write(&stack, SHOP.replace("UPDATE", "")).expect("written");
@@ -389,6 +394,11 @@ fn left_by_one_that_was_killed(shop: &Shop) {
     shop.shows("edition one").expect("the application again");
     let seen = visitors.leave();
     seen.only_good("around one that was killed");
+    support::fault(
+        "page",
+        "matou is killed while visitors see the page of its restore",
+        "the page stays, `matou status` tells of it; the next restore ends with taking it away",
+    );
     // Left after all was done: any job of the application takes it away.
     shop.run(&["page", "shop", "maintenance", "--yes"]);
     shop.fleet.run(

@@ -168,7 +168,7 @@ fn stack_yaml(
     // The client reads `$` as a variable.
     let labels: BTreeMap<&str, String> = labels
         .iter()
-        .map(|(k, v)| (k.as_str(), escape_dollars(v).to_string()))
+        .map(|(k, v)| (k.as_str(), escape_dollars(v)))
         .collect();
     let mounted: Vec<_> = configs
         .iter()
