@@ -1,5 +1,6 @@
 //! The page that visitors see instead of an application. It is a service of its own, and its labels
-//! are all that is known of it: see `matou_ops`' module `page`.
+//! are all that is known of it: see `matou_ops`' module `page`. This file and `fleet` need each other: a swarm holds its
+//! pages, and they are read out of its services.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};

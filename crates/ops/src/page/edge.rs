@@ -51,7 +51,7 @@ impl EdgeView {
     }
 
     /// Asks every node that takes https for a domain; one sentence where none does.
-    async fn ask(&self, domain: &str, way_in: Option<&str>) -> Result<Vec<HttpsAnswer>, String> {
+    async fn ask(&self, domain: &str, way_in: Option<&str>) -> Result<Vec<HttpsAnswer>, OpsError> {
         let wanted = ExpectedAnswer {
             path: self.path.clone(),
             // Only of this one the text is read.
@@ -69,8 +69,12 @@ impl EdgeView {
             let asked = self.client.get(address, self.edge.port, domain, &wanted);
             match timeout(PATIENCE, asked).await {
                 Ok(Ok(answer)) => answers.push(answer),
-                Ok(Err(why)) => return Err(format!("{name}: {why}")),
-                Err(_) => return Err(format!("{name}: {domain} gives no answer")),
+                Ok(Err(why)) => return Err(OpsError::failed(format_args!("{name}: {why}"))),
+                Err(_) => {
+                    return Err(OpsError::failed(format_args!(
+                        "{name}: {domain} gives no answer"
+                    )));
+                }
             }
         }
         match answers.is_empty() {
@@ -98,7 +102,7 @@ impl EdgeView {
                             fault = Some(format!("https://{domain} answers {}", other.status));
                         }
                     }
-                    Err(why) => fault = Some(why),
+                    Err(why) => fault = Some(why.to_string()),
                 }
             }
             match fault {
