@@ -166,7 +166,6 @@ impl ConfigChecker<'_> {
             .iter()
             .find(|n| n.role == Role::Manager)
             .map_or_else(String::new, |n| n.name.clone());
-        let file = |written: Option<String>| written.map(|p| self.resolve_path(&p));
         let percent = |value: Option<Spanned<u8>>| value.map_or(95, Spanned::into_inner);
         Ok(Config {
             fleet: FleetConfig {
