@@ -6,7 +6,7 @@ set -eu
 matou() { "${CARGO_TARGET_DIR:-target}/debug/matou" "$@"; }
 fleets_down() {
     down=0
-    for fleet in hist test prov backup reh res reslocal bak vols mon full reco moved drill sur spec own lock cop era kil esc link try press job eng adopt seed tell room runs appjobs names soft sites dates wiki pedia tracker first; do
+    for fleet in hist test prov backup reh res reslocal bak vols mon full reco moved drill sur spec own lock cop era kil esc link try press job eng adopt seed tell room runs appjobs names soft sites dates wiki pedia tracker first page; do
         matou lab down --name "$fleet" || down=1
     done
     return $down

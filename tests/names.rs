@@ -138,6 +138,10 @@ const WRONG_NAMES: &[(&str, &str)] = &[
         "application \"stie\"; did you mean \"site\"?",
     ),
     (
+        "page stie maintenance --yes",
+        "application \"stie\"; did you mean \"site\"?",
+    ),
+    (
         "switch stie --headers on --yes",
         "application \"stie\"; did you mean \"site\"?",
     ),

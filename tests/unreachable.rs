@@ -65,6 +65,7 @@ const WITH_FLEET: &[&str] = &[
     "mail --to ops@example.org --dns 127.0.0.1:9 --json",
     "move --to other.toml blog --yes",
     "pause n1 --yes",
+    "page blog maintenance --yes",
     "place blog n1 --yes",
     "rename blog new.example.org --yes",
     "promote n1 --yes",

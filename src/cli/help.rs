@@ -33,6 +33,7 @@ const GROUPS: &[(&str, &[&str])] = &[
             "redeploy",
             "update",
             "switch",
+            "page",
             "place",
             "rename",
             "clone",

@@ -215,6 +215,23 @@ enum CliCommand {
         #[command(flatten)]
         options: job::JobOptions,
     },
+    /// Show visitors a page instead of an application, or take it away
+    Page {
+        /// Name of the application
+        #[arg(add = complete(Names::Apps))]
+        app: AppName,
+        /// maintenance: back soon (503); suspended: closed (403); off: the application again
+        #[arg(value_parser = ["maintenance", "suspended", "off"])]
+        to: String,
+        /// Your own page, a file of this machine with HTML, instead of the one in French and English
+        #[arg(long, value_name = "FILE")]
+        html: Option<PathBuf>,
+        /// An address or a network that sees the application, beside those of config.toml; several times
+        #[arg(long, value_name = "ADDRESS")]
+        allow: Vec<String>,
+        #[command(flatten)]
+        options: job::JobOptions,
+    },
     /// Take a service back to what it was before its last update
     Rollback {
         /// Name of the service, as `matou status` lists it

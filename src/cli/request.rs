@@ -4,7 +4,7 @@ use clap::{Command, Error};
 
 use super::CliCommand;
 use super::job::JobOptions;
-use matou_model::{Availability, Role};
+use matou_model::{Availability, PageKind, Role};
 use matou_ops::Request;
 use matou_provision::ProvisionOptions;
 
@@ -117,6 +117,21 @@ impl CliCommand {
                 let to = (to != "anywhere").then(|| to.clone());
                 let app = app.clone();
                 (Request::Place { app, to }, options)
+            }
+            Self::Page {
+                app,
+                to,
+                html,
+                allow,
+                options,
+            } => {
+                let request = Request::Page {
+                    app: app.clone(),
+                    kind: PageKind::from_word(to),
+                    html: html.clone(),
+                    allow: allow.clone(),
+                };
+                (request, options)
             }
             Self::Remove {
                 app,

@@ -134,6 +134,16 @@ fn print_fleet(fleet: &Fleet) -> std::io::Result<()> {
             }
         }
     }
+    for page in &swarm.pages {
+        outln!(
+            "{}: visitors see the page {}",
+            clean_line(&page.app),
+            clean_line(&page.describe())
+        )?;
+        if !page.trouble.is_empty() && page.running == 0 {
+            outln!("  {}", clean_line(&page.trouble))?;
+        }
+    }
     if swarm.services.is_empty() {
         outln!("none yet: `matou deploy hello site` deploys a first one")?;
     }

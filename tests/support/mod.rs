@@ -16,6 +16,7 @@ pub(crate) mod site;
 pub(crate) mod small;
 pub(crate) mod software;
 pub(crate) mod stranger;
+pub(crate) mod visitors;
 pub(crate) mod wordpress;
 
 use std::path::PathBuf;

@@ -2,7 +2,7 @@
 
 use jiff::SignedDuration;
 use matou::job::{Change, Check, Confirm, JobEvent, JobId, JobOutcome};
-use matou::model::{Datum, JobProgress, ServiceMode, TaskState, Update};
+use matou::model::{Datum, JobProgress, PageKind, ServiceMode, TaskState, Update};
 use matou::ops::{FoundVersions, OwnVersion, Request, ServiceVersions};
 use matou::registry::{NewerVersion, VersionStep};
 use matou::stack::{AppLogin, EdgeSettings};
@@ -324,6 +324,20 @@ fn applications_are_placed_switched_and_certificates_renewed() {
     };
     let app = app_name("blog");
     assert_eq!(request, Request::Switch { app, switches });
+    let page = |kind| Request::Page {
+        app: app_name("blog"),
+        kind,
+        html: None,
+        allow: Vec::new(),
+    };
+    let mut c = Console::new();
+    c.press("2:page\n");
+    assert_eq!(c.press("on\n"), []);
+    c.shows("page is maintenance, suspended or off");
+    let (_, request) = asked(&c.press("\u{8}\u{8}suspended\n"));
+    assert_eq!(request, page(Some(PageKind::Suspended)));
+    let mut c = Console::new();
+    assert_eq!(asked(&c.press("2:page\noff\n")).1, page(None));
     let mut c = Console::new();
     let domain = "blog.example.org".to_owned();
     let wanted = Request::RenewCertificate { domain };

@@ -223,6 +223,7 @@ mod tests {
             error: String::new(),
             container_id: None,
             exit_code: None,
+            ended_unasked: false,
             iteration: None,
             image: "x".into(),
             outdated: false,

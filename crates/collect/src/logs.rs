@@ -349,6 +349,7 @@ mod tests {
             image: String::new(),
             outdated: false,
             exit_code: None,
+            ended_unasked: false,
             iteration: None,
             since: None,
         };

@@ -21,6 +21,8 @@ pub(super) struct ProbedDomain {
     pub password: bool,
     /// The name to which Traefik leads whoever asks for it.
     pub redirect_to: Option<String>,
+    /// Leads past a page that is there instead of the application.
+    pub way_in: Option<String>,
 }
 
 /// Returns the answer that an application must give, by the application's name.

@@ -166,8 +166,6 @@ impl ConfigChecker<'_> {
             .iter()
             .find(|n| n.role == Role::Manager)
             .map_or_else(String::new, |n| n.name.clone());
-        let file = |written: Option<String>| written.map(|p| self.resolve_path(&p));
-        let spanned = |written: Option<Spanned<String>>| written.map(Spanned::into_inner);
         let percent = |value: Option<Spanned<u8>>| value.map_or(95, Spanned::into_inner);
         Ok(Config {
             fleet: FleetConfig {
@@ -179,12 +177,8 @@ impl ConfigChecker<'_> {
             provision: self.check_provision(raw.provision)?,
             scaleway: self.check_scaleway(raw.scaleway)?,
             backup: self.check_backup(raw.backup)?,
-            edge: EdgeConfig {
-                email: spanned(raw.edge.email),
-                network: raw.edge.network.unwrap_or_else(|| "traefik-net".into()),
-                resolver: raw.edge.resolver.unwrap_or_else(|| "le".into()),
-                ca_file: file(spanned(raw.edge.ca_file)),
-            },
+            edge: self.build_edge(raw.edge),
+            page: self.check_page(raw.page)?,
             alerts: AlertsConfig {
                 cpu: percent(raw.alerts.cpu),
                 memory: percent(raw.alerts.memory),
@@ -233,6 +227,28 @@ impl ConfigChecker<'_> {
             nodes,
             path: None,
             warnings: Vec::new(),
+        })
+    }
+
+    fn build_edge(&self, raw: raw::RawEdgeConfig) -> EdgeConfig {
+        EdgeConfig {
+            email: raw.email.map(Spanned::into_inner),
+            network: raw.network.unwrap_or_else(|| "traefik-net".into()),
+            resolver: raw.resolver.unwrap_or_else(|| "le".into()),
+            ca_file: raw.ca_file.map(|p| self.resolve_path(p.get_ref())),
+        }
+    }
+
+    fn check_page(&self, raw: raw::RawPageConfig) -> Result<PageConfig, ConfigError> {
+        let normalize = |network: Spanned<String>| {
+            let span = network.span();
+            matou_model::normalize_network(network.get_ref())
+                .map_err(|e| self.error_at(span, &e.to_string()))
+        };
+        let allow = raw.allow.into_iter().map(normalize);
+        Ok(PageConfig {
+            allow: allow.collect::<Result<_, _>>()?,
+            automatic: raw.automatic.unwrap_or(true),
         })
     }
 

@@ -19,6 +19,7 @@ pub(super) struct RawConfig {
     pub provision: RawProvisionConfig,
     pub backup: RawBackupConfig,
     pub edge: RawEdgeConfig,
+    pub page: RawPageConfig,
     pub scaleway: Option<RawScalewayConfig>,
     pub alerts: RawAlertsConfig,
     pub receivers: RawReceiversConfig,
@@ -255,6 +256,14 @@ pub(super) struct RawEdgeConfig {
     pub network: Option<String>,
     pub resolver: Option<String>,
     pub ca_file: Option<Spanned<String>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[serde(expecting = "struct Page")]
+pub(super) struct RawPageConfig {
+    pub allow: Vec<Spanned<String>>,
+    pub automatic: Option<bool>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -24,6 +24,8 @@ pub struct Config {
     pub backup: BackupConfig,
     /// `[edge]`.
     pub edge: EdgeConfig,
+    /// `[page]`.
+    pub page: PageConfig,
     /// `[scaleway]`; `None` when it is not there.
     pub scaleway: Option<ScalewayConfig>,
     /// `[alerts]`.
@@ -432,6 +434,15 @@ pub struct EdgeConfig {
     pub resolver: String,
     /// PEM file of an authority that certificates may come from, beside those of browsers.
     pub ca_file: Option<PathBuf>,
+}
+
+/// The page that visitors see instead of an application.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PageConfig {
+    /// Addresses and networks of the operator, which see the application all the same.
+    pub allow: Vec<String>,
+    /// Whether jobs show one while they stop an application.
+    pub automatic: bool,
 }
 
 /// When the console alerts, and how.

@@ -101,6 +101,7 @@ pub(super) fn convert_swarm(
         .map(|service| count_service_tasks(service, &mut tasks))
         .collect();
     services.sort_by(|a, b| a.name.cmp(&b.name));
+    let pages = model::take_pages(&mut services, &mut tasks);
     tasks.sort_by(|a, b| {
         (&a.service_id, a.slot)
             .cmp(&(&b.service_id, b.slot))
@@ -111,6 +112,7 @@ pub(super) fn convert_swarm(
         nodes,
         services,
         tasks,
+        pages,
     }
 }
 

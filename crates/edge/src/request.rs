@@ -17,7 +17,7 @@ use tokio_rustls::client::TlsStream;
 use super::probe::{FULL_HANDSHAKE, build_tls_config, connect_tls, judge_chain};
 use super::{PATIENCE, PresentedCertificate};
 use crate::EdgeError;
-use matou_model::ExpectedAnswer;
+use matou_model::{ExpectedAnswer, PAGE_HEADER};
 
 /// What an application answered.
 #[derive(Debug, Clone)]
@@ -30,6 +30,8 @@ pub struct HttpsAnswer {
     pub location: Option<String>,
     /// Why its text is not that of a finished application, as the end of a sentence.
     pub fault: Option<String>,
+    /// Which page was there instead of the application; `None` where none was.
+    pub page: Option<String>,
 }
 
 impl HttpsAnswer {
@@ -183,6 +185,9 @@ async fn send_request(
         .header(hyper::header::HOST, name)
         .header(hyper::header::USER_AGENT, "matou")
         .header(hyper::header::ACCEPT, "*/*");
+    if let Some(way_in) = &wanted.way_in {
+        request = request.header(PAGE_HEADER, way_in);
+    }
     for (header, value) in &message.headers {
         request = request.header(header, value.expose_secret());
     }
@@ -205,6 +210,8 @@ async fn send_request(
     let status = response.status().as_u16();
     let location = response.headers().get(hyper::header::LOCATION);
     let location = location.and_then(|l| l.to_str().ok()).map(str::to_owned);
+    let page = response.headers().get(PAGE_HEADER);
+    let page = page.and_then(|p| p.to_str().ok()).map(str::to_owned);
     // Who does not know the password sees nothing of the application.
     let is_looked_at = location.is_some() || status != 401 && wanted.status.contains(&status);
     let leads_to = |main: &String| {
@@ -229,6 +236,7 @@ async fn send_request(
         took,
         location,
         fault,
+        page,
     })
 }
 
@@ -328,6 +336,7 @@ mod tests {
                 took: Duration::ZERO,
                 location: Some(to.to_owned()),
                 fault: None,
+                page: None,
             };
             answer.is_well("shop.org", &page("/"))
         };

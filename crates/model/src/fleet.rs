@@ -372,6 +372,8 @@ pub struct Swarm {
     pub services: Vec<Service>,
     /// Sorted by service, slot, then newest first.
     pub tasks: Vec<Task>,
+    /// Pages that are there instead of applications. Their services and tasks are not among those above.
+    pub pages: Vec<crate::AppPage>,
 }
 
 impl Swarm {

@@ -15,6 +15,7 @@
 
 mod access;
 mod app_job;
+mod app_page;
 mod ban;
 mod calendar;
 mod certificate;
@@ -38,6 +39,10 @@ pub use access::{
     AccessFilter, AccessRecord, COUNTED_MINUTES, MinuteCount, RecentMinutes, count_most_frequent,
 };
 pub use app_job::{AppJob, AppJobRun, AppJobRuns, JOB_LABEL, JobLabel, JobRunState, is_job_name};
+pub use app_page::{
+    AppPage, PAGE_CONTENT_LABEL, PAGE_HEADER, PAGE_JOB_LABEL, PAGE_KIND_LABEL, PAGE_SINCE_LABEL,
+    PAGE_STACK_PREFIX, PAGE_WAY_IN_LABEL, PageKind, take_pages,
+};
 pub use ban::{Ban, NodeBans, normalize_network};
 pub use calendar::Calendar;
 pub use certificate::{

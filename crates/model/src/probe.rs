@@ -48,6 +48,8 @@ pub struct ExpectedAnswer {
     pub lacks: Vec<String>,
     /// The name to which the asked one must lead, for good.
     pub redirect_to: Option<String>,
+    /// The word that leads past a page that is there instead of the application.
+    pub way_in: Option<String>,
 }
 
 impl ExpectedAnswer {

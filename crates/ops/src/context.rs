@@ -69,6 +69,16 @@ impl FleetContext {
         }
     }
 
+    /// Returns the same fleet for a part of a job that shows the application's page already.
+    pub(crate) fn without_automatic_pages(&self) -> Self {
+        let mut config = Config::clone(&self.config);
+        config.page.automatic = false;
+        Self {
+            config: Arc::new(config),
+            ..self.clone()
+        }
+    }
+
     /// Returns the folder of config.toml, apps/ and stacks/; `None` without config.toml.
     pub fn folder(&self) -> Option<FleetFolder> {
         FleetFolder::of_config(&self.config)

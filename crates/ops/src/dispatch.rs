@@ -5,8 +5,8 @@ use matou_job::{Confirm, Job};
 use crate::job_on_node::build_job_on_node;
 use crate::{
     FleetContext, OpsError, Request, adopt, availability, backup, clean, deploy, edge_settings,
-    erase, export, holds, image_update, known_names, node, recover, rehearsal, relocate, remove,
-    rename, renew, restore, rollback, self_update, service, unban,
+    erase, export, holds, image_update, known_names, node, page, recover, rehearsal, relocate,
+    remove, rename, renew, restore, rollback, self_update, service, unban,
 };
 
 /// Makes the job that carries out `request`. Reads what it must from the fleet and changes
@@ -58,6 +58,7 @@ async fn dispatch_request(request: &Request, fleet: &FleetContext) -> Result<Job
         Request::Update { app, images } => {
             return image_update::build_image_update_job(app, images, fleet).await;
         }
+        Request::Page { .. } => return page::build_page_job(request, fleet).await,
         Request::Rehearse { app, images } => {
             return rehearsal::build_rehearsal_job(app, images, fleet).await;
         }

@@ -4,8 +4,9 @@
 use super::restore::{CheckRestoresSettled, SwapLog};
 use super::{FleetContext, Request, RestoreDestination};
 use crate::OpsError;
+use crate::page::LiftPage;
 use matou_backup::list_app_names;
-use matou_job::{Job, LockRequest};
+use matou_job::{Job, LockRequest, Step};
 use matou_stack::AppName;
 
 /// What a request changes of applications.
@@ -35,6 +36,7 @@ impl Request {
             | Self::Place { app, .. }
             | Self::Rename { app, .. }
             | Self::Switch { app, .. }
+            | Self::Page { app, .. }
             | Self::Remove { app, .. }
             | Self::RestoreUndo { app }
             | Self::RestoreForget { app }
@@ -143,6 +145,8 @@ pub(super) async fn hold_touched_apps(
             | Request::RestoreForget { .. }
             // What a restore left goes too.
             | Request::Erase { .. }
+            // It changes nothing of the application.
+            | Request::Page { .. }
     );
     if let Some(track) = job.stages.first_mut().and_then(|s| s.tracks.first_mut())
         && !resolves
@@ -157,8 +161,37 @@ pub(super) async fn hold_touched_apps(
             .steps
             .insert(0, Box::new(CheckRestoresSettled { swap_logs }));
     }
+    add_page_ends(job, request, &apps, fleet).await;
     job.holds = vec![LockRequest::for_apps(host, apps)];
     Ok(())
+}
+
+/// Lets the job end with taking away what a job that was killed left of pages, and the page of an
+/// application that is removed.
+async fn add_page_ends(job: &mut Job, request: &Request, apps: &[String], fleet: &FleetContext) {
+    if matches!(request, Request::Page { .. }) {
+        return;
+    }
+    // Without a manager the job fails by itself, or has nothing to do with services.
+    let Ok(swarm) = fleet.query_swarm().await else {
+        return;
+    };
+    let app_goes = matches!(request, Request::Remove { .. } | Request::Erase { .. });
+    let left = swarm
+        .pages
+        .iter()
+        .filter(|p| apps.contains(&p.app) && (app_goes || p.job.is_some()));
+    let apps = left.filter_map(|p| AppName::new(p.app.as_str()).ok());
+    if let Some(track) = job.stages.last_mut().and_then(|s| s.tracks.last_mut()) {
+        track.steps.extend(apps.map(|app| -> Box<dyn Step> {
+            Box::new(LiftPage {
+                app,
+                fleet: fleet.clone(),
+                only_of_jobs: !app_goes,
+                app_goes,
+            })
+        }));
+    }
 }
 
 #[cfg(test)]

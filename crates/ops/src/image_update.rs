@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use crate::data_before_update::{DataBeforeUpdate, GO_BACK_LIMIT};
 use crate::deploy::{self, EarlierFiles};
 use crate::job_on_node::build_job_on_node;
+use crate::page::JobPage;
 use crate::rehearsal::LastRehearsal;
 use crate::{FleetContext, OpsError, Request};
 use matou_docker::NodeHandle;
@@ -37,22 +38,34 @@ pub(super) async fn build_image_update_job(
     };
     let manager = fleet.nodes.find_manager().await?;
     let mut steps = deploy::deploy_request_steps(&request, manager, fleet).await?;
-    if changes_data(app, fleet)? {
-        if fleet.config.backup.primary_repository().is_some() {
-            steps = vec![Box::new(ImageUpdate {
-                data: DataBeforeUpdate {
-                    app: app.clone(),
-                    fleet: fleet.clone(),
-                },
-                images: images.clone(),
-                manager: manager.clone(),
-                steps,
-            })];
-        } else {
+    let page = find_update_page(app, images, manager, fleet).await?;
+    let has_repository = fleet.config.backup.primary_repository().is_some();
+    let changes_data = changes_data(app, fleet)?;
+    if changes_data && has_repository {
+        // What puts data back shows no page of its own: the update's stands meanwhile.
+        let inner = match page {
+            Some(_) => fleet.without_automatic_pages(),
+            None => fleet.clone(),
+        };
+        steps = vec![Box::new(ImageUpdate {
+            data: DataBeforeUpdate {
+                app: app.clone(),
+                fleet: inner,
+            },
+            images: images.clone(),
+            manager: manager.clone(),
+            page,
+            steps,
+        })];
+    } else {
+        if let Some(page) = page {
+            steps = vec![Box::new(UpdateBehindPage { page, steps })];
+        }
+        if changes_data {
             steps.insert(0, Box::new(NothingToGoBackTo(app.clone())));
         }
     }
-    if fleet.config.backup.primary_repository().is_some() {
+    if has_repository {
         steps.insert(
             0,
             Box::new(LastRehearsal {
@@ -101,8 +114,96 @@ struct ImageUpdate {
     data: DataBeforeUpdate,
     images: BTreeMap<String, String>,
     manager: NodeHandle,
+    /// What visitors see meanwhile.
+    page: Option<JobPage>,
     /// Of the deploy.
     steps: Vec<Box<dyn Step>>,
+}
+
+/// The page of an update that stops tasks before it starts new ones; `None` where the stack says that new
+/// ones come first.
+async fn find_update_page(
+    app: &AppName,
+    images: &BTreeMap<String, String>,
+    manager: &NodeHandle,
+    fleet: &FleetContext,
+) -> Result<Option<JobPage>, OpsError> {
+    let swarm = manager.docker.query_swarm().await?;
+    let mut stops = false;
+    for service in images.keys() {
+        let name = format!("{app}_{service}");
+        if let Some(found) = swarm.services.iter().find(|s| s.name == name) {
+            let spec = manager.docker.query_service_spec(&found.id).await?;
+            let order = spec.update_config.and_then(|u| u.order);
+            stops |= order.is_none_or(|order| order.to_string() != "start-first");
+        }
+    }
+    Ok(stops.then(|| JobPage::new(app, format!("update {app}"), fleet)))
+}
+
+/// Checks all steps of an update: the lines of its plan, and whether there is nothing to do.
+async fn check_steps(
+    steps: &[Box<dyn Step>],
+    cx: &StepContext,
+) -> Result<(Vec<Change>, bool), StepError> {
+    let mut lines = Vec::new();
+    let mut is_done = true;
+    for step in steps {
+        match step.check(cx).await? {
+            Check::Done(found) => lines.extend(found),
+            Check::Change(found) => {
+                is_done = false;
+                lines.extend(found);
+            }
+            Check::Unknown(why) => {
+                is_done = false;
+                lines.push(Change::same(format!("{}: {why}", step.name())));
+            }
+        }
+    }
+    Ok((lines, is_done))
+}
+
+/// All steps of an update that stops the application, while visitors see a page.
+struct UpdateBehindPage {
+    page: JobPage,
+    steps: Vec<Box<dyn Step>>,
+}
+
+#[async_trait]
+impl Step for UpdateBehindPage {
+    fn name(&self) -> String {
+        "update".into()
+    }
+
+    fn timeout(&self) -> Duration {
+        PATIENCE
+    }
+
+    /// The page is taken away.
+    fn clean_up_limit(&self) -> Duration {
+        Duration::from_secs(180)
+    }
+
+    async fn check(&self, cx: &StepContext) -> Result<Check, StepError> {
+        let (mut lines, is_done) = check_steps(&self.steps, cx).await?;
+        if is_done {
+            return Ok(Check::Done(lines));
+        }
+        lines.splice(0..0, self.page.plan_line(cx).await?);
+        Ok(Check::Change(lines))
+    }
+
+    async fn apply(&self, cx: &StepContext) -> Result<(), StepError> {
+        self.page
+            .run(cx, matou_job::run_steps(cx, &self.steps))
+            .await
+    }
+
+    /// Each step was verified when it ran.
+    async fn verify(&self, _: &StepContext) -> Result<(), StepError> {
+        Ok(())
+    }
 }
 
 impl ImageUpdate {
@@ -262,21 +363,7 @@ impl Step for ImageUpdate {
     }
 
     async fn check(&self, cx: &StepContext) -> Result<Check, StepError> {
-        let mut lines = Vec::new();
-        let mut is_done = true;
-        for step in &self.steps {
-            match step.check(cx).await? {
-                Check::Done(found) => lines.extend(found),
-                Check::Change(found) => {
-                    is_done = false;
-                    lines.extend(found);
-                }
-                Check::Unknown(why) => {
-                    is_done = false;
-                    lines.push(Change::same(format!("{}: {why}", step.name())));
-                }
-            }
-        }
+        let (mut lines, is_done) = check_steps(&self.steps, cx).await?;
         let cut_off = self.data.find_cut_off().await?;
         if is_done && cut_off.is_none() {
             return Ok(Check::Done(lines));
@@ -288,6 +375,9 @@ impl Step for ImageUpdate {
             "a snapshot of {}, out of which its data is put back when the update fails; what comes in meanwhile is kept aside then",
             self.data.app
         ));
+        if let Some(page) = &self.page {
+            lines.splice(0..0, page.plan_line(cx).await?);
+        }
         lines.insert(0, saved);
         lines.splice(0..0, cut_off);
         Ok(Check::Change(lines))
@@ -300,11 +390,17 @@ impl Step for ImageUpdate {
         let request = self.request();
         let steps = deploy::deploy_request_steps(&request, &self.manager, &self.data.fleet).await?;
         let job = build_job_on_node(&self.manager, &request, Confirm::None, steps);
-        let Err(why) = self.data.run_part(job, cx).await else {
-            self.data.end(cx).await;
-            return Ok(());
+        let work = async {
+            let Err(why) = self.data.run_part(job, cx).await else {
+                self.data.end(cx).await;
+                return Ok(());
+            };
+            Err(self.go_back(&id, earlier.as_ref(), &before, why, cx).await)
         };
-        Err(self.go_back(&id, earlier.as_ref(), &before, why, cx).await)
+        match &self.page {
+            Some(page) => page.run(cx, work).await,
+            None => work.await,
+        }
     }
 
     /// Each step of the deploy was verified when it ran.

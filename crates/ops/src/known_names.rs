@@ -101,6 +101,7 @@ pub(super) async fn check_request_names(
             snapshot: None,
             ..
         } => check_app_is_known(fleet, app).await,
+        Request::Page { app, kind, .. } => check_page_app(app, kind.is_some(), fleet).await,
         // Volumes of an application that is removed already have its name.
         Request::Remove { app, volumes } if volumes.is_empty() => check_removable(app, fleet).await,
         Request::Place { app, to } => {
@@ -153,6 +154,20 @@ pub(super) async fn check_request_names(
             check_node(node, fleet).await
         }
         _ => Ok(()),
+    }
+}
+
+/// Checks that there is an application that a page can be shown for; one that is taken away may be left of
+/// an application that was moved.
+async fn check_page_app(app: &AppName, shows: bool, fleet: &FleetContext) -> Result<(), OpsError> {
+    match check_app_is_known(fleet, app).await {
+        Err(unknown) if unknown.is_usage() && !shows => {
+            match fleet.query_swarm().await?.find_page(app) {
+                Some(_) => Ok(()),
+                None => Err(unknown),
+            }
+        }
+        other => other,
     }
 }
 

@@ -38,6 +38,7 @@ mod leftovers;
 mod login;
 mod membership;
 mod node;
+mod page;
 mod reboot;
 pub mod recover;
 mod rehearsal;

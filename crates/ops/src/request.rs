@@ -92,6 +92,20 @@ pub enum Request {
         /// What changes at the edge.
         switches: matou_stack::EdgeSettings,
     },
+    /// Shows visitors a page instead of an application, or takes it away.
+    Page {
+        /// The application's name.
+        app: AppName,
+        /// Which page; `None` takes it away.
+        #[serde(default)]
+        kind: Option<matou_model::PageKind>,
+        /// A file of this machine with the operator's own page.
+        #[serde(default)]
+        html: Option<std::path::PathBuf>,
+        /// Addresses and networks that see the application, beside those of config.toml.
+        #[serde(default)]
+        allow: Vec<String>,
+    },
     /// Writes files for applications that run without one, all when none is named.
     Adopt {
         /// Names of applications; empty: all.
@@ -362,6 +376,10 @@ impl Request {
             },
             Self::Rename { app, name, .. } => format!("rename {app} to {name}"),
             Self::Switch { app, .. } => format!("switch {app} at the edge"),
+            Self::Page { app, kind, .. } => match kind {
+                Some(kind) => format!("show the page {} instead of {app}", kind.as_str()),
+                None => format!("take the page of {app} away"),
+            },
             Self::Adopt { apps, .. } => match apps.as_slice() {
                 [] => "adopt what has no file".into(),
                 apps => format!("adopt {}", apps.join(", ")),

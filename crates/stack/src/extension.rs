@@ -267,6 +267,7 @@ impl HttpCheck {
             contains: self.contains.clone(),
             lacks: self.lacks.clone(),
             redirect_to: None,
+            way_in: None,
         }
     }
 }

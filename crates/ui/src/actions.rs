@@ -100,6 +100,7 @@ pub(super) fn run_action(app: &mut App, action: Action) -> Vec<Effect> {
         Action::Update => return open_newer_versions(app),
         Action::Place => return open_app_form(app, FormOverlay::for_placement),
         Action::Switch => return open_app_form(app, FormOverlay::for_edge_settings),
+        Action::Page => return open_app_form(app, FormOverlay::for_page),
         Action::Move => {
             return open_app_form(app, |app| FormOverlay::for_move(vec![app]));
         }
@@ -639,6 +640,7 @@ fn tab_of_alert(kind: AlertKind) -> Tab {
         | AlertKind::Alertmanager
         | AlertKind::Edge
         | AlertKind::Http
+        | AlertKind::Page
         | AlertKind::Certificate
         | AlertKind::Backup => Tab::Overview,
     }

@@ -238,6 +238,7 @@ pub fn example_fleet() -> Fleet {
         ],
         services: vec![blog, db, shop],
         tasks,
+        pages: Vec::new(),
     };
     swarm.nodes[1].availability = Availability::Drain;
     let mut apply = |datum| fleet.apply(Update { at: NOW, datum });
@@ -461,6 +462,7 @@ pub fn large_example_swarm() -> Msg {
         nodes,
         services,
         tasks,
+        pages: Vec::new(),
     };
     Msg::Fleet(Update {
         at: NOW,

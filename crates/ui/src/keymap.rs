@@ -45,6 +45,7 @@ pub enum Action {
     Adopt,
     Place,
     Switch,
+    Page,
     RenewCertificate,
     Rollback,
     Remove,
@@ -214,6 +215,13 @@ pub const KEY_TABLE: &[KeyBinding] = &[
         &[],
         ActionGroup::Jobs,
         "security headers and a limit before the selected application",
+    ),
+    bind_action(
+        Action::Page,
+        "page",
+        &[],
+        ActionGroup::Jobs,
+        "show visitors a page instead of the selected application, or take it away",
     ),
     bind_action(
         Action::RenewCertificate,

@@ -51,6 +51,8 @@ pub enum AlertKind {
     Edge,
     /// An application does not answer as it should.
     Http,
+    /// A page is still there instead of an application, or nobody serves it.
+    Page,
     /// A certificate ends soon, or none is served.
     Certificate,
     /// A node is not what config.toml says.
@@ -80,6 +82,7 @@ impl AlertKind {
             | Self::Told
             | Self::Edge
             | Self::Http
+            | Self::Page
             | Self::Certificate
             | Self::Drift
             | Self::Backup => 0,

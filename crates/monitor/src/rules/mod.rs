@@ -6,6 +6,7 @@ mod edge;
 mod finding;
 mod inputs;
 mod nodes;
+mod pages;
 mod remedy;
 mod services;
 
@@ -41,6 +42,9 @@ pub fn evaluate_rules(inputs: AlertInputs<'_>) -> Vec<Finding> {
             services::add_service_findings(inputs.now, service, tasks, &mut found);
             app_jobs::add_job_findings(inputs, service, &mut found);
         }
+    }
+    for page in inputs.fleet.swarm.value().iter().flat_map(|s| &s.pages) {
+        pages::add_page_findings(inputs, page, &mut found);
     }
     edge::add_answer_findings(inputs, &mut found);
     edge::add_certificate_findings(inputs, &mut found);
@@ -108,8 +112,9 @@ mod tests {
     use crate::trend::DiskTrends;
     use matou_config::Config;
     use matou_model::{
-        Datum, Disk, Fleet, JobProgress, Metrics, Node, NodeLink, Probe, ProbeAnswer, Reachability,
-        Role, Service, ServiceMode, Swarm, SwarmNode, Update, UpdateState,
+        AppPage, Datum, Disk, Fleet, JobProgress, Metrics, Node, NodeLink, PageKind, Probe,
+        ProbeAnswer, Reachability, Role, Service, ServiceMode, Swarm, SwarmNode, TaskState, Update,
+        UpdateState,
     };
 
     const NOW: i64 = 1_000_000;
@@ -193,6 +198,7 @@ mod tests {
             nodes,
             services,
             tasks,
+            pages: Vec::new(),
         }))
     }
 
@@ -255,6 +261,64 @@ mod tests {
         let keys: Vec<&str> = found.iter().map(|f| f.key.as_str()).collect();
         assert_eq!(keys, ["node/n1/disk", "node/n1/disk/mnt/data"]);
         assert_eq!(found[1].why, "disk /mnt/data at 96 %; 95 % is the limit");
+    }
+
+    #[test]
+    fn a_page_is_told_when_a_job_left_it_or_somebody_forgot_it_or_nobody_serves_it() {
+        let (minute, hour) = (60, 3600);
+        for (kind, job, ago, running, wanted) in [
+            (
+                PageKind::Maintenance,
+                Some("restore blog"),
+                29 * minute,
+                1,
+                None,
+            ),
+            (
+                PageKind::Maintenance,
+                Some("restore blog"),
+                31 * minute,
+                1,
+                Some(AlertSeverity::Warning),
+            ),
+            (PageKind::Maintenance, None, 23 * hour, 1, None),
+            (
+                PageKind::Maintenance,
+                None,
+                25 * hour,
+                1,
+                Some(AlertSeverity::Warning),
+            ),
+            (PageKind::Suspended, None, 900 * hour, 1, None),
+            (
+                PageKind::Suspended,
+                None,
+                minute,
+                0,
+                Some(AlertSeverity::Critical),
+            ),
+        ] {
+            let page = AppPage {
+                app: "blog".into(),
+                kind,
+                job: job.map(str::to_owned),
+                since: Some(at(ago)),
+                domains: vec!["blog.org".into()],
+                shown: true,
+                running,
+                trouble: if running == 0 { "No such image" } else { "" }.into(),
+                way_in: String::new(),
+                content: String::new(),
+                service: "s2".into(),
+            };
+            let swarm = Swarm {
+                pages: vec![page],
+                ..Swarm::default()
+            };
+            let found = found(&fleet(vec![Datum::Swarm(Ok(swarm))]));
+            let mut pages = found.iter().filter(|f| f.kind == AlertKind::Page);
+            assert_eq!(pages.next().map(|f| f.severity), wanted, "{kind:?} {ago}");
+        }
     }
 
     #[test]

@@ -48,17 +48,12 @@ impl WaitForAnswers {
     async fn query_any_node(
         &self,
         domain: &str,
+        wanted: &ExpectedAnswer,
     ) -> Result<(HttpsAnswer, PresentedCertificate), OpsError> {
         let mut last = OpsError::from("there is no node to ask");
         for (_, address) in &self.edge.nodes {
-            match get_with_certificate(
-                address,
-                self.edge.port,
-                domain,
-                &self.expected_answer(domain),
-                &self.edge.roots,
-            )
-            .await
+            match get_with_certificate(address, self.edge.port, domain, wanted, &self.edge.roots)
+                .await
             {
                 Ok(answer) => return Ok(answer),
                 Err(reason) => last = reason.into(),
@@ -71,9 +66,15 @@ impl WaitForAnswers {
     async fn check_domain(
         &self,
         domain: &str,
+        cx: &StepContext,
     ) -> Result<(HttpsAnswer, PresentedCertificate), OpsError> {
-        let (answer, served) = self.query_any_node(domain).await?;
-        if answer.is_well(domain, &self.expected_answer(domain)) {
+        // Behind the page, where visitors see one.
+        let wanted = ExpectedAnswer {
+            way_in: cx.query_swarm().await?.find_way_in(domain),
+            ..self.expected_answer(domain)
+        };
+        let (answer, served) = self.query_any_node(domain, &wanted).await?;
+        if answer.is_well(domain, &wanted) {
             return Ok((answer, served));
         }
         let status = answer.status;
@@ -106,7 +107,7 @@ impl Step for WaitForAnswers {
         }
         let mut lines = Vec::new();
         for domain in &self.domains {
-            lines.push(match self.check_domain(domain).await {
+            lines.push(match self.check_domain(domain, cx).await {
                 Ok((_, served)) => {
                     let line = Change::same(format!("https://{domain} answers"));
                     match served.problem {
@@ -125,9 +126,9 @@ impl Step for WaitForAnswers {
     }
 
     /// Looks at the answer alone: a good certificate may come later.
-    async fn verify(&self, _: &StepContext) -> Result<(), StepError> {
+    async fn verify(&self, cx: &StepContext) -> Result<(), StepError> {
         for domain in &self.domains {
-            self.check_domain(domain).await?;
+            self.check_domain(domain, cx).await?;
         }
         Ok(())
     }
@@ -142,7 +143,7 @@ impl Step for WaitForAnswers {
         for domain in &self.domains {
             let mut told = String::new();
             loop {
-                let reason = match self.check_domain(domain).await {
+                let reason = match self.check_domain(domain, cx).await {
                     Ok((_, served))
                         if served.problem.is_some() && begun.elapsed() < CERTIFICATE_WAIT =>
                     {

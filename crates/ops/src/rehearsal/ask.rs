@@ -177,6 +177,7 @@ fn parse_answer(text: &str, check: &HttpCheck, begun: Instant) -> Option<HttpsAn
         took: begun.elapsed(),
         location,
         fault,
+        page: None,
     })
 }
 

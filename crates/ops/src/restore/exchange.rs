@@ -91,7 +91,12 @@ impl Step for SwapVolumes {
     async fn apply(&self, cx: &StepContext) -> Result<(), StepError> {
         let (work, cx) = (self.0.clone(), cx.clone());
         // Goes on when the job's future is dropped.
-        let running = tokio::spawn(async move { run_or_take_back(&work, &cx).await });
+        let running = tokio::spawn(async move {
+            match work.job_page() {
+                Some(page) => page.run(&cx, run_or_take_back(&work, &cx)).await,
+                None => run_or_take_back(&work, &cx).await,
+            }
+        });
         running
             .await
             .map_err(|e| StepError::failed(format!("a bug in matou: {e}")))?

@@ -9,6 +9,7 @@ use super::environment::{ServerEnvironment, live_paths};
 use super::state_machine;
 use super::swap_log::SwapLog;
 use crate::FleetContext;
+use crate::page::JobPage;
 use matou_backup::{RestorePhase, RestoreState};
 use matou_job::{Change, Check, Step, StepContext, StepError};
 
@@ -20,6 +21,12 @@ pub(crate) struct UndoRestore {
 }
 
 impl UndoRestore {
+    /// The page that visitors see while the application is stopped.
+    fn job_page(&self) -> JobPage {
+        let title = format!("undo the restore of {}", self.app);
+        JobPage::new(&self.app, title, &self.fleet)
+    }
+
     fn plan_lines(&self, state: &RestoreState) -> Vec<Change> {
         let app = &self.app;
         let kept = format!(
@@ -104,6 +111,7 @@ impl Step for UndoRestore {
                     "stopped, then started again",
                 )
             }));
+            lines.extend(self.job_page().plan_line(cx).await?);
         }
         Ok(Check::Change(lines))
     }
@@ -113,9 +121,16 @@ impl Step for UndoRestore {
             return Ok(());
         };
         let site = ServerEnvironment::connect(&self.fleet, cx, &self.swap_log).await?;
-        match state.phase {
-            RestorePhase::Restored => state_machine::undo_restore(&site, &mut state).await,
-            _ => state_machine::resolve_restore(&site, &mut state).await,
+        let stops = state.deployed || !state.replicas.is_empty();
+        let work = async {
+            match state.phase {
+                RestorePhase::Restored => state_machine::undo_restore(&site, &mut state).await,
+                _ => state_machine::resolve_restore(&site, &mut state).await,
+            }
+        };
+        match stops {
+            true => self.job_page().run(cx, work).await,
+            false => work.await,
         }
     }
 }

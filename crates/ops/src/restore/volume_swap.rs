@@ -13,6 +13,7 @@ use super::source::RestoreSource;
 use super::swap_log::SwapLog;
 use crate::FleetContext;
 use crate::deploy::{self, DeployOptions};
+use crate::page::JobPage;
 use matou_backup::{FolderSwap, RestorePhase, RestoreState};
 use matou_docker::Nodes;
 use matou_host::{Command, ConfinedFolders, shell_script};
@@ -144,9 +145,18 @@ impl VolumeSwap {
         }
     }
 
+    /// The page that visitors see meanwhile: of an application that is stopped.
+    pub(super) fn job_page(&self) -> Option<JobPage> {
+        let stops = matches!(self.services, ServiceHandling::Stop);
+        stops.then(|| JobPage::new(&self.app, format!("restore {}", self.app), &self.fleet))
+    }
+
     pub(super) async fn plan_lines(&self, cx: &StepContext) -> Result<Vec<Change>, StepError> {
         let mut lines = self.plan_folder_lines().await?;
         lines.extend(self.notes.iter().map(Change::same));
+        if let Some(page) = self.job_page() {
+            lines.extend(page.plan_line(cx).await?);
+        }
         let site = ServerEnvironment::connect(&self.fleet, cx, &self.swap_log).await?;
         let who = self.find_users(&site.manager).await?;
         lines.extend(self.plan_service_lines(&site.manager, &who).await?);

@@ -15,7 +15,7 @@ use crate::overlay::{Overlay, OverlayReply};
 use crate::panes::wrap_text;
 use crate::state::App;
 use matou_base::text::{clean_line, fit_to_width};
-use matou_model::Service;
+use matou_model::{PageKind, Service};
 use matou_ops::{Request, RestoreDestination, RestoreScope};
 use matou_stack::{AppName, CatalogueEntry, EdgeSettings, Variable, VariableKind};
 
@@ -31,6 +31,9 @@ enum FormPurpose {
         app: AppName,
     },
     EdgeSettings {
+        app: AppName,
+    },
+    Page {
         app: AppName,
     },
     RestoreBeside {
@@ -228,6 +231,24 @@ impl FormOverlay {
         }
     }
 
+    /// A form for the page that visitors see instead of an application.
+    pub(crate) fn for_page(app: AppName) -> Self {
+        Self {
+            title: format!("Page instead of {app}"),
+            purpose: FormPurpose::Page { app },
+            fields: vec![FormField {
+                name: "page".into(),
+                help: "maintenance (503, back soon), suspended (403, closed), or off".into(),
+                default: String::new(),
+                required: true,
+                input: Input::default(),
+                variable: None,
+            }],
+            at: 0,
+            error: None,
+        }
+    }
+
     /// A form for a restore beside the application, under another name and domain.
     pub(crate) fn for_restore_beside(app: &AppName, snapshot: &str) -> Self {
         let field = |name: &str, help: &str, value: String| FormField {
@@ -367,6 +388,19 @@ impl FormOverlay {
                 Ok(Request::Place {
                     app: app.clone(),
                     to: (place != "anywhere").then_some(place),
+                })
+            }
+            FormPurpose::Page { app } => {
+                let word = self.value(0);
+                let kind = PageKind::from_word(&word);
+                if kind.is_none() && word != "off" {
+                    return Err((0, "page is maintenance, suspended or off".into()));
+                }
+                Ok(Request::Page {
+                    app: app.clone(),
+                    kind,
+                    html: None,
+                    allow: Vec::new(),
                 })
             }
             FormPurpose::EdgeSettings { app } => Ok(Request::Switch {

@@ -239,6 +239,7 @@ fn services_overview(
     let mut page = add_stale_swarm_note(app, page, columns);
     if services.iter().any(|s| !s.domains.is_empty()) {
         page = add_names(services, page);
+        page = add_visitors_page(app, services, columns, page);
         page = add_probe_answers(app, services, columns, page);
         page = add_login(app, services, columns, page).blank_line();
     }
@@ -289,6 +290,27 @@ fn services_overview(
     let mut table = tasks::task_table(app, &shown, columns);
     page.lines.append(&mut table.lines);
     page
+}
+
+/// Adds the page that visitors see instead of the application.
+fn add_visitors_page(
+    app: &App,
+    services: &[&Service],
+    columns: usize,
+    page: DetailPage,
+) -> DetailPage {
+    let swarm = app.fleet.swarm.value();
+    let name = services.first().and_then(|s| s.stack.as_ref());
+    match swarm
+        .zip(name)
+        .and_then(|(swarm, name)| swarm.find_page(name))
+    {
+        Some(shown) => {
+            let text = format!("visitors see the page {}", shown.describe());
+            page.wrapped_text(&text, columns, app.theme.health_style(Health::Partly))
+        }
+        None => page,
+    }
 }
 
 /// Adds the scheduled jobs of the application: when each runs, and how its newest run ended.
