@@ -82,7 +82,10 @@ fn servers_become_a_configuration() {
     let nodes = status["nodes"].as_array().expect("nodes");
     let names: Vec<&str> = nodes.iter().filter_map(|n| n["name"].as_str()).collect();
     assert_eq!(names, ["n1", "n2"], "{status}");
-    ok(&written, &["check"]);
+    // A busy machine is no fault of the file.
+    let check = said(&support::matou(&written, &["check"]));
+    let is_well = |line: &str| line.contains("all is as it should be") || line.contains(": CPU at");
+    assert!(check.lines().all(is_well), "{check}");
 
     // A file that is there is not touched, whatever is asked for.
     let out = init(

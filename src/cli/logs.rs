@@ -237,7 +237,7 @@ mod tests {
                 "{text}: {found}"
             );
         }
-        assert_eq!(at("2026-11-29T14:00:00Z"), Some(1_796_047_200));
+        assert_eq!(at("2026-11-29T14:00:00Z"), Some(1_795_960_800));
         assert_eq!(at("2026-11-29 14:00"), at("2026-11-29T14:00:00"));
         assert!(at("2026-11-29").is_some());
         for wrong in ["", "10", "-5m", "yesterday", "2026-13-01"] {

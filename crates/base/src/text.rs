@@ -738,7 +738,7 @@ mod tests {
             (cut.as_ref(), display_width(&cut)),
             ("restore…ads/2026/cat.jpg", 24)
         );
-        assert_eq!(truncate_middle("日本語日本語", 6, "…"), "日…語");
+        assert_eq!(truncate_middle("日本語日本語", 8, "…"), "日…本語");
         assert_eq!(truncate_middle("ab", 2, "…"), "ab");
         assert_eq!(truncate_middle("abc", 0, "…"), "");
         assert_eq!(fit_to_width("日本語", 6, "…"), "日本語");

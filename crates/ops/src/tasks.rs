@@ -292,12 +292,8 @@ pub(super) async fn wait_for_tasks(
         let excused = excused.get_or_insert_with(|| old.clone());
         let (running, wanted) = sum_progress(&services, &swarm);
         for service in &services {
-            let waiting = begun.elapsed() > QUIET_WAIT
-                && tasks_to_be_replaced(service, &swarm).next().is_some();
-            if waiting {
-                note_once(&mut told, &service.name, REPLACEMENT_AWAITED, cx).await;
-            }
-            report_task_states(service, &swarm, old, &mut told, cx).await;
+            let is_quiet = begun.elapsed() > QUIET_WAIT;
+            report_service_state(service, &swarm, old, is_quiet, &mut told, cx).await;
             ends.ask(&list_failed_tasks(service, &swarm, old), &swarm)
                 .await;
             if !matches!(whose, AwaitedServices::RolledBack(_))
@@ -505,6 +501,22 @@ fn describe_task_node(task: &Task, swarm: &Swarm) -> String {
         .iter()
         .find(|n| n.id == task.node_id)
         .map_or_else(String::new, |n| format!(" on {}", n.hostname))
+}
+
+/// Reports each state that a task of the service reaches, once; where nothing was heard for a while, that
+/// the engine has not begun yet.
+async fn report_service_state(
+    service: &Service,
+    swarm: &Swarm,
+    old: &HashSet<String>,
+    is_quiet: bool,
+    told: &mut HashMap<String, String>,
+    cx: &StepContext,
+) {
+    if is_quiet && tasks_to_be_replaced(service, swarm).next().is_some() {
+        note_once(told, &service.name, REPLACEMENT_AWAITED, cx).await;
+    }
+    report_task_states(service, swarm, old, told, cx).await;
 }
 
 /// Reports each state that a task of the service reaches, once.

@@ -29,7 +29,7 @@ use ratatui::widgets::{Block, Clear};
 
 use super::layout::ScrollLayout;
 use super::state::App;
-use matou_base::text::truncate_middle;
+use matou_base::text::{truncate_middle, truncate_to_width};
 
 pub(super) use alerts::AlertsOverlay;
 pub(super) use bans::BansOverlay;
@@ -92,7 +92,12 @@ fn draw_window(
     let theme = app.theme;
     let title = theme.drawable_text(&matou_base::text::clean_line(title));
     let room = usize::from(width).saturating_sub(4);
-    let title = truncate_middle(&title, room, theme.ellipsis()).into_owned();
+    // Of a path, its end is the file's name.
+    let cut = match title.contains('/') {
+        true => truncate_middle,
+        false => truncate_to_width,
+    };
+    let title = cut(&title, room, theme.ellipsis()).into_owned();
     let block = Block::bordered()
         .border_set(theme.border())
         .border_style(theme.focus())
