@@ -110,6 +110,47 @@ fn a_task_that_can_not_run_fails_the_job_with_its_own_error() {
     );
 }
 
+/// Each of them finds that the edge's network is not there, and makes it.
+#[test]
+fn applications_that_are_deployed_at_the_same_time_share_the_edges_network() {
+    let _alone = alone();
+    let (_, config) = fleet();
+    let names = ["same1", "same2", "same3", "same4"];
+    let _clean = names.map(|name| Deployed(&config, name));
+    let stack = config.with_file_name("same.yml");
+    let text = "services:\n  web:\n    image: matou/hello:1.0\n    networks: [edge]\n\
+                networks:\n  edge: {external: true, name: traefik-net}\n";
+    std::fs::write(&stack, text).expect("written");
+    // What another test left; it may never have been there.
+    let remove = ["docker", "network", "rm", "traefik-net"];
+    let on_n1 = [
+        &["lab", "ssh", "--name", support::FLEET, "n1", "--"],
+        &remove[..],
+    ]
+    .concat();
+    matou(&config, &on_n1);
+    let deploys = names.map(|name| {
+        std::process::Command::new(env!("CARGO_BIN_EXE_matou"))
+            .arg("--config")
+            .arg(&config)
+            .arg("deploy")
+            .arg(&stack)
+            .args([name, "--yes"])
+            .stdout(std::process::Stdio::piped())
+            .stderr(std::process::Stdio::piped())
+            .spawn()
+            .expect("matou starts")
+    });
+    let mut made = 0;
+    for deploy in deploys {
+        let out = deploy.wait_with_output().expect("it ends");
+        let text = said(&out);
+        assert!(out.status.success(), "{text}");
+        made += usize::from(text.contains("+ network traefik-net"));
+    }
+    assert!(made > 1, "they did not begin at the same time");
+}
+
 /// What only the engine of the task's node knows, and the swarm calls complete, or 137.
 #[test]
 fn why_a_container_ended_is_told() {

@@ -39,6 +39,16 @@ impl Step for EnsureNetworks {
             .args(["network", "create", "--driver", "overlay", "--attachable"])
             .arg(&self.edge)
             .sudo();
-        cx.stream(&create).await
+        let made = cx.stream(&create).await;
+        // Another application needs it, too, and was faster: a recovery deploys several at a time.
+        let is_there = |names: Vec<String>| names.contains(&self.edge);
+        match made {
+            Err(e) if !e.is_cancelled() && cx.docker.list_networks().await.is_ok_and(is_there) => {
+                let note = format!("{} was made by somebody else meanwhile", self.edge);
+                cx.out.note(note).await;
+                Ok(())
+            }
+            other => other,
+        }
     }
 }
