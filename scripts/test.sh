@@ -35,7 +35,7 @@ matou lab up --name test
 
 # Three at a time: most tests wait for servers. Those with an ACME authority of their own share its
 # ports, so they run one after the other; the long ones beside them take as long as the rest.
-acme="edge domains recover watching wordpress run tell volumes"
+acme="edge domains recover watching wordpress run tell volumes page"
 long="provision backup specs links kills restore rehearse"
 logs=$(mktemp -d)
 begun=$(date +%s)

@@ -129,7 +129,21 @@ pub(super) fn render_manager_config(
             table["port"] = toml_edit::value(i64::from(port));
         }
     }
-    // Secrets of backups lie beside it.
+    place_backup_secrets(at, &mut doc);
+    for (_, key, place) in receiver_secret_files(at.config()) {
+        doc["receivers"][key] = toml_edit::value(place);
+    }
+    // Only Alertmanager calls it, which is given it when it is deployed.
+    if let Some(table) = doc.get_mut("receivers").and_then(|r| r.as_table_like_mut()) {
+        table.remove("deadman_file");
+    }
+    Ok(format!(
+        "# Made by `matou provision` of the operator's config.toml: change that one.\n\n{doc}"
+    ))
+}
+
+/// Names the secrets of backups, which lie beside the manager's config.toml.
+fn place_backup_secrets(at: &NodeView<'_>, doc: &mut toml_edit::DocumentMut) {
     let copies = &at.config().backup.repositories;
     for (i, repository) in copies.iter().enumerate() {
         let backup = &mut doc["backup"];
@@ -153,16 +167,6 @@ pub(super) fn render_manager_config(
     if at.config().backup.ping_file.is_some() {
         doc["backup"]["ping_file"] = toml_edit::value(PING_URL_FILE);
     }
-    for (_, key, place) in receiver_secret_files(at.config()) {
-        doc["receivers"][key] = toml_edit::value(place);
-    }
-    // Only Alertmanager calls it, which is given it when it is deployed.
-    if let Some(table) = doc.get_mut("receivers").and_then(|r| r.as_table_like_mut()) {
-        table.remove("deadman_file");
-    }
-    Ok(format!(
-        "# Made by `matou provision` of the operator's config.toml: change that one.\n\n{doc}"
-    ))
 }
 
 /// Renders known_hosts: the host keys of all nodes, read over connections that were verified.

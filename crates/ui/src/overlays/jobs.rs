@@ -3,6 +3,7 @@
 use crossterm::event::{KeyCode, KeyEvent};
 use ratatui::Frame;
 use ratatui::layout::Rect;
+use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
 use super::plan::reply_with_plan;
@@ -45,6 +46,20 @@ impl NumberedLines for OutputLines {
 
     fn place_of(&self, number: u64) -> usize {
         usize::try_from(number).map_or(self.0, |n| n.min(self.0))
+    }
+}
+
+/// How a job ended, and in which style that is said.
+fn describe_outcome(app: &App, job: &JobView, outcome: &JobOutcome) -> (Style, String) {
+    let theme = app.theme;
+    match outcome {
+        JobOutcome::Done { changed: 0 } => (theme.added(), "nothing to do".to_owned()),
+        JobOutcome::Done { .. } => {
+            let seconds = job.elapsed_seconds(app.now);
+            (theme.added(), format!("done in {seconds} s"))
+        }
+        JobOutcome::Failed { reason } => (theme.removed(), format!("failed: {reason}")),
+        JobOutcome::Cancelled => (theme.changed(), "cancelled".to_owned()),
     }
 }
 
@@ -154,7 +169,7 @@ impl JobsOverlay {
             let style = match stream {
                 OutputStream::Stderr => theme.changed(),
                 OutputStream::Note => theme.dim(),
-                OutputStream::Stdout => ratatui::style::Style::new(),
+                OutputStream::Stdout => Style::new(),
             };
             let text = theme.drawable_text(&clean_line(text));
             lines.extend(
@@ -167,15 +182,7 @@ impl JobsOverlay {
             if !lines.is_empty() {
                 lines.push(Line::default());
             }
-            let (style, text) = match outcome {
-                JobOutcome::Done { changed: 0 } => (theme.added(), "nothing to do".to_owned()),
-                JobOutcome::Done { .. } => (
-                    theme.added(),
-                    format!("done in {} s", job.elapsed_seconds(app.now)),
-                ),
-                JobOutcome::Failed { reason } => (theme.removed(), format!("failed: {reason}")),
-                JobOutcome::Cancelled => (theme.changed(), "cancelled".to_owned()),
-            };
+            let (style, text) = describe_outcome(app, job, outcome);
             for line in text.lines() {
                 let line = theme.drawable_text(&clean_line(line));
                 lines.extend(
