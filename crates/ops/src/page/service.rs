@@ -10,6 +10,7 @@ use sha2::{Digest as _, Sha256};
 use super::content::page_files;
 use crate::restore::services::list_app_services;
 use crate::{FleetContext, OpsError};
+use matou_base::text::clean_line;
 use matou_host::{Command, shell_script};
 use matou_job::{StepContext, StepError};
 use matou_model::{
@@ -104,6 +105,7 @@ pub(super) fn page_stack(
             "there is no application {app}; `matou status` lists them"
         )));
     }
+    refuse_foreign_stack(swarm, app)?;
     let before = swarm.find_page(app);
     let way_in = match before {
         Some(page) if !page.way_in.is_empty() => page.way_in.clone(),
@@ -156,6 +158,23 @@ pub(super) fn page_stack(
         domains,
         image: image.to_owned(),
     }))
+}
+
+/// Refuses to deploy over, and to remove, a stack of the page's name that is no page.
+///
+/// # Errors
+/// One sentence: there is one.
+fn refuse_foreign_stack(swarm: &Swarm, app: &str) -> Result<(), OpsError> {
+    let stack = stack_of_page(app);
+    // Services that are pages are not among those of the swarm.
+    let mut others = swarm.services.iter();
+    match others.find(|s| s.stack.as_ref() == Some(&stack)) {
+        None => Ok(()),
+        Some(other) => Err(OpsError::failed(format_args!(
+            "{} of the stack {stack} is no page of matou, and a page of {app} would take its place: give that stack another name",
+            clean_line(&other.name)
+        ))),
+    }
 }
 
 /// The compose file of a page. JSON is YAML.
@@ -265,6 +284,23 @@ pub(super) async fn remove_page(cx: &StepContext, app: &str) -> Result<(), StepE
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::swarm_fixture::{service, swarm};
+
+    #[test]
+    fn a_stack_of_somebody_that_has_the_name_of_a_page_is_left_alone() {
+        let of = |stack: &str| {
+            let mut found = service("matou-page-shop_web", 1, 1);
+            found.stack = Some(stack.into());
+            swarm([], [found])
+        };
+        let refused = refuse_foreign_stack(&of("matou-page-shop"), "shop").unwrap_err();
+        assert!(
+            refused.to_string().contains("no page of matou"),
+            "{refused}"
+        );
+        assert!(refuse_foreign_stack(&of("matou-page-shop"), "blog").is_ok());
+        assert!(refuse_foreign_stack(&of("shop"), "shop").is_ok());
+    }
 
     #[test]
     fn the_server_is_the_one_that_the_catalogue_pulls() {
