@@ -25,7 +25,7 @@ const TAIL: usize = 100;
 const MAX_TAIL: usize = 10_000;
 
 /// What is held to be put in order, bytes.
-const MAX_SORTED_BYTES: usize = 256 << 20;
+const MAX_SORTED_BYTES: usize = 64 << 20;
 
 /// What a line takes beside its text, bytes.
 const LINE_COST: usize = 64;

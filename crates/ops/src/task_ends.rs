@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use matou_base::text::human_bytes;
 use matou_docker::{ContainerEnd, Nodes};
+use matou_job::StepContext;
 use matou_model::{Swarm, Task};
 
 /// How long an engine may take to answer.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Of so many tasks of a service it is asked; more say the same.
 const MOST_ASKED: usize = 3;
@@ -30,7 +31,7 @@ impl TaskEnds {
 
     /// Asks the engines of these failed tasks, each task once. An engine that does not answer, and a
     /// container that is gone, are left out.
-    pub(super) async fn ask(&mut self, failed: &[&Task], swarm: &Swarm) {
+    pub(super) async fn ask(&mut self, failed: &[&Task], swarm: &Swarm, cx: &StepContext) {
         let Some(nodes) = &self.nodes else {
             return;
         };
@@ -47,7 +48,10 @@ impl TaskEnds {
                 None => None,
                 Some(node) => {
                     let asked = node.docker.query_container_end(id);
-                    let end = tokio::time::timeout(PATIENCE, asked).await;
+                    let end = tokio::select! {
+                        end = tokio::time::timeout(PATIENCE, asked) => end,
+                        () = cx.cancel.cancelled() => return,
+                    };
                     end.ok().and_then(Result::ok).and_then(|e| describe_end(&e))
                 }
             };

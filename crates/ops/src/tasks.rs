@@ -270,11 +270,11 @@ fn is_service_up(service: &Service, swarm: &Swarm) -> bool {
 /// The task's own error when a service can't come up; an update that the engine rolled back or
 /// paused is a failure too, told when the rollback is through.
 pub(super) async fn wait_for_tasks(
-    wanted: &WaitForTasks,
+    step: &WaitForTasks,
     cx: &StepContext,
 ) -> Result<(), WaitFailure> {
-    let whose = &wanted.awaited;
-    let mut ends = TaskEnds::new(wanted.nodes.clone());
+    let whose = &step.awaited;
+    let mut ends = TaskEnds::new(step.nodes.clone());
     let mut excused: Option<HashSet<String>> = None;
     let mut told: HashMap<String, String> = HashMap::new();
     let mut old: Option<HashSet<String>> = None;
@@ -294,8 +294,8 @@ pub(super) async fn wait_for_tasks(
         for service in &services {
             let is_quiet = begun.elapsed() > QUIET_WAIT;
             report_service_state(service, &swarm, old, is_quiet, &mut told, cx).await;
-            ends.ask(&list_failed_tasks(service, &swarm, old), &swarm)
-                .await;
+            let failed = list_failed_tasks(service, &swarm, old);
+            ends.ask(&failed, &swarm, cx).await;
             if !matches!(whose, AwaitedServices::RolledBack(_))
                 && let Some(failed) = describe_refused_update(service, &swarm, old, &ends)
                 && rolled_back.is_none()

@@ -202,7 +202,7 @@ impl Step for RecoverAppData {
         match restic.check_version().await {
             Ok(_) => {}
             Err(BackupError::Missing { .. }) => {
-                return Ok(Check::Unknown("restic is installed first".into()));
+                return Ok(Check::Unknown(self.describe_before_restic()));
             }
             Err(e) => return Err(StepError::failed(e.to_string())),
         }
@@ -290,6 +290,22 @@ impl Step for RecoverAppData {
 }
 
 impl RecoverAppData {
+    /// What the plan says where restic is not there yet: also what is left out.
+    fn describe_before_restic(&self) -> String {
+        let removed: Vec<String> = self
+            .removed
+            .iter()
+            .map(|(app, day)| format!("{app} (removed on {day})"))
+            .collect();
+        match removed.is_empty() {
+            true => "restic is installed first".to_owned(),
+            false => format!(
+                "restic is installed first; these stay removed, `matou redeploy APP` deploys one: {}",
+                removed.join(", ")
+            ),
+        }
+    }
+
     async fn note_lost(&self, cx: &StepContext, restic: &Restic) -> Result<(), StepError> {
         for (app, found) in self.find_data_states(cx, restic).await? {
             if let AppDataState::Lost(why) = found {
