@@ -59,6 +59,24 @@ fn an_application_lives_from_deploy_to_removal() {
         let new = logs.contains("hello 1.1 on");
         if both && new { Ok(()) } else { Err(logs) }
     });
+    // Of all tasks in the order in which they were written, and from a time on.
+    let timed = |since: &str| {
+        ok(
+            &config,
+            &["logs", "life_web", "--timestamps", "--since", since],
+        )
+    };
+    let all = timed("1h");
+    let times: Vec<&str> = all.lines().filter_map(|l| l.split(' ').next()).collect();
+    assert!(times.len() > 3 && times.is_sorted(), "{all}");
+    let (middle, last) = (times[times.len() / 2], times[times.len() - 1]);
+    let late = timed(middle);
+    let seconds = |time: &str| time.split('.').next().unwrap_or_default().to_owned();
+    assert!(
+        late.lines().all(|l| seconds(l) >= seconds(middle)) && late.contains(last),
+        "{middle}: {late}"
+    );
+    assert_eq!(timed("2099-01-01"), "");
 
     // Scaling; scaling to what is there changes nothing.
     let scaled = ok(&config, &["scale", "life_web", "3", "--yes"]);
