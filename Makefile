@@ -4,7 +4,7 @@ export PATH := $(HOME)/.cargo/bin:$(PATH)
 STATE := $(or $(XDG_STATE_HOME),$(HOME)/.local/state)/matou
 DEMO := $(STATE)/lab/demo/config.toml
 MATOU := target/release/matou
-CLEAN_VMS := for f in provvm provvmx provvmp recovm nfsvm; do cargo run --locked --quiet --all-features -- lab down --name $$f; done
+CLEAN_VMS := for f in provvm provvmx provvmp recovm nfsvm quotavm; do cargo run --locked --quiet --all-features -- lab down --name $$f; done
 
 .PHONY: demo demo-down check test test-engines test-vm test-long faults lint fuzz bench screenshot speed speed-backup speed-snapshots setup build dist dist-again try-dist
 
@@ -51,16 +51,17 @@ test-engines: setup
 # that is lost and recovered. With
 # MATOU_TEST_BLANK=1 from blank machines, otherwise from ones that hold the packages already.
 test-vm: setup
-	@trap '$(CLEAN_VMS)' EXIT; cargo test --locked --all-features --test provision_vm --test nfs_vm --test recover_vm --no-fail-fast -- --ignored --nocapture
+	@trap '$(CLEAN_VMS)' EXIT; cargo test --locked --all-features --test provision_vm --test nfs_vm --test quota_vm --test recover_vm --no-fail-fast -- --ignored --nocapture
 
 # What takes minutes on fleets of its own, some forty in all: whose a snapshot is, an erasing, nine
-# nights with an append-only copy and a thief at it, the life of Ghost and of other programs, the
-# infrastructure of a fleet without matou taken over, jobs of applications on three managers, every command on a fleet that
+# nights with an append-only copy and a thief at it, the life of Ghost, WordPress and other programs, the
+# infrastructure of a fleet without matou taken over, jobs and alerts of three managers, every command on a fleet that
 # says hostile things; and all of what `make test` tries some of: a kill at every point of each
 # operation, all that a container can make in its volume.
-LONG := ownership erase copies kills links escapes ghost software wikis teams seed app_jobs
+LONG := ownership erase copies kills links volumes rehearse escapes ghost wordpress software wikis teams seed app_jobs tellha
 test-long: setup
-	@trap 'for f in own era cop kil link esc ghost soft sites dates wiki pedia tracker seed appjobs; do cargo run --locked --quiet --all-features -- lab down --name $$f; done' EXIT; \
+	@trap 'for f in own era cop kil link vols vold reh esc ghost press soft sites dates wiki pedia tracker seed appjobs tellha; do cargo run --locked --quiet --all-features -- lab down --name $$f; done' EXIT; \
+	MATOU_TEST_ALL=1 cargo test --locked -p matou-ops --lib explored && \
 	MATOU_TEST_ALL=1 cargo test --locked --all-features $(LONG:%=--test %) --no-fail-fast -- --include-ignored --nocapture --test-threads 1
 
 # The table of docs/faults.md, of what the tests did since the last `cargo clean`.
@@ -90,10 +91,10 @@ speed-backup: build
 speed-snapshots: build
 	cargo run --locked --example snapshots
 
-# The picture in the README, from the real screen on a practice fleet.
+# The pictures in the READMEs, from the real screens on a practice fleet.
 screenshot: build
 	@$(MATOU) lab up --name demo
-	cargo run --locked --example screenshot -- $(MATOU) $(DEMO) assets/screenshot.svg
+	cargo run --locked --example screenshot -- $(MATOU) $(DEMO) assets
 
 # What a release consists of, in target/packages: static programs, archives and .debs for x86_64 and aarch64,
 # checksums, a list of all that is linked. Needs rustup and Debian's dpkg-deb; installs other tools into target.

@@ -55,6 +55,7 @@ fn logs(c: &mut Criterion) {
         error: Style::new(),
         warning: Style::new(),
         dim: Style::new(),
+        sources: [Style::new(); 6],
         found: Style::new(),
         colour: true,
         ascii: false,

@@ -23,6 +23,9 @@ need tar tar
 need git git
 need openssl openssl
 need pebble pebble
+need named bind9
+need dig bind9-dnsutils
+need knotd knot
 need docker-registry docker-registry
 need promtool prometheus
 need amtool prometheus-alertmanager

@@ -6,7 +6,7 @@ set -eu
 matou() { "${CARGO_TARGET_DIR:-target}/debug/matou" "$@"; }
 fleets_down() {
     down=0
-    for fleet in hist test prov backup reh res reslocal bak vols mon full reco moved drill sur spec own lock cop era kil esc link try press job eng adopt seed tell room runs appjobs names soft sites dates wiki pedia tracker first page; do
+    for fleet in hist test edge nam prov backup reh res reslocal bak vols mon full reco moved drill sur spec own lock cop era kil esc link try press job eng adopt seed tell tellha room runs appjobs names soft sites dates wiki pedia tracker first page pageto lines dns vold; do
         matou lab down --name "$fleet" || down=1
     done
     return $down
@@ -19,7 +19,7 @@ clean_up() {
     fleets_down || status=1
     exit "$status"
 }
-cargo build --locked --all-targets --all-features
+cargo build --locked --workspace --all-targets --all-features
 # Each server's systemd takes a dozen of these: the usual 128 are enough for seven servers.
 watches=/proc/sys/fs/inotify/max_user_instances
 [ "$(cat $watches)" -ge 1024 ] || echo 1024 >$watches || :
@@ -33,44 +33,24 @@ trap 'exit 130' INT TERM
 fleets_down
 matou lab up --name test
 
-# Three at a time: most tests wait for servers. Those with an ACME authority of their own share its
-# ports, so they run one after the other; the long ones beside them take as long as the rest.
-acme="edge domains recover watching wordpress run tell volumes page"
-long="provision backup specs links kills restore rehearse"
-logs=$(mktemp -d)
-begun=$(date +%s)
-took() { echo "$1: done after $((($(date +%s) - begun) / 60)) min"; }
-run() { # run TEST... : as cargo's options
-    for test in "$@"; do set -- "$@" --test "$test"; shift; done
-    cargo test --locked --all-features --no-fail-fast "$@"
-}
-# shellcheck disable=SC2086
-{ run $acme || touch "$logs/failed"; took acme; } >"$logs/acme" 2>&1 &
-acme_pid=$!
-# shellcheck disable=SC2086
-{ run $long || touch "$logs/failed"; took long; } >"$logs/long" 2>&1 &
-long_pid=$!
-others=""
+# Five at a time, since most wait for servers: the longest first, so that none is left alone at the end.
+# Tests of one job share a fleet.
+longest="recover restore volumes edge backup units provision fleet,console,scaleway rehearse images kills page
+locks watching dns domains run links history service_jobs specs tell room linear names intrusions,search"
+rest=""
 for file in tests/*.rs tests/*/main.rs; do
     test=$(basename "${file%/main.rs}" .rs)
-    case " $acme $long " in *" $test "*) ;; *) others="$others $test" ;; esac
+    case ",$(echo "$longest" | tr ' \n' ',,')," in *",$test,"*) ;; *) rest="$rest $test" ;; esac
 done
-{
-    cargo test --locked --workspace --all-features --no-fail-fast --lib --bins || touch "$logs/failed"
-    cargo test --locked -p matou-stack -p matou-history --all-features --no-fail-fast --test '*' || touch "$logs/failed"
-    # shellcheck disable=SC2086
-    run $others || touch "$logs/failed"
-    took others
-} 2>&1 | tee "$logs/others"
-wait $acme_pid || touch "$logs/failed"
-wait $long_pid || touch "$logs/failed"
-cat "$logs/acme" "$logs/long"
+logs=$(mktemp -d)
+# shellcheck disable=SC2086
+printf '%s\n' $longest $rest | xargs -P 5 -n 1 scripts/test-job.sh "$logs" || touch "$logs/failed"
 [ -e "$logs/failed" ] || exit 0
 # Once more where it is looked for: at the end. Of what a failed test said, the beginning tells which
 # assertion failed, and the end why: a job's reason is its last line.
 echo "What failed, and why:"
-grep -h "^test .* FAILED$" "$logs/others" "$logs/acme" "$logs/long" || :
-for log in "$logs/others" "$logs/acme" "$logs/long"; do
+cat "$logs"/*.log | grep "^test .* FAILED$" || :
+for log in "$logs"/*.log; do
     awk '
         function say(i) { for (i = 1; i <= n; i++) if (i <= 6 || i > n - 30) print said[i]; n = 0 }
         /^---- .* stdout ----$/ { say(); inside = 1 }

@@ -16,6 +16,8 @@
     )
 )]
 
+matou_i18n::catalogue!();
+
 pub mod cli;
 #[doc(hidden)]
 pub mod fuzzed;
@@ -26,6 +28,7 @@ pub use matou_backup as backup;
 pub use matou_base::{errln, files, out, outln, text, units};
 pub use matou_collect as collect;
 pub use matou_config as config;
+pub use matou_dns as dns;
 pub use matou_docker as docker;
 pub use matou_edge as edge;
 pub use matou_host as host;

@@ -24,6 +24,7 @@ fn main() -> ExitCode {
     out::install_cli_panic_hook();
     matou::files::tighten_umask();
     matou::files::disable_core_files();
+    matou::cli::speak_language();
     matou::cli::answer_shell(Cli::command);
     let cli = match Cli::parse_arguments() {
         Ok(cli) => cli,
@@ -62,7 +63,7 @@ fn report_usage(usage: &clap::Error) -> ExitCode {
 
 fn start_program(cli: Cli) -> Result<ExitCode> {
     // Before anything else may fail: the screen has reports of its own.
-    if cli.is_console() {
+    if cli.is_console() && !cli.console_mode().linear {
         ui::terminal::check_terminal()?;
         ui::terminal::install_panic_hook()?;
     }
@@ -74,7 +75,7 @@ fn start_program(cli: Cli) -> Result<ExitCode> {
         .build()?;
     let code = tokio.block_on(async {
         if cli.is_console() {
-            runtime::run_console(cli.open_fleet()?, cli.is_read_only()).await
+            runtime::run_console(cli.open_fleet()?, cli.console_mode()).await
         } else {
             cli.run().await
         }

@@ -38,7 +38,8 @@ const PARTS: [&str; 7] = ["collect", "docker", "host", "job", "ops", "runtime", 
 pub const HELP: &str = "\
 Environment: MATOU_LOG turns a log on that is of use when something is reported: error, warn, info, debug or \
 trace, for all of matou or for parts as matou_host=debug, several with commas. It goes to standard error, that \
-of the console to $XDG_STATE_HOME/matou/log/matou.log, and either to the file that MATOU_LOG_FILE names";
+of the console to $XDG_STATE_HOME/matou/log/matou.log, and either to the file that MATOU_LOG_FILE names. \
+LC_ALL, LC_MESSAGES and LANG choose the language";
 
 /// Why there is no log.
 #[expect(missing_docs, reason = "its sentences say it")]

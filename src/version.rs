@@ -1,5 +1,6 @@
 //! Which matou this is: its version, and the commit it was built from.
 
+use matou_i18n::tr;
 use std::sync::LazyLock;
 
 use jiff::Timestamp;
@@ -43,7 +44,7 @@ impl ProgramVersion {
     pub fn commit_line(&self) -> Option<String> {
         let commit = self.commit?;
         Some(match &self.date {
-            Some(date) => format!("commit {commit} of {date}"),
+            Some(date) => tr!("commit {commit} of {date}"),
             None => format!("commit {commit}"),
         })
     }

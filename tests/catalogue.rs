@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use matou::config::Config;
-use matou::stack::{Catalogue, Extension, RenderTarget, RenderedStack, VariableKind};
+use matou::stack::{Catalogue, Extension, JobSpec, RenderTarget, RenderedStack, VariableKind};
 use serde_yaml::Value;
 
 const MAIL: &str = "[mail]\nserver = \"smtp.example.org\"\nuser = \"matou\"\npassword_file = \"p\"\nsender = \"hello@example.org\"\n";
@@ -81,6 +81,15 @@ impl Stack {
             "{}: {unwanted} in\n{text}",
             self.name
         );
+    }
+
+    /// A scheduled job, which the label of its service holds too.
+    #[track_caller]
+    fn job(&self, name: &str) -> &JobSpec {
+        let mut jobs = self.extension.jobs.iter();
+        let job = jobs.find(|job| job.name == name).expect("a job");
+        self.has(&job.service, "deploy", &format!("org.matou.job.{name}"));
+        job
     }
 
     fn memory(&self, service: &str) -> &str {
@@ -162,12 +171,11 @@ fn owncloud_is_installed_before_it_counts_as_well() {
 #[test]
 fn nextcloud_runs_its_jobs_and_takes_large_files() {
     let stack = stack("nextcloud");
-    // The process is busybox, whatever the applet.
-    stack.has("cron", "healthcheck", "crond /proc/1/cmdline");
-    stack.lacks("cron", "healthcheck", "comm");
-    for service in ["web", "cron"] {
-        stack.has(service, "environment", "APACHE_BODY_LIMIT: '0'");
-    }
+    stack.has("web", "environment", "APACHE_BODY_LIMIT: '0'");
+    let job = stack.job("cron");
+    assert_eq!(job.service, "web");
+    assert_eq!(job.command, ["php", "-f", "/var/www/html/cron.php"]);
+    assert_eq!(job.user.as_deref(), Some("www-data"));
     stack.has("cache", "command", "maxmemory");
     stack.has(
         "web",
@@ -227,11 +235,26 @@ fn vaultwarden_is_backed_up_without_sqlite3() {
 #[test]
 fn matomo_sees_its_visitors_and_makes_its_reports() {
     let stack = stack("matomo");
-    stack.has("archive", "entrypoint", "core:archive");
+    let archive = stack.job("archive");
+    let line = archive.command.last().expect("a line");
+    assert!(line.contains("core:archive --url=https://$SITE_DOMAIN/"));
+    stack.has("web", "environment", "SITE_DOMAIN: app.example.org");
     stack.has("db", "command", "--max-allowed-packet=64MB");
     assert!(stack.extension.guard);
     let start = include_str!("../stacks/matomo/start.sh");
     assert!(start.contains("General.proxy_client_headers"));
+}
+
+#[test]
+fn dolibarr_runs_its_jobs_as_the_image_does() {
+    let stack = stack("dolibarr");
+    let job = stack.job("cron");
+    let line = job.command.last().expect("a line");
+    assert!(line.contains("/var/www/scripts/cron/cron_run_jobs.php"));
+    // What the line takes from its container.
+    stack.has("web", "environment", "DOLI_CRON_USER: admin");
+    stack.has("web", "secrets", "cron_key");
+    stack.has("web", "environment", "DOLI_CRON: '0'");
 }
 
 #[test]

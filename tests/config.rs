@@ -32,6 +32,7 @@ fn the_example_is_read() {
     let config = parse(&all).unwrap();
     assert_eq!(config.backup.keep.monthly, 12);
     assert_eq!(config.keys["refresh"], ["ctrl-r", "f5"]);
+    assert_eq!(config.keyboard, matou::config::KeyboardLayout::Bepo);
     let NodeConnection::Ssh(ssh) = &config.nodes[1].reach else {
         panic!("a worker is reached by SSH");
     };
@@ -152,6 +153,10 @@ fn what_is_wrong_is_told_with_place_and_remedy() {
             ),
         ),
         ("keys of a wrong type", with_manager("[keys]\ndeploy = 3")),
+        (
+            "unknown keyboard",
+            with_manager("[keys]\nlayout = \"dvorak\""),
+        ),
     ] {
         let error = parse(&text).expect_err(name);
         insta::assert_snapshot!(name.replace(' ', "_"), error);
@@ -215,7 +220,8 @@ fn a_missing_file_and_an_unknown_action_are_named() {
     let file = dir.path().join("config.toml");
     std::fs::write(&file, format!("{MANAGER}[keys]\ndeplyo = \"n\"\n")).unwrap();
     let config = Config::load(Some(&file)).unwrap();
-    let (action, why) = matou::ui::KeyMap::with_overrides(&config.keys).unwrap_err();
+    let (action, why) =
+        matou::ui::KeyMap::with_overrides(config.keyboard, &config.keys).unwrap_err();
     let error = config.key_error(&action, why).to_string();
     assert!(
         error.contains("config.toml:6:1: there is no action \"deplyo\"; did you mean \"deploy\"?"),
@@ -257,4 +263,46 @@ fn a_config_that_is_there_and_can_not_be_read_is_an_error() {
     std::fs::remove_file(&link).unwrap();
     std::fs::create_dir(&link).unwrap();
     assert!(told(run()).contains("config.toml"));
+}
+
+const NAMED: &str = "[fleet]\nname = \"f\"\n";
+
+#[test]
+fn what_is_wrong_with_names_is_told_with_its_place() {
+    let fails = |table: &str, wanted: &str| {
+        let error = parse(&format!("{NAMED}{MANAGER}[dns]\n{table}")).unwrap_err();
+        assert!(error.contains(wanted), "{table}: {error}");
+    };
+    let whole = "provider = \"rfc2136\"\nzones = [\"Example.org.\"]\naddresses = [\"m\", \"2001:db8::5\"]\n\
+        server = \"ns1.example.org\"\nkey_name = \"matou\"\nkey_file = \"k\"\n";
+    let nameless = parse(&format!("{MANAGER}[dns]\n{whole}")).unwrap_err();
+    assert!(nameless.contains("to [fleet]"), "{nameless}");
+    let config = parse(&format!("{NAMED}{MANAGER}[dns]\n{whole}")).unwrap();
+    let dns = config.dns.expect("it is there");
+    assert_eq!(dns.zones, ["example.org"]);
+    assert_eq!(dns.ttl, 300);
+    assert_eq!(dns.provider.secret_files(), [Path::new("/fleet/k")]);
+    let text = format!("{:?}", dns.provider);
+    assert!(text.contains("ns1.example.org:53"), "{text}");
+    fails("provider = \"gandi\"", "add zones = ");
+    fails("zones = [\"example.org\"]", "add provider = ");
+    fails(&whole.replace("Example.org.", "org"), "a zone is written");
+    fails(&whole.replace("\"m\"", "\"n9\""), "or the name of a node");
+    fails(
+        &whole.replace("server = ", "endpoint = "),
+        "write an address",
+    );
+    fails(&whole.replace("ns1.example.org", "ns1 -x"), "host:port");
+    fails(&format!("{whole}ttl = 0\n"), "1 to 604800 seconds");
+    fails(&whole.replace("key_file", "token_file"), "add key_file = ");
+    fails(&whole.replace("rfc2136", "bind"), "unknown variant");
+    let gandi = "provider = \"gandi\"\nzones = [\"example.org\"]\ntoken_file = \"t\"\n";
+    let away = format!("{gandi}endpoint = \"http://api.example.org\"\n");
+    fails(&away, "a token goes there");
+    parse(&format!(
+        "{NAMED}{MANAGER}[dns]\n{gandi}endpoint = \"http://127.0.0.1:8080/\"\n"
+    ))
+    .unwrap();
+    fails(&gandi.replace("token_file", "key_file"), "add token_file");
+    fails(&gandi.replace("gandi", "ovh"), "createToken");
 }

@@ -2,9 +2,11 @@
 
 mod support;
 
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
+use support::delayed::delayed_link;
 use support::pty::Pty;
 use support::{alone, fleet, matou, until};
 
@@ -50,8 +52,10 @@ fn start_navigate_deploy_read_the_log_and_quit() {
     pty.send("\x1b");
     pty.wait_for("d deploy", SOON);
 
-    // A shell in its container, and back.
+    // A shell in the first of its two containers, and back.
     pty.send("e");
+    pty.wait_for("A shell in which task?", SOON);
+    pty.send("\r");
     pty.wait_gone("matou  test", SOON);
     pty.send("echo in-$(cat /version)-here\r");
     pty.wait_for("in-1.0-here", SOON);
@@ -117,8 +121,8 @@ fn the_shells_screen_is_as_it_was_however_the_console_ends() {
             }
             assert_eq!(pty.end(SOON), 0);
             assert_eq!(pty.left_on(), [""; 0]);
-            let after = pty.screen();
-            assert_eq!(after.trim_end(), before, "{columns}x{rows} {signal:?}");
+            let what = format!("what was there before, {columns}x{rows} {signal:?}");
+            pty.wait(SOON, &what, |screen| screen.trim_end() == before);
         }
     }
 }
@@ -134,6 +138,7 @@ fn a_lost_node_is_marked_and_comes_back_while_the_console_runs() {
         .block_on(lab.kill_node("n2"))
         .expect("n2 is stopped");
     pty.wait_for("2/3 nodes", LATER);
+    pty.send("1");
     pty.wait_for("unreachable", LATER);
     pty.send("a");
     let screen = pty.wait_for("Alerts", SOON);
@@ -174,6 +179,81 @@ fn lost_connections_are_no_lost_engines() {
     assert_eq!(pty.end(SOON), 0);
 }
 
+/// The configuration of the fleet, each of its nodes behind a link that takes so long in each direction.
+fn far_away(config: &Path, one_way: Duration) -> PathBuf {
+    let read = |path: &Path| std::fs::read_to_string(path).expect("a file of the fleet");
+    let (mut text, mut keys) = (read(config), read(&config.with_file_name("known_hosts")));
+    let addresses: Vec<String> = text
+        .lines()
+        .filter_map(|line| {
+            Some(
+                line.strip_prefix("address = \"")?
+                    .trim_end_matches('"')
+                    .into(),
+            )
+        })
+        .collect();
+    assert_eq!(addresses.len(), 3, "{text}");
+    for address in addresses {
+        let sshd = format!("{address}:22").parse().expect("an address");
+        let port = delayed_link(sshd, one_way);
+        let (before, after) = (
+            format!("address = \"{address}\"\n"),
+            format!("address = \"127.0.0.1\"\nport = {port}\n"),
+        );
+        text = text.replace(&before, &after);
+        keys = keys.replace(&format!("{address} "), &format!("[127.0.0.1]:{port} "));
+    }
+    text = text.replace("\"known_hosts\"", "\"known_hosts-far\"");
+    std::fs::write(config.with_file_name("known_hosts-far"), keys).expect("written");
+    let far = config.with_file_name("far.toml");
+    std::fs::write(&far, text).expect("written");
+    far
+}
+
+/// Opens the console: how long until the reason of what is down is on the screen.
+fn time_to_the_reason(config: &Path) -> Duration {
+    let start = std::time::Instant::now();
+    let mut pty = console(config, 120, 40);
+    // What an operator does who sees that something is red: the worst is the dashboard's first row, and selected.
+    pty.wait(LATER, "what is down", |screen| {
+        screen.lines().any(|line| line.starts_with("│○ down_web"))
+    });
+    pty.send("\r");
+    pty.wait_for("No such image: matou/gone", SOON);
+    let took = start.elapsed();
+    pty.send("qq");
+    assert_eq!(pty.end(SOON), 0);
+    took
+}
+
+/// An operator who is far away has it little later than one who is near, on whatever machine.
+#[test]
+fn the_reason_of_what_is_down_is_there_seconds_after_the_start() {
+    const WANTED: Duration = Duration::from_secs(3);
+    let _alone = alone();
+    let (_, config) = fleet();
+    let image = "IMAGE=matou/gone:1";
+    let deployed = matou(&config, &["deploy", "hello", "down", image, "--yes"]);
+    assert!(!deployed.status.success(), "an image that nobody has");
+    // 50 ms from a request to its answer.
+    let far = far_away(&config, Duration::from_millis(25));
+    let (mut near_took, mut far_took): (Vec<Duration>, Vec<Duration>) = Default::default();
+    // What else the machine does makes it slower, never faster.
+    while far_took.len() < 4 && far_took.last().is_none_or(|last| *last > WANTED) {
+        near_took.push(time_to_the_reason(&config));
+        far_took.push(time_to_the_reason(&far));
+    }
+    println!("from the start to the reason over 50 ms: {far_took:?}, near: {near_took:?}");
+    matou(&config, &["remove", "down", "--yes"]);
+    let best = |took: &[Duration]| took.iter().min().copied().expect("it was measured");
+    let limit = (best(&near_took) * 2 + WANTED).min(WANTED * support::patience());
+    assert!(
+        best(&far_took) <= limit,
+        "far {far_took:?}, near {near_took:?}"
+    );
+}
+
 #[test]
 fn nothing_is_written_while_nothing_changes() {
     // Nodes that can't be reached: nothing on the screen changes for a while.
@@ -202,6 +282,7 @@ fn a_tiny_terminal_and_resizing_do_no_harm() {
     std::fs::write(&config, "[[nodes]]\nname = \"here\"\nrole = \"manager\"\n").expect("written");
     let mut pty = console(&config, 20, 5);
     pty.wait_for("matou needs 40x10", SOON);
+    pty.send("1");
     for (columns, rows) in [(80, 24), (300, 100), (41, 11), (100, 10), (80, 24)] {
         pty.resize(columns, rows);
         pty.wait_for("1 Nodes", SOON);
@@ -277,7 +358,7 @@ command = ["sleep", "1000"]
 "#;
     std::fs::write(&config, text).expect("written");
     let mut pty = console(&config, 120, 40);
-    pty.wait_for("1 Nodes", SOON);
+    pty.wait_for("Nodes", SOON);
     // Beside: the output is that of a job.
     pty.send("1\x07");
     pty.wait_for("/a 'folder/config.toml><$(id)>", SOON);

@@ -202,7 +202,7 @@ const NO_CRATES: [&str; 9] = [
 fn a_layer_sees_only_those_below_it_in_the_table() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let text = std::fs::read_to_string(root.join("docs/architecture.md")).expect("text");
-    let row = regex::Regex::new(r"(?m)^\| `([\w.]+)/?` \|").expect("a pattern");
+    let row = regex::Regex::new(r"(?m)^\| `([\w.-]+)/?` \|").expect("a pattern");
     let order: Vec<&str> = row
         .captures_iter(&text)
         .map(|found| found.get(1).expect("a name").as_str())
@@ -219,7 +219,7 @@ fn a_layer_sees_only_those_below_it_in_the_table() {
     let mut listed = order.clone();
     listed.sort_unstable();
     assert_eq!(listed, crates);
-    let needed = regex::Regex::new(r"(?m)^matou-(\w+)").expect("a pattern");
+    let needed = regex::Regex::new(r"(?m)^matou-([\w-]+)").expect("a pattern");
     for (at, name) in order.iter().enumerate() {
         let file = root.join("crates").join(name).join("Cargo.toml");
         let manifest = std::fs::read_to_string(file).expect("a manifest");
@@ -230,5 +230,44 @@ fn a_layer_sees_only_those_below_it_in_the_table() {
                 "{name} stands below {below} and needs it"
             );
         }
+    }
+}
+
+/// The commands of a page: lines between fences, without comments.
+fn list_commands(text: &str) -> Vec<String> {
+    let mut inside = false;
+    let mut commands = Vec::new();
+    for line in text.lines().map(str::trim) {
+        if line.starts_with("```") {
+            inside = !inside;
+            continue;
+        }
+        let command = line.split(" #").next().unwrap_or_default().trim();
+        if inside && !command.is_empty() && !command.starts_with('#') {
+            commands.push(command.to_owned());
+        }
+    }
+    commands
+}
+
+#[test]
+fn a_translation_has_the_commands_of_the_original() {
+    let read = |page: &str| {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(page);
+        std::fs::read_to_string(path).expect("text")
+    };
+    let original = read("docs/recovery.md");
+    let french = read("docs/recovery.fr.md");
+    assert_eq!(list_commands(&original), list_commands(&french));
+    let heads = |text: &str| text.lines().filter(|l| l.starts_with('#')).count();
+    assert_eq!(heads(&original), heads(&french));
+    let tables = |text: &str| text.lines().filter(|l| l.starts_with('|')).count();
+    assert_eq!(tables(&original), tables(&french));
+    // The README in French is the shorter one.
+    let all = list_commands(&read("README.md"));
+    let shown = list_commands(&read("README.fr.md"));
+    assert!(shown.len() > 20, "{} commands", shown.len());
+    for command in &shown {
+        assert!(all.contains(command), "not in README.md: {command}");
     }
 }

@@ -382,11 +382,14 @@ fn goes_back_whole(fleet: &Fleet, config: &PathBuf, host: &str) {
     let expect_earlier = |when: &str| {
         assert_eq!(version().trim(), "1.0", "{when}");
         fleet.run("n1", "[ -e /mnt/data/copied_code/kept ]");
-        let runs = fleet.run(
-            "n1",
-            "docker ps --no-trunc --format '{{.Image}}' -f name=copied_web",
-        );
-        assert!(runs.contains("shop:1.0.0"), "{when}: {runs}");
+        until(std::time::Duration::from_secs(120), || {
+            let runs = fleet.run(
+                "n1",
+                "docker ps --no-trunc --format '{{.Image}}' -f name=copied_web",
+            );
+            let earlier = runs.contains("shop:1.0.0");
+            earlier.then_some(()).ok_or(format!("{when}: {runs}"))
+        });
         let filed = config.with_file_name("apps").join("copied.toml");
         let filed = std::fs::read_to_string(filed).expect("a file");
         assert!(!filed.contains("shop:1."), "{when}: {filed}");

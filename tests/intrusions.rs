@@ -110,6 +110,11 @@ fn attacks(fleet: &Fleet, config: &PathBuf) {
         let out = matou(config, &["intrusions"]);
         out.status.success().then_some(()).ok_or(said(&out))
     });
+    until(Duration::from_secs(60), || {
+        let group = seen(config, "HTTP: path traversal", &me);
+        let both = group["count"] == 2;
+        both.then_some(()).ok_or(group.to_string())
+    });
     let group = seen(config, "HTTP: path traversal", &me);
     assert_eq!(group["count"], 2, "{group}");
     assert_eq!(group["severity"], 1, "{group}");
@@ -161,12 +166,24 @@ fn rotated(fleet: &Fleet, config: &PathBuf) {
     let address = fleet.address("n1");
     let me = format!("{}.1", address.rsplit_once('.').expect("IPv4").0);
     fleet.run("n1", "logrotate --force /etc/logrotate.d/suricata; sleep 1");
-    let before = seen(config, "HTTP: path traversal", &me);
+    let count = || seen(config, "HTTP: path traversal", &me)["count"].as_u64();
+    let mut before = count();
+    // Until none is on its way any more.
+    until(Duration::from_secs(60), || {
+        std::thread::sleep(Duration::from_secs(2));
+        let earlier = std::mem::replace(&mut before, count());
+        let stays = before == earlier;
+        stays
+            .then_some(())
+            .ok_or(format!("{earlier:?}, then {before:?}"))
+    });
     ask(&address, "/a/../../b", "Mozilla/5.0");
     until(Duration::from_secs(20), || {
-        let group = seen(config, "HTTP: path traversal", &me);
-        let one_more = group["count"].as_u64() == before["count"].as_u64().map(|n| n + 1);
-        one_more.then_some(()).ok_or(group.to_string())
+        let now = count();
+        let one_more = now == before.map(|n| n + 1);
+        one_more
+            .then_some(())
+            .ok_or(format!("{now:?} after {before:?}"))
     });
     fleet.run("n1", "test -s /var/log/suricata/eve.json.1");
 }

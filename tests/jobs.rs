@@ -1,5 +1,8 @@
 //! The runner with small real steps: files in a temporary folder, made by commands on this machine.
 
+#[path = "support/load.rs"]
+mod load;
+
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -51,7 +54,8 @@ impl Step for File {
 enum Bad {
     Panics,
     Hangs,
-    Stays,
+    /// Begins, which the file says, and fails when it is cancelled.
+    Stays(PathBuf),
     Forgets,
     Decides,
     Sleeps(PathBuf),
@@ -100,7 +104,8 @@ impl Step for Bad {
         match self {
             Self::Panics => panic!("oh no"),
             Self::Hangs => std::future::pending().await,
-            Self::Stays => {
+            Self::Stays(begun) => {
+                std::fs::write(begun, "").expect("written");
                 cx.cancel.cancelled().await;
                 Err(StepError::failed("it can't be taken back"))
             }
@@ -373,15 +378,21 @@ async fn a_decision_that_shows_only_on_the_way_is_not_taken_for_granted() {
 #[tokio::test(flavor = "multi_thread")]
 async fn work_that_fails_after_its_job_was_cancelled_says_why() {
     let w = World::new();
-    let job = job(vec![vec![w.track("n1", vec![Box::new(Bad::Stays)])]]);
+    let begun = w.path("begun");
+    let stays = Bad::Stays(begun.clone());
+    let job = job(vec![vec![w.track("n1", vec![Box::new(stays)])]]);
     let cancel = CancellationToken::new();
     let (events, mut arriving) = mpsc::channel(100);
     let stopper = async {
-        tokio::time::sleep(Duration::from_millis(300)).await;
+        while !exists(&begun) {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
         cancel.cancel();
     };
-    let running = w.runner.run(&job, None, events, cancel.clone());
-    let (outcome, ()) = tokio::join!(running, stopper);
+    let running = async { tokio::join!(w.runner.run(&job, None, events, cancel.clone()), stopper) };
+    let (outcome, ()) = tokio::time::timeout(Duration::from_secs(60), running)
+        .await
+        .unwrap();
     assert_eq!(outcome.unwrap(), JobOutcome::Cancelled);
     let mut told = String::new();
     while let Some(event) = arriving.recv().await {
@@ -417,12 +428,12 @@ async fn cancelling_ends_the_step_and_what_it_started() {
         Instant::now()
     };
     let running = async { tokio::join!(w.runner.run(&job, None, events, cancel.clone()), stopper) };
-    let (outcome, asked) = tokio::time::timeout(Duration::from_secs(20), running)
+    let (outcome, asked) = tokio::time::timeout(Duration::from_secs(60), running)
         .await
         .unwrap();
     assert_eq!(outcome.unwrap(), JobOutcome::Cancelled);
     assert!(
-        asked.elapsed() < Duration::from_secs(4),
+        asked.elapsed() < Duration::from_secs(4) * load::patience(),
         "{:?}",
         asked.elapsed()
     );
@@ -449,12 +460,13 @@ async fn a_lock_is_waited_for_a_little_and_had_by_one() {
         run.await.unwrap()
     };
     let w = World::new();
-    // Somebody who is gone in a moment, as a console that was killed.
+    // Somebody who is gone, as a console that was killed, when the input ends.
     let holder = "set -e; umask 077; mkdir -p /run/matou/locks; cd /run/matou/locks; \
-        printf 'ana@laptop\\nprovision\\nnow\\n' >job-test; exec 8<job-test; flock 8; ln -sfn job-test host; echo >\"$1\"; sleep 3";
+        printf 'ana@laptop\\nprovision\\nnow\\n' >job-test; exec 8<job-test; flock 8; ln -sfn job-test host; echo >\"$1\"; read -r end || :";
     let mut other = std::process::Command::new("sh")
         .args(["-c", holder, "sh"])
         .arg(w.path("held"))
+        .stdin(std::process::Stdio::piped())
         .spawn()
         .unwrap();
     while !exists(&w.path("held")) {
@@ -462,13 +474,33 @@ async fn a_lock_is_waited_for_a_little_and_had_by_one() {
     }
     let mut one = job(vec![vec![w.track("n1", vec![w.file("a")])]]);
     one.lock = true;
-    let begun = Instant::now();
-    let ended = outcome(&w, &one).await;
+    let (events, mut arriving) = mpsc::channel(1000);
+    let run = w.runner.run(&one, None, events, CancellationToken::new());
+    tokio::pin!(run);
+    let told = async {
+        loop {
+            match arriving.recv().await {
+                Some(JobEvent::Line { text, .. }) if text.contains("is in use by ana@laptop") => {
+                    break;
+                }
+                Some(_) => {}
+                None => panic!("nobody waited"),
+            }
+        }
+        // Less than it would wait, and it looks every second.
+        tokio::time::sleep(Duration::from_secs(2)).await;
+    };
+    tokio::select! {
+        ended = &mut run => panic!("nobody waited: {ended:?}"),
+        () = told => {}
+    }
+    assert!(!exists(&w.path("a")));
+    drop(other.stdin.take());
+    let ended = run.await.unwrap();
     assert!(
         matches!(ended, JobOutcome::Done { changed: 1 }),
         "{ended:?}"
     );
-    assert!(begun.elapsed() > Duration::from_secs(2), "nobody waited");
     other.wait().unwrap();
 
     // Two nodes that are one machine, which is locked once.

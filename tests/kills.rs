@@ -201,7 +201,7 @@ impl<'a> Lane<'a> {
                 break false;
             }
             assert!(
-                begun.elapsed() < Duration::from_secs(120),
+                begun.elapsed() < Duration::from_secs(120) * support::patience(),
                 "{args:?}: hangs"
             );
             std::thread::sleep(Duration::from_millis(20));
@@ -212,7 +212,7 @@ impl<'a> Lane<'a> {
         // What it had begun on the node notices, and is not counted with the next one's.
         let done = self.n1(&format!(
             "cd {folder}; touch go; echo 0 >at; [ {was_hit} = true ] || timeout 5 sh -c 'echo none >hit'; \
-             for i in $(seq 150); do pgrep -f '^/bin/sh {folder}/command' >/dev/null || break; sleep 0.1; done; \
+             for i in $(seq 600); do pgrep -f '^/bin/sh {folder}/command' >/dev/null || break; sleep 0.1; done; \
              ! pgrep -af '^/bin/sh {folder}/command'"
         ));
         let _ = hit.wait();
@@ -419,7 +419,7 @@ fn disturbed(lane: &Lane<'_>, operations: &[Operation], turn: usize) {
                 only(&operation.world, &world),
             );
             let is_same = more.is_empty() && less.is_empty();
-            if is_same || begun.elapsed() > Duration::from_secs(30) {
+            if is_same || begun.elapsed() > Duration::from_secs(30) * support::patience() {
                 break (more, less);
             }
             std::thread::sleep(Duration::from_secs(1));

@@ -71,6 +71,10 @@ const WRONG_NAMES: &[(&str, &str)] = &[
         "place stie n1 --yes",
         "application \"stie\"; did you mean \"site\"?",
     ),
+    (
+        "budget stie 5GB --yes",
+        "application \"stie\"; did you mean \"site\"?",
+    ),
     ("place site n11 --yes", "node \"n11\"; did you mean \"n1\"?"),
     ("promote n11 --yes", "node \"n11\"; did you mean \"n1\"?"),
     (
@@ -161,13 +165,14 @@ const WRONG_NAMES: &[(&str, &str)] = &[
 ];
 
 /// They take no name of something that is there, or need more than this fleet has.
-const WITHOUT_NAMES: [&str; 21] = [
+const WITHOUT_NAMES: [&str; 22] = [
     "bans",
     "bundle",
     "catalogue",
     "check",
     "completions",
     "config",
+    "dns",
     "drill",
     "info",
     "init",

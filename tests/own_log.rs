@@ -254,6 +254,7 @@ fn the_console_opens_without_a_log() {
         let env: Vec<(&str, &str)> = env.iter().map(|(n, v)| (*n, v.as_str())).collect();
         let program = env!("CARGO_BIN_EXE_matou");
         let mut console = pty::Pty::start(program, &["--config", &config], &env, 80, 24);
+        console.send("1");
         console.wait_for("refuses", std::time::Duration::from_secs(20));
         console.send("q");
         assert_eq!(console.end(std::time::Duration::from_secs(20)), 0);

@@ -1,6 +1,6 @@
 //! A page instead of an error, behind a real Traefik with certificates: shown by hand, and by itself while a
-//! restore and an update stop the application, under fifty requests a second; left by a matou that was
-//! killed, and taken away by the next.
+//! restore, an update and a move stop the application, under fifty requests a second; left by a matou that was
+//! killed, and taken away by the next; and of an application that has left.
 
 mod support;
 
@@ -9,6 +9,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use support::edge::{Authority, deploy_traefik};
+use support::s3::S3;
 use support::visitors::Visitors;
 use support::{Fleet, matou, ok, private, said, until};
 
@@ -50,29 +51,45 @@ volumes:
 /// What says that a newer image changes the data: it is saved before an update, and put back when that fails.
 const UPDATE: &str = "  update: {how: a newer image writes its code into the volume, service: web, version: cat /version}\n";
 
+/// Of the S3 server, in the fleet's network.
+const S3_PORT: u16 = 15_902;
+
+/// What config.toml says beside the servers. The repository can be reached from the servers of another fleet.
+fn settings(s3: &S3) -> String {
+    format!(
+        "[edge]\nemail = \"ops@example.org\"\nca_file = \"root.pem\"\n[backup]\nrepository = \"{}\"\npassword_file = \"restic-password\"\nenvironment_file = \"restic.env\"\n",
+        s3.repository("page")
+    )
+}
+
 struct Shop {
     fleet: Fleet,
     config: PathBuf,
-    /// Ends with the test.
-    _authority: Authority,
+    authority: Authority,
+    /// Where its repository is. Ends with the test.
+    s3: S3,
 }
 
 impl Shop {
     fn open() -> Self {
         let fleet = Fleet::with_shared_data("page", 2);
         support::edge::images(&fleet, "n1");
+        // Its managers serve pages.
+        support::edge::images(&fleet, "n2");
         let address = fleet.address("n1");
         let gateway = format!("{}.1", address.rsplit_once('.').expect("IPv4").0);
         let authority = Authority::start(&gateway, &address);
         let beside = |name: &str| fleet.lab.config_path().with_file_name(name);
         std::fs::write(beside("root.pem"), authority.root_pem()).expect("written");
         private(&beside("restic-password"), "correct horse\n");
+        private(
+            &beside("restic.env"),
+            "AWS_ACCESS_KEY_ID=operator\nAWS_SECRET_ACCESS_KEY=s3cr3t-key\n",
+        );
+        let s3 = S3::start(&gateway, S3_PORT);
         std::fs::create_dir_all(beside("stacks")).expect("made");
         std::fs::write(beside("stacks/shop.yml"), SHOP.replace("UPDATE", "")).expect("written");
-        let config = fleet.config(
-            "page.toml",
-            "[edge]\nemail = \"ops@example.org\"\nca_file = \"root.pem\"\n[backup]\nrepository = \"/srv/restic\"\npassword_file = \"restic-password\"\n",
-        );
+        let config = fleet.config("page.toml", &settings(&s3));
         deploy_traefik(&fleet, &config, &authority);
         ok(
             &config,
@@ -81,7 +98,8 @@ impl Shop {
         let shop = Self {
             fleet,
             config,
-            _authority: authority,
+            authority,
+            s3,
         };
         shop.write("edition one");
         until(Duration::from_secs(60), || shop.shows("edition one"));
@@ -171,6 +189,12 @@ fn visitors_see_the_page_or_the_application() {
     took("update");
     left_by_one_that_was_killed(&shop);
     took("killed");
+    around_a_move_to_another_node(&shop);
+    took("move to another node");
+    of_an_application_that_is_removed(&shop);
+    took("removed");
+    around_a_move_to_other_servers(&shop);
+    took("move to other servers");
 }
 
 /// Both pages, in both languages, with and without those who are let in.
@@ -366,17 +390,11 @@ fn left_by_one_that_was_killed(shop: &Shop) {
             false => Err(answer),
         }
     });
-    // When its task is gone there is no router but the page's.
-    until(Duration::from_secs(60), || {
-        let tasks = shop.fleet.run(
-            "n1",
-            "docker service ps -f desired-state=running -q shop_web",
-        );
-        match tasks.trim() {
-            "" => Ok(()),
-            some => Err(some.to_owned()),
-        }
-    });
+    // When its task is gone there is no router but the page's. Looked for there: the new one is not long in coming.
+    shop.fleet.run(
+        "n1",
+        "timeout 120 sh -c 'until t=$(docker service ps -f desired-state=running -q shop_web) && [ -z \"$t\" ]; do sleep 0.05; done'",
+    );
     job.kill().expect("killed");
     job.wait().expect("it ended");
     let status = shop.run(&["status"]);
@@ -412,4 +430,127 @@ fn left_by_one_that_was_killed(shop: &Shop) {
     );
     assert_eq!(shop.pages(), "");
     shop.shows("edition one").expect("the application again");
+}
+
+/// Its task stops on one server and starts on the other.
+fn around_a_move_to_another_node(shop: &Shop) {
+    let place = || {
+        let line = "docker service ps -f desired-state=running --format '{{.Node}}' shop_web";
+        shop.fleet.run("n1", line).trim().to_owned()
+    };
+    let from = place();
+    let to = match shop.fleet.run("n1", "hostname").trim() == from {
+        true => "n2",
+        false => "n1",
+    };
+    let visitors = shop.visitors();
+    let text = shop.run(&["place", "shop", to, "--yes"]);
+    assert!(
+        text.contains("+ page maintenance (503) instead of shop meanwhile")
+            && text.contains("the page of shop is taken away"),
+        "{text}"
+    );
+    assert_ne!(place(), from);
+    let seen = visitors.leave();
+    seen.only_good("around a move to another node");
+    assert!(seen.pages() > 20 && seen.saw("edition one"), "{seen:?}");
+    shop.shows("edition one").expect("the application again");
+    assert_eq!(shop.pages(), "");
+    let again = shop.run(&["place", "shop", to, "--yes"]);
+    assert!(again.contains("nothing to do"), "{again}");
+    shop.run(&["place", "shop", "anywhere", "--yes"]);
+    assert_eq!(shop.pages(), "");
+}
+
+/// Removed while visitors see its page: by matou, which takes the page away, and by docker.
+fn of_an_application_that_is_removed(shop: &Shop) {
+    shop.run(&["page", "shop", "maintenance", "--yes"]);
+    let text = shop.run(&["remove", "shop", "--yes"]);
+    assert!(text.contains("- page of shop: maintenance"), "{text}");
+    assert_eq!(shop.pages(), "");
+    until(Duration::from_secs(30), || {
+        let answer = shop.ask("/", "en")?;
+        match answer.starts_with("HTTP/2 404") {
+            true => Ok(()),
+            false => Err(answer),
+        }
+    });
+    shop.run(&["redeploy", "shop", "--yes"]);
+    until(Duration::from_secs(60), || shop.shows("edition one"));
+    shop.run(&["page", "shop", "maintenance", "--yes"]);
+    shop.fleet.run("n1", "docker stack rm shop");
+    until(Duration::from_secs(60), || {
+        let left = shop.fleet.run("n1", "docker ps -q -f name=shop_web");
+        match left.trim() {
+            "" => Ok(()),
+            some => Err(some.to_owned()),
+        }
+    });
+    let answer = shop.ask("/", "en").expect("an answer");
+    assert!(answer.starts_with("HTTP/2 503"), "{answer}");
+    let status = shop.run(&["status"]);
+    assert!(
+        status.contains("shop: visitors see the page maintenance since "),
+        "{status}"
+    );
+    // Nothing is behind it that could be waited for.
+    let text = shop.run(&["page", "shop", "off", "--yes"]);
+    assert!(text.contains("the page of shop is taken away"), "{text}");
+    assert_eq!(shop.pages(), "");
+    shop.run(&["redeploy", "shop", "--yes"]);
+    until(Duration::from_secs(60), || shop.shows("edition one"));
+}
+
+/// Stopped on the old servers, started on the new ones. Visitors' name servers still lead to the old ones.
+fn around_a_move_to_other_servers(shop: &Shop) {
+    let to = Fleet::with_shared_data("pageto", 1);
+    support::edge::images(&to, "n1");
+    let config = to.config("pageto.toml", &settings(&shop.s3));
+    for name in ["root.pem", "restic-password", "restic.env"] {
+        let beside = config.with_file_name(name);
+        std::fs::copy(shop.config.with_file_name(name), beside).expect("copied");
+    }
+    let stacks = config.with_file_name("stacks");
+    std::fs::create_dir_all(&stacks).expect("made");
+    std::fs::write(stacks.join("shop.yml"), SHOP.replace("UPDATE", "")).expect("written");
+    // As when the edge moves first: its certificates come along.
+    let acme = shop.fleet.run("n1", "cat /mnt/data/edge_data/acme.json");
+    to.run(
+        "n1",
+        &format!(
+            "umask 077; mkdir -p /mnt/data/edge_data; cat >/mnt/data/edge_data/acme.json <<'END'\n{acme}\nEND"
+        ),
+    );
+    deploy_traefik(&to, &config, &shop.authority);
+    // Of the restores before.
+    shop.run(&["restore", "forget", "shop", "--yes"]);
+    let visitors = shop.visitors();
+    let target = config.display().to_string();
+    let text = shop.run(&["move", "shop", "--to", &target, "--yes"]);
+    assert!(
+        text.contains("+ page maintenance (503) instead of shop meanwhile")
+            && text.contains("shop: runs on the new fleet")
+            && text.contains("who is still led to the old servers"),
+        "{text}"
+    );
+    // A moment longer than Traefik needs to see that the application is gone.
+    std::thread::sleep(Duration::from_secs(10));
+    let seen = visitors.leave();
+    seen.only_good("around a move to other servers");
+    assert!(seen.pages() > 20 && seen.saw("edition one"), "{seen:?}");
+    let there = Command::new("curl")
+        .args(["-sk", "--max-time", "20", "--resolve"])
+        .arg(format!("{HOST}:443:{}", to.address("n1")))
+        .arg(format!("https://{HOST}/data/index.html"))
+        .output()
+        .expect("curl");
+    assert!(said(&there).contains("edition one"), "{}", said(&there));
+    // As one that somebody asked for: no job is waited for.
+    let status = shop.run(&["status"]);
+    assert!(
+        status.contains("shop: visitors see the page maintenance since "),
+        "{status}"
+    );
+    shop.run(&["page", "shop", "off", "--yes"]);
+    assert_eq!(shop.pages(), "");
 }

@@ -114,7 +114,8 @@ fn everything_is_lost(
     let took = begun.elapsed();
     assert!(out.status.success(), "{text}");
     eprintln!("{}", &text[text.find("# Recovery").unwrap_or(0)..]);
-    assert!(took < Duration::from_secs(180), "it took {took:?}:\n{text}");
+    let limit = Duration::from_secs(180) * support::patience().min(2);
+    assert!(took < limit, "it took {took:?}:\n{text}");
     assert!(text.contains("- applications: 5 of 5 are back"), "{text}");
     assert!(text.contains("DNS: let files.lab.test lead to"), "{text}");
     assert!(
@@ -133,7 +134,7 @@ fn everything_is_lost(
     support::fault(
         "recover",
         "every server is lost",
-        "all is back out of the repository within three minutes",
+        "all is back out of the repository within three minutes, six where other tests run beside it",
     );
     config
 }
@@ -263,11 +264,14 @@ fn the_fleet_moves(world: &World, config: &PathBuf) {
     let count = world.ask_on(&other, "SELECT count(*) FROM notes");
     assert_eq!(count, Ok(rows.to_string()));
 
-    // On the old servers the edge and all data stay.
+    // On the old servers the edge and all data stay, and a page for who is still led there.
     let left = world
         .fleet
         .run("n1", "docker stack ls --format '{{.Name}}'");
-    assert_eq!(left.trim(), "edge");
+    assert_eq!(
+        left.trim(),
+        "edge\nmatou-page-files\nmatou-page-pages\nmatou-page-photos"
+    );
     let again = ok(config, &args);
     assert!(again.contains("nothing to do"), "{again}");
     let night = ok(config, &["backup", "--all", "--yes"]);

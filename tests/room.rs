@@ -134,6 +134,8 @@ fn what_fills_a_disk_is_told_and_what_nobody_needs_goes() {
     practice.part("filled");
     figures_are_those_of_the_engine_and_du(&practice);
     practice.part("figures");
+    the_night_cleans_below_the_floor_alone(&practice);
+    practice.part("nights");
     what_is_needed_stays(&practice);
     practice.part("cleaned");
     a_rollback_still_works(&practice);
@@ -158,7 +160,7 @@ fn fill(practice: &Practice) {
     practice.n1(
         "set -e; cd /mnt/data; mkdir -p site_files .matou/dumps/site .matou/restores/site 'odd
 name' other
-        head -c 700000 /dev/urandom >site_files/x; ln -s /usr site_files/link; ln -s /usr linked
+        head -c 950000 /dev/urandom >site_files/x; ln -s /usr site_files/link; ln -s /usr linked
         head -c 200000 /dev/urandom >.matou/dumps/site/d.sql; head -c 400000 /dev/urandom >.matou/restores/site/x
         head -c 100000 /dev/urandom >'odd
 name'/x",
@@ -166,7 +168,7 @@ name'/x",
     let manifest = r#"{"app":"site","fleet":"room","time":"2026-11-24T10:00:00Z","volumes":[],"images":[["site_web","kept:1"]]}"#;
     let state = r#"{"app":"site","phase":"restored","begun":"2026-11-24T10:00:00Z","snapshot":"00","snapshot_at":"2026-11-24T10:00:00Z","folder":"/mnt/data/.matou/restores/site","swaps":[],"replicas":[]}"#;
     practice.n1(&format!(
-        "cd /mnt/data/.matou; echo '{manifest}' >dumps/site/manifest.json; echo '{state}' >restores/site.json"
+        "cd /mnt/data/.matou; echo '{manifest}' >dumps/site/manifest.json; echo '{state}' >restores/site.json; sync"
     ));
 }
 
@@ -250,6 +252,138 @@ fn figures_are_those_of_the_engine_and_du(practice: &Practice) {
     for told in ["volumes ", "build cache ", "n2 ", "free of", "the rest"] {
         assert!(text.contains(told), "{told}:\n{text}");
     }
+}
+
+/// What is kept of a node on the storage node.
+fn kept(practice: &Practice, node: &str) -> Value {
+    let text = practice.n1(&format!("cat /mnt/data/.matou/sizes/{node}.json"));
+    serde_json::from_str(&text).expect("JSON")
+}
+
+/// What the nights do: above the floor they measure, below it they clean, once, and what is not reached is an alert.
+fn the_night_cleans_below_the_floor_alone(practice: &Practice) {
+    let with_floor = |floor: &str| {
+        let more = format!("[room]\nfloor = \"{floor}\"\n");
+        practice.fleet.config(
+            &format!("floor-{}.toml", floor.trim_end_matches('%')),
+            &more,
+        )
+    };
+    let (low, high) = (with_floor("1%"), with_floor("90%"));
+    // Nobody names this image before it is deployed.
+    practice.n1("docker create --name holds matou/hello:1.1");
+    // The figures of the day before, of a volume that was smaller.
+    let mut before = kept(practice, "n1");
+    let sample = &mut before["samples"][0];
+    let site = sample["volumes"]["site_files"]["bytes"]
+        .as_u64()
+        .expect("measured");
+    sample["volumes"]["site_files"]["bytes"] = (site - 100_000).into();
+    let at: jiff::Timestamp = sample["at"]
+        .as_str()
+        .expect("a time")
+        .parse()
+        .expect("a time");
+    let day_before = at - jiff::SignedDuration::from_hours(24);
+    sample["at"] = day_before.to_string().into();
+    practice.n1(&format!(
+        "cat >/mnt/data/.matou/sizes/n1.json <<'E'\n{before}\nE"
+    ));
+
+    let told = ok(&low, &["room", "--night"]);
+    assert!(
+        told.contains("n1: measured") && told.contains("n2: measured"),
+        "{told}"
+    );
+    assert!(!told.contains("cleaned"), "{told}");
+    assert!(practice.has_image("n1", "waste:1"));
+    let sizes = kept(practice, "n1");
+    assert_eq!(
+        sizes["samples"].as_array().expect("a list").len(),
+        2,
+        "{sizes}"
+    );
+    assert!(
+        sizes["night"].is_string() && sizes["clean"].is_null(),
+        "{sizes}"
+    );
+    let done = ok(&low, &["room", "--night", "--unless-done"]);
+    assert!(
+        done.contains("another manager was done with all nodes"),
+        "{done}"
+    );
+
+    // What grew by a hundred kilobytes in a day does seven times that in a week.
+    let room = practice.room();
+    let week = find(&room, "volume", "site_files")["bytes_a_week"]
+        .as_i64()
+        .expect("known");
+    assert!((650_000..=750_000).contains(&week), "{week}");
+    let status = practice.ok(&["status", "--json"]);
+    let status: Value = serde_json::from_str(&status).expect("JSON");
+    let volumes = status["sizes"]["value"]["volumes"]
+        .as_array()
+        .expect("a list");
+    let ours = volumes
+        .iter()
+        .find(|v| v["name"] == "site_files")
+        .expect("the volume");
+    assert_eq!(
+        (ours["node"].as_str(), ours["app"].as_str()),
+        (Some("n1"), Some("site"))
+    );
+    assert_eq!(ours["bytes"].as_u64(), Some(site), "{ours}");
+
+    let out = matou(&high, &["room", "--night"]);
+    let told = said(&out);
+    assert_eq!(out.status.code(), Some(1), "{told}");
+    for line in [
+        "n1: - container ended, which has ended",
+        "n1: - image waste:1, waste:2 (",
+        "n1: = stays: container stopped: somebody stopped it",
+        "STILL BELOW the floor",
+    ] {
+        assert!(told.contains(line), "{line}:\n{told}");
+    }
+    assert!(!practice.has_image("n1", "waste:1"));
+    for image in ["matou/hello:1.0", "kept:1", "used:1"] {
+        assert!(practice.has_image("n1", image), "{image}");
+    }
+    assert!(practice.n1("docker volume ls -q").contains("orphan"));
+    let checked = said(&matou(&high, &["check"]));
+    assert!(checked.contains("n1: disk of /"), "{checked}");
+    assert!(checked.contains("after the nightly cleaning"), "{checked}");
+    let images = practice.n1("docker image ls -aq | sort");
+    let again = said(&matou(&high, &["room", "--night"]));
+    assert!(again.contains("nothing to do"), "{again}");
+    assert_eq!(practice.n1("docker image ls -aq | sort"), images);
+    // With another floor it is over.
+    ok(&low, &["room", "--night"]);
+    let checked = said(&matou(&low, &["check"]));
+    assert!(!checked.contains("nightly cleaning"), "{checked}");
+    a_budget_is_told(practice);
+    practice.n1("docker rm holds");
+    // What was cleaned is there again for what comes now.
+    practice.n1(BUILD);
+    practice.n1("docker tag waste:1 waste:2; docker run --name ended matou/hello:1.0 true");
+}
+
+/// A budget of which most is taken is an alert, and no task is replaced for it.
+fn a_budget_is_told(practice: &Practice) {
+    let tasks = practice.n1("docker service ps -q site_web | sort");
+    let plan = practice.ok(&["budget", "site", "1MB", "--enforce", "--dry-run"]);
+    assert!(plan.contains("org.matou.budget"), "{plan}");
+    practice.ok(&["budget", "site", "1MB", "--yes"]);
+    assert_eq!(practice.n1("docker service ps -q site_web | sort"), tasks);
+    let checked = said(&matou(&practice.config, &["check"]));
+    assert!(checked.contains("of its budget of"), "{checked}");
+    let again = practice.ok(&["budget", "site", "1MB", "--yes"]);
+    assert!(again.ends_with("nothing to do\n"), "{again}");
+    practice.ok(&["budget", "site", "none", "--yes"]);
+    let checked = said(&matou(&practice.config, &["check"]));
+    assert!(!checked.contains("of its budget of"), "{checked}");
+    let wrong = matou(&practice.config, &["budget", "site", "much", "--yes"]);
+    assert!(!wrong.status.success(), "{}", said(&wrong));
 }
 
 fn what_is_needed_stays(practice: &Practice) {

@@ -6,7 +6,7 @@
 
 mod support;
 
-use std::io::Write as _;
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -115,11 +115,6 @@ impl World {
             let there = found.len() == count;
             there.then_some(()).ok_or(format!("{found:?}"))
         });
-    }
-
-    fn journal(&self) -> String {
-        let state = matou::config::ensure_state_dir().expect("a folder");
-        std::fs::read_to_string(state.join("journal.jsonl")).expect("a journal")
     }
 }
 
@@ -388,6 +383,8 @@ fn killed_leaves_nothing(world: &World) {
         );
         found.trim().is_empty().then_some(()).ok_or(found)
     });
+    // Who was killed while it held the lock is told to the next one, once.
+    ok(&world.config, &run_line(&[], &["true"]));
 }
 
 fn at_a_terminal(world: &World) {
@@ -404,9 +401,18 @@ fn at_a_terminal(world: &World) {
 }
 
 fn is_remembered(world: &World) {
-    let out = world.run(&[], &["sh", "-c", "exit 9", "a-secret-argument"]);
-    assert_eq!(out.status.code(), Some(9));
-    let journal = world.journal();
+    // A journal of its own: other tests write to the operator's.
+    let state = tempfile::tempdir().expect("a folder");
+    let out = Command::new(env!("CARGO_BIN_EXE_matou"))
+        .arg("--config")
+        .arg(&world.config)
+        .args(run_line(&[], &["sh", "-c", "exit 9", "a-secret-argument"]))
+        .env("XDG_STATE_HOME", state.path())
+        .output()
+        .expect("started");
+    assert_eq!(out.status.code(), Some(9), "{}", said(&out));
+    let journal =
+        std::fs::read_to_string(state.path().join("matou/journal.jsonl")).expect("a journal");
     assert!(!journal.contains("a-secret-argument"), "an argument");
     let last = |record: &str| -> serde_json::Value {
         let wanted = format!("\"record\":\"{record}\"");
@@ -425,8 +431,8 @@ fn is_remembered(world: &World) {
 
 /// While another job has the application, as a restore does, nothing is run.
 fn waits_for_a_restore(world: &World) {
-    // The lock as a job holds it, for twenty seconds.
-    let hold = "mkdir -p -m 700 /run/matou/locks; cd /run/matou/locks; printf 'ana@laptop\\nrestore shop from the newest snapshot\\nnow\\n' >job-test; ln -sfn job-test app-shop; exec 8>>job-test; flock 8; sleep 20";
+    // The lock as a job holds it, until a file is gone.
+    let hold = "mkdir -p -m 700 /run/matou/locks; cd /run/matou/locks; printf 'ana@laptop\\nrestore shop from the newest snapshot\\nnow\\n' >job-test; ln -sfn job-test app-shop; exec 8>>job-test; flock 8; touch /run/held-t; while [ -e /run/held-t ]; do touch job-test; sleep 1; done";
     let mut holding = Command::new(env!("CARGO_BIN_EXE_matou"));
     let mut holding = holding
         .arg("--config")
@@ -441,18 +447,26 @@ fn waits_for_a_restore(world: &World) {
     to.write_all(format!("{hold}\n").as_bytes()).expect("taken");
     drop(to);
     until(SOON, || {
-        let look = "cd /run/matou/locks && [ -e app-shop ] && ! flock -n app-shop true";
+        let look = "[ -e /run/held-t ] && cd /run/matou/locks && ! flock -n app-shop true";
         let out = world.fleet.try_run("n1", look);
         out.status.success().then_some(()).ok_or("no lock".into())
     });
     let out = world.run(&[], &["touch", "/tmp/ran"]);
     assert_eq!(out.status.code(), Some(125), "{}", said(&out));
     assert!(said(&out).contains("restore shop from"), "{}", said(&out));
+    let mut waiting = begin(&world.config, &run_line(&["--wait=1"], &["ls", "/tmp/ran"]));
+    let mut lines = BufReader::new(waiting.stderr.take().expect("piped")).lines();
+    let mut told = lines.next().expect("it waits").expect("text");
+    while !told.contains("in use by") {
+        told += &lines.next().expect("it waits").expect("text");
+    }
+    world.fleet.run("n1", "rm /run/held-t");
+    let rest: Vec<String> = lines.map(|l| l.expect("text")).collect();
+    let ended = waiting.wait().expect("ended");
+    // It ran, and there was nothing to list.
     assert!(
-        !world
-            .run(&["--wait=1"], &["ls", "/tmp/ran"])
-            .status
-            .success()
+        !ended.success() && ended.code() != Some(125),
+        "{told} {rest:?}"
     );
     holding.wait().expect("ended");
     // It gives the lock back once the command has begun.

@@ -3,6 +3,7 @@
 
 mod support;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::Duration;
@@ -28,6 +29,8 @@ struct Told {
     fleet: Fleet,
     folder: tempfile::TempDir,
     config: PathBuf,
+    /// What it has beside the fleet's own configuration.
+    more: String,
 }
 
 impl Told {
@@ -36,13 +39,18 @@ impl Told {
     }
 
     fn check_and(&self, how: &str) -> Output {
+        self.check_with(&self.config, &[how], "state")
+    }
+
+    fn check_with(&self, config: &Path, how: &[&str], state: &str) -> Output {
         Command::new(env!("CARGO_BIN_EXE_matou"))
             .arg("--config")
-            .arg(&self.config)
-            .args(["check", how])
+            .arg(config)
+            .arg("check")
+            .args(how)
             // The authority that signed the mail server's certificate; a memory of its own.
             .env("SSL_CERT_FILE", self.folder.path().join("leaf.pem"))
-            .env("XDG_STATE_HOME", self.folder.path().join("state"))
+            .env("XDG_STATE_HOME", self.folder.path().join(state))
             .env("HOME", self.folder.path())
             .output()
             .expect("matou starts")
@@ -77,6 +85,27 @@ fn start_mail(folder: &Path, port: u16) -> Running {
     command.arg("--certificate").arg(folder.join("leaf.pem"));
     command.arg("--key").arg(folder.join("leaf.key"));
     start(&mut command, port)
+}
+
+/// Key and state of each alert in a post to the webhook; none in another one.
+fn alerts_of(post: &str) -> Vec<(String, String)> {
+    let post: Value = serde_json::from_str(post).expect("JSON");
+    let is_of_hook = post["path"]
+        .as_str()
+        .is_some_and(|p| p.starts_with("/hook/"));
+    let body = post["body"].as_str().filter(|_| is_of_hook);
+    let body: Value = serde_json::from_str(body.unwrap_or_default()).unwrap_or_default();
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let alerts = body["alerts"].as_array().into_iter().flatten();
+    alerts
+        .map(|a| (text(&a["key"]), text(&a["state"])))
+        .collect()
+}
+
+/// Whether a line about n2 is of more than its load, as "critical  n2: can't be connected to".
+fn is_of_n2(line: &str) -> bool {
+    let is_of_load = ["CPU", "memory", "disk"].iter().any(|l| line.contains(l));
+    line.contains(" n2: ") && !is_of_load
 }
 
 #[test]
@@ -136,6 +165,7 @@ fn a_node_that_dies_is_told_once_and_its_return_once() {
         fleet,
         folder,
         config,
+        more,
     };
 
     // All is well, or was wrong before: from here on nothing is told twice.
@@ -171,11 +201,12 @@ fn a_node_that_dies_is_told_once_and_its_return_once() {
 
     told.fleet.kill("n2");
     // The managers say so after some heartbeats.
+    let begun = ("node/n2/link".to_owned(), "begun".to_owned());
     until(Duration::from_secs(120), || {
         let out = told.check();
-        let mails = told.arrived("eml");
-        let last = mails.last().cloned().unwrap_or_default();
-        match mails.len() > before.0 && last.contains("n2") {
+        let posts = told.arrived("json");
+        let mut new = posts.iter().skip(before.1);
+        match new.any(|p| alerts_of(p).contains(&begun)) {
             true => Ok(()),
             false => Err(said(&out)),
         }
@@ -218,21 +249,29 @@ fn a_node_that_dies_is_told_once_and_its_return_once() {
     // Well again, while the mail server is away: the others are told once, the mail comes later.
     drop(mail);
     told.fleet.wait(told.fleet.lab.start_node("n2"));
-    // Of that node: on a busy machine alerts of the load come and go meanwhile.
-    let has_ended = |post: &String| {
-        let post: Value = serde_json::from_str(post).expect("JSON");
-        let body = post["body"].as_str().unwrap_or_default();
-        let body: Value = serde_json::from_str(body).unwrap_or_default();
-        let mut alerts = body["alerts"].as_array().into_iter().flatten();
-        alerts.any(|a| a["state"] == "over" && a["what"] == "n2")
+    // Not of its load: on a busy machine such alerts come and go meanwhile, and what came back in time is not told.
+    let of_n2 = |post: &String| {
+        let mut alerts = alerts_of(post);
+        alerts.retain(|(key, _)| {
+            let sort = key
+                .strip_prefix("node/n2/")
+                .and_then(|k| k.split('/').next());
+            sort.is_some_and(|s| !["cpu", "memory", "disk"].contains(&s))
+        });
+        alerts
     };
+    // Each ends for itself, and the engine may be one of them while it starts.
     until(Duration::from_secs(240), || {
-        let out = told.check();
-        match told.arrived("json").iter().any(has_ended) {
+        let text = said(&told.check());
+        let posts = told.arrived("json");
+        let last: BTreeMap<String, String> = posts.iter().flat_map(of_n2).collect();
+        let is_over = last.contains_key("node/n2/link") && last.values().all(|s| s == "over");
+        let mail_waits = text.contains("e-mail was not told");
+        match is_over && mail_waits && !text.lines().any(is_of_n2) {
             true => Ok(()),
             false => {
                 std::thread::sleep(Duration::from_secs(5));
-                Err(said(&out))
+                Err(format!("{last:?} {text}"))
             }
         }
     });
@@ -244,15 +283,14 @@ fn a_node_that_dies_is_told_once_and_its_return_once() {
         "{text}"
     );
     assert!(!text.contains(TOKEN) && !text.contains(PASSWORD), "{text}");
-    let _mail = start_mail(told.folder.path(), mail_port);
+    let mail = start_mail(told.folder.path(), mail_port);
     let endings = || {
         let mails = told.arrived("eml").into_iter();
-        let of_mail = mails.filter(|m| m.contains("over  n2"));
+        let is_of_end = |line: &str| line.starts_with("over  n2: ") && is_of_n2(line);
+        let of_mail = mails.filter(|m| m.lines().any(is_of_end));
         let posts = told.arrived("json");
-        (
-            of_mail.count(),
-            posts.iter().filter(|p| has_ended(p)).count(),
-        )
+        let ended = |post: &&String| of_n2(post).iter().any(|(_, state)| state == "over");
+        (of_mail.count(), posts.iter().filter(ended).count())
     };
     assert_eq!(endings().0, 0);
     let out = told.check();
@@ -261,12 +299,128 @@ fn a_node_that_dies_is_told_once_and_its_return_once() {
     told.check();
     assert_eq!(endings(), after);
 
+    a_domain_that_ends_is_told_once(&told);
+    a_digest_arrives_once_at_each_receiver(&told, mail, mail_port);
+
     // What is kept holds no secret.
     let mut state = Command::new("grep");
     state
         .args(["-r", "-l", "-e", TOKEN, "-e", PASSWORD])
         .arg(told.folder.path().join("state"));
     assert_eq!(state.output().expect("grep").status.code(), Some(1));
+}
+
+/// A file in apps/ gives an application a name under a domain that ends in five days, as a real server of RDAP says.
+fn a_domain_that_ends_is_told_once(told: &Told) {
+    let port = free_port();
+    let files = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
+    let mut registry = server("/usr/bin/python3");
+    registry.arg(files.join("support/rdap.py"));
+    registry.arg(port.to_string());
+    registry.arg(files.join("files/rdap/domain.json")).arg("5");
+    let registry = start(&mut registry, port);
+    let more = format!(
+        "{}[dns]\nrdap = \"http://127.0.0.1:{port}/rdap\"\n",
+        told.more
+    );
+    let config = told.fleet.config("rdap.toml", &more);
+    let apps = config.with_file_name("apps");
+    std::fs::create_dir_all(&apps).expect("a folder");
+    let name = "xn--fo-5ja.example";
+    let file = format!("stack = \"hello\"\n[domains]\nmain = \"www.{name}\"\n");
+    std::fs::write(apps.join("names.toml"), file).expect("written");
+    let told_of = || {
+        let mails = told.arrived("eml").into_iter();
+        let is_of = |m: &String| m.contains(name) && m.contains("CRITICAL");
+        mails.filter(is_of).count()
+    };
+    let first = told.check_with(&config, &["--tell"], "state");
+    assert_eq!(told_of(), 1, "{}", said(&first));
+    // Known for a day: nobody is asked again, and it goes on.
+    drop(registry);
+    let again = told.check_with(&config, &["--tell"], "state");
+    assert_eq!(told_of(), 1, "{}", said(&again));
+    let text = said(&again);
+    let found = text.lines().find(|line| line.contains(name));
+    assert!(
+        found.is_some_and(|l| l.contains("critical") && l.contains("ends in 5 days")),
+        "{text}"
+    );
+    // Where nobody says it, nothing is wrong.
+    let other = told.check_with(&config, &[], "elsewhere");
+    assert!(!said(&other).contains(name), "{}", said(&other));
+    std::fs::remove_file(apps.join("names.toml")).expect("removed");
+}
+
+/// By the timer's command, while the mail server is away, and then by that of a manager that takes over.
+fn a_digest_arrives_once_at_each_receiver(told: &Told, mail: Running, mail_port: u16) {
+    let digests = || {
+        let is_digest = |m: &String| m.contains("Subject: tell: the day: no night saved");
+        let mails = told.arrived("eml").into_iter().filter(is_digest);
+        let posts: Vec<Value> = told
+            .arrived("json")
+            .iter()
+            .map(|p| serde_json::from_str(p).expect("JSON"))
+            .filter(|p: &Value| p["body"].as_str().is_some_and(|b| b.contains("nights")))
+            .collect();
+        (mails.count(), posts)
+    };
+    // Due since two hours, and the next one is far.
+    let due = jiff::Timestamp::now() - jiff::SignedDuration::from_hours(2);
+    let more = format!(
+        "{}digest = \"daily {} UTC\"\n",
+        told.more,
+        due.strftime("%H:%M")
+    );
+    let config = told.fleet.config("digest.toml", &more);
+
+    let shown = told.check_with(&config, &["--digest"], "state");
+    let text = said(&shown);
+    assert!(
+        shown.status.success() && text.contains("tell: the day: no night saved"),
+        "{text}"
+    );
+    assert!(
+        text.contains("nights        none saved: [backup] names no repository")
+            && text.contains("disks         the fullest is that of n"),
+        "{text}"
+    );
+    assert_eq!(digests(), (0, Vec::new()), "nothing was sent");
+
+    drop(mail);
+    let out = told.check_with(&config, &["--tell"], "state");
+    let text = said(&out);
+    assert!(text.contains("e-mail was not sent the digest: "), "{text}");
+    let (mails, posts) = digests();
+    assert_eq!((mails, posts.len()), (0, 3), "{text}");
+    let post = |path: &str| {
+        let found = posts
+            .iter()
+            .find(|p| p["path"].as_str().is_some_and(|p| p.starts_with(path)));
+        found.expect(path)
+    };
+    assert_eq!(post("/topic")["headers"]["priority"], "low");
+    let body = |path: &str| -> Value {
+        serde_json::from_str(post(path)["body"].as_str().expect("text")).expect("JSON")
+    };
+    assert_eq!(body("/gotify/message")["priority"], 2);
+    let hook = body("/hook/");
+    assert_eq!(hook["digest"]["days"], 1, "{hook}");
+    assert_eq!(hook["digest"]["lines"][0]["about"], "alerts", "{hook}");
+
+    // What did not arrive comes with the next run, and nothing comes again: not from a manager that has no memory of
+    // its own either.
+    let _mail = start_mail(told.folder.path(), mail_port);
+    for state in ["state", "state", "another-manager"] {
+        let out = told.check_with(&config, &["--tell"], state);
+        let (mails, posts) = digests();
+        assert_eq!((mails, posts.len()), (1, 3), "{state}: {}", said(&out));
+    }
+    // By hand it is sent whenever somebody wants it.
+    let out = told.check_with(&config, &["--digest", "--tell"], "state");
+    assert!(out.status.success(), "{}", said(&out));
+    let (mails, posts) = digests();
+    assert_eq!((mails, posts.len()), (2, 6));
 }
 
 #[test]

@@ -103,6 +103,7 @@ fn serve_mail(gateway: &str, port: u16, folder: &Path) -> std::process::Child {
 }
 
 #[test]
+#[ignore = "minutes: make test-long"]
 fn wordpress_lives() {
     let fleet = Fleet::with_shared_data("press", 2);
     for node in ["n1", "n2"] {

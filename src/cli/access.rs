@@ -1,5 +1,6 @@
 //! `matou access`: the requests to an application, as the edge logs them.
 
+use matou_i18n::tr;
 use std::collections::{BTreeMap, VecDeque};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -179,10 +180,10 @@ async fn find_app_routes(fleet: &FleetContext, app: &str) -> Result<AppRoutes> {
     if named.is_empty() {
         let services = swarm.services.iter();
         let names = services.flat_map(|s| s.stack.as_deref().into_iter().chain([s.name.as_str()]));
-        return Err(matou_config::unknown_name("application or service", app, names).into());
+        return Err(matou_config::unknown_name(tr!("application or service"), app, names).into());
     }
     AppRoutes::from_services(app, &named).ok_or_else(|| {
-        eyre!("no router of the edge leads to {app}: it has no domain, so nothing is logged for it")
+        eyre!("{}", tr!("no router of the edge leads to {app}: it has no domain, so nothing is logged for it"))
     })
 }
 
@@ -241,12 +242,18 @@ fn print_request_counts(all: &[AccessRecord], json: bool) -> std::io::Result<()>
     let answers = counted.answers.iter();
     let answers: Vec<_> = answers.map(|(class, n)| format!("{n} {class}")).collect();
     outln!(
-        "{} requests: {}; the slowest took {}",
-        counted.requests,
-        answers.join(", "),
-        format_short_duration(slowest)
+        "{}",
+        tr!(
+            "{} requests: {}; the slowest took {}",
+            counted.requests,
+            answers.join(", "),
+            format_short_duration(slowest)
+        )
     )?;
-    for (title, list) in [("paths", counted.paths), ("addresses", counted.addresses)] {
+    for (title, list) in [
+        (tr!("paths"), counted.paths),
+        (tr!("addresses"), counted.addresses),
+    ] {
         outln!("{title}")?;
         for NamedCount { name, requests } in list {
             outln!("{requests:>7} {name}")?;

@@ -1,5 +1,6 @@
 //! Subcommands about stack files and applications that are no jobs of their own.
 
+use matou_i18n::tr;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::ExitCode;
@@ -31,7 +32,7 @@ pub(super) fn parse_routes(text: &str) -> Result<RouteLabels, InvalidInput> {
     match text {
         "keep" => Ok(RouteLabels::Keep),
         "migrate" => Ok(RouteLabels::Migrate),
-        _ => Err("expected keep or migrate".into()),
+        _ => Err(tr!("expected keep or migrate").into()),
     }
 }
 
@@ -84,7 +85,7 @@ fn parse_on_off(text: &str) -> Result<bool, InvalidInput> {
     match text {
         "on" => Ok(true),
         "off" => Ok(false),
-        _ => Err("expected on or off".into()),
+        _ => Err(tr!("expected on or off").into()),
     }
 }
 
@@ -133,7 +134,7 @@ pub(super) async fn run_secrets_command(
             let kept = kept?;
             if kept.is_empty() {
                 matou_ops::check_app_is_known(fleet, app).await?;
-                errln!("no secret of {app} is kept");
+                errln!("{}", tr!("no secret of {app} is kept"));
             }
             for (name, version) in kept {
                 outln!("{name} version {version}")?;
@@ -167,15 +168,17 @@ pub(super) fn build_clone_request(
     variables: &[(String, String)],
 ) -> Result<Request> {
     let folder = fleet.config.folder();
-    let folder = folder.ok_or_else(|| eyre!("without config.toml no application has a file"))?;
+    let folder =
+        folder.ok_or_else(|| eyre!("{}", tr!("without config.toml no application has a file")))?;
     let file = AppFile::load(&folder, app)?.ok_or_else(|| {
         let known = AppFile::list_names(&folder);
         let known = known.iter().map(|name| name.as_str());
-        matou_config::unknown_name("file in apps/ for", app, known)
+        matou_config::unknown_name(tr!("file in apps/ for"), app, known)
     })?;
     if AppFile::load(&folder, to)?.is_some() {
         return Err(eyre!(
-            "{to} has a file in apps/ already: `matou redeploy {to}` goes by it"
+            "{}",
+            tr!("{to} has a file in apps/ already: `matou redeploy {to}` goes by it")
         ));
     }
     let mut all = file.variables;
@@ -230,7 +233,7 @@ pub(super) async fn run_migrate_command(
     write: bool,
 ) -> Result<ExitCode> {
     let text = matou_base::files::read_text(file, matou_base::files::MAX_CONFIG_BYTES)
-        .wrap_err_with(|| format!("{} can't be read", file.display()))?;
+        .wrap_err_with(|| tr!("{} can't be read", file.display()))?;
     let name = file.file_stem().unwrap_or_default().to_string_lossy();
     let shown = file.display().to_string();
     let (new, notes) = migrate_file(&shown, &text, &name, &fleet.config.edge.resolver)?;
@@ -238,14 +241,17 @@ pub(super) async fn run_migrate_command(
         matou_base::out::note_hanging(format_args!("{note}"));
     }
     match (write, new == text) {
-        (true, true) => errln!("{shown}: nothing to do"),
+        (true, true) => errln!("{}", tr!("{shown}: nothing to do")),
         (true, false) => {
             use std::os::unix::fs::PermissionsExt;
             let mode = file.metadata()?.permissions().mode() & 0o777;
             write_migrated(fleet, file, new, mode)
                 .await
-                .wrap_err_with(|| format!("{shown} can't be written"))?;
-            errln!("{shown}: labels of Traefik 1 rewritten for Traefik 3");
+                .wrap_err_with(|| tr!("{shown} can't be written"))?;
+            errln!(
+                "{}",
+                tr!("{shown}: labels of Traefik 1 rewritten for Traefik 3")
+            );
         }
         (false, _) => matou_base::out::print_file(&new)?,
     }
@@ -269,7 +275,7 @@ async fn write_migrated(fleet: &FleetContext, file: &Path, text: String, mode: u
         )?);
     };
     let reason = matou_history::Reason {
-        title: format!("labels of Traefik 1 in {name} rewritten for Traefik 3"),
+        title: tr!("labels of Traefik 1 in {name} rewritten for Traefik 3"),
         lines: Vec::new(),
     };
     let change = matou_history::FileChange::Write {
@@ -310,7 +316,7 @@ pub(super) async fn run_update_command(
         all.retain(|s| s.service == service);
         if all.is_empty() {
             let names = names.iter().map(String::as_str);
-            let kind = format!("service of {app}");
+            let kind = tr!("service of {app}");
             return Err(matou_config::unknown_name(&kind, service, names).into());
         }
     }
@@ -341,19 +347,25 @@ pub(super) async fn run_update_command(
     }
     if images.is_empty() {
         if to == "newest" && all.iter().all(|s| s.newer.is_ok()) {
-            outln!("{app} has the newest of its major versions")?;
+            outln!("{}", tr!("{app} has the newest of its major versions"))?;
             return Ok(Exit::Done.into());
         }
         print_newer_versions(app, &all, options)?;
         return Err(eyre!(
-            "no image of {app} can go to {to}: choose one that is listed, or name the service with --service"
+            "{}",
+            tr!(
+                "no image of {app} can go to {to}: choose one that is listed, or name the service with --service"
+            )
         ));
     }
     if to != "newest" && images.len() > 1 {
         let names: Vec<&str> = images.keys().map(String::as_str).collect();
         return Err(eyre!(
-            "{to} may be meant for {}: say which with --service",
-            names.join(" or ")
+            "{}",
+            tr!(
+                "{to} may be meant for {}: say which with --service",
+                names.join(tr!(" or "))
+            )
         ));
     }
     let app = app.clone();
@@ -413,13 +425,13 @@ fn print_versions_as_json(
 async fn print_own_version(fleet: &FleetContext, app: &AppName) -> Result<()> {
     match matou_ops::query_own_version(fleet, app).await {
         Ok(Some(own)) => {
-            outln!("{app} says itself that it is {}", own.version)?;
+            outln!("{}", tr!("{app} says itself that it is {}", own.version))?;
             if own.updates_itself {
-                outln!("  {}: `matou update {app} --itself`", own.how)?;
+                outln!("{}", tr!("  {}: `matou update {app} --itself`", own.how))?;
             }
         }
         Ok(None) => {}
-        Err(e) => matou_base::out::note_hanging(format_args!("warning: {e}")),
+        Err(e) => matou_base::out::note_hanging(tr!("warning: {e}")),
     }
     Ok(())
 }
@@ -440,19 +452,23 @@ fn print_newer_versions(
             clean_line(&found.service),
             clean_line(&found.image)
         )?;
+        let line = matou_stack::find_release_line(&found.image, jiff::Timestamp::now());
+        if let Some(line) = line.filter(|line| line.is_over) {
+            outln!("  ! {}", line.describe())?;
+        }
         match &found.newer {
             Err(reason) => {
                 known = false;
                 matou_base::out::print_hanging(format_args!("  ? {reason}"))?;
             }
-            Ok(newer) if newer.is_empty() => outln!("  = nothing newer of this kind")?,
+            Ok(newer) if newer.is_empty() => outln!("{}", tr!("  = nothing newer of this kind"))?,
             Ok(newer) => {
                 for version in newer {
                     let warning = match version.step {
-                        VersionStep::Major => "  (read its release notes, back up first)",
+                        VersionStep::Major => tr!("  (read its release notes, back up first)"),
                         _ => "",
                     };
-                    outln!("  + {:<24} {}{warning}", version.tag, version.step.word())?;
+                    outln!("  + {:<24} {}{warning}", version.tag, version.step.label())?;
                 }
             }
         }

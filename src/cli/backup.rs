@@ -1,5 +1,6 @@
 //! `matou backup`, `matou repo`, `matou snapshots`.
 
+use matou_i18n::{tr, trn};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -110,7 +111,7 @@ fn parse_check_part(text: &str) -> Result<(u32, u32), InvalidInput> {
         let (part, of) = (part.parse().ok()?, of.parse().ok()?);
         (1..=of).contains(&part).then_some((part, of))
     });
-    parts.ok_or_else(|| "expected a part of all, as 3/12".into())
+    parts.ok_or_else(|| tr!("expected a part of all, as 3/12").into())
 }
 
 pub(super) async fn run_repo_command(
@@ -174,27 +175,33 @@ async fn print_repository_stats(fleet: &FleetContext, json: bool) -> Result<Exit
             match state {
                 Ok(s) => {
                     outln!(
-                        "{name:<10} {}: {} snapshots, {}, restic {}{}",
-                        s.location,
-                        s.snapshots,
-                        human_bytes(s.size),
-                        s.restic,
-                        match s.append_only {
-                            true => ", append-only",
-                            false => "",
-                        }
+                        "{}",
+                        tr!(
+                            "{name:<10} {}: {} snapshots, {}, restic {}{}",
+                            s.location,
+                            s.snapshots,
+                            human_bytes(s.size),
+                            s.restic,
+                            match s.append_only {
+                                true => tr!(", append-only"),
+                                false => "",
+                            }
+                        )
                     )?;
                     for lock in &s.locks {
                         outln!(
-                            "{:<10} locked by process {} on {}, {} old{}",
-                            "",
-                            lock.pid,
-                            clean_line(&lock.hostname),
-                            format_age(now, lock.time),
-                            match lock.is_stale(now) {
-                                true => ": stale, `matou repo unlock` removes it",
-                                false => "",
-                            }
+                            "{}",
+                            tr!(
+                                "{:<10} locked by process {} on {}, {} old{}",
+                                "",
+                                lock.pid,
+                                clean_line(&lock.hostname),
+                                format_age(now, lock.time),
+                                match lock.is_stale(now) {
+                                    true => tr!(": stale, `matou repo unlock` removes it"),
+                                    false => "",
+                                }
+                            )
                         )?;
                     }
                 }
@@ -206,7 +213,7 @@ async fn print_repository_stats(fleet: &FleetContext, json: bool) -> Result<Exit
         }
         match schedule {
             Ok(schedule) => print_nightly_backup(&schedule, now)?,
-            Err(e) => matou_base::out::print_hanging(format_args!("the timer can't be read: {e}"))?,
+            Err(e) => matou_base::out::print_hanging(tr!("the timer can't be read: {e}"))?,
         }
     }
     let is_unreachable =
@@ -220,16 +227,19 @@ async fn print_repository_stats(fleet: &FleetContext, json: bool) -> Result<Exit
 
 async fn read_nightly_backup(fleet: &FleetContext) -> Result<NightlyBackup> {
     let manager = fleet.nodes.iter().find(|n| n.config.role == Role::Manager);
-    let manager = manager.ok_or_else(|| eyre!("config.toml names no manager"))?;
+    let manager = manager.ok_or_else(|| eyre!("{}", tr!("config.toml names no manager")))?;
     Ok(NightlyBackup::load(&manager.host).await?)
 }
 
 fn print_nightly_backup(schedule: &NightlyBackup, now: Timestamp) -> std::io::Result<()> {
     if !schedule.active {
-        outln!("no timer runs: `matou provision --only backup` makes it")?;
+        outln!(
+            "{}",
+            tr!("no timer runs: `matou provision --only backup` makes it")
+        )?;
     }
     if let Some(last) = &schedule.last {
-        matou_base::out::print_hanging(format_args!(
+        matou_base::out::print_hanging(tr!(
             "last night {}: {}",
             format_ago(now, last.started),
             last.summary_line()
@@ -239,12 +249,15 @@ fn print_nightly_backup(schedule: &NightlyBackup, now: Timestamp) -> std::io::Re
         }
     }
     if schedule.missed {
-        outln!("a night was MISSED: `matou journal` of the manager, unit matou-backup, tells why")?;
+        outln!(
+            "{}",
+            tr!("a night was MISSED: `matou journal` of the manager, unit matou-backup, tells why")
+        )?;
     }
     if schedule.running {
-        outln!("it runs now")?;
+        outln!("{}", tr!("it runs now"))?;
     } else if let Some(next) = schedule.next {
-        outln!("next {}", next.strftime("%F %R UTC"))?;
+        outln!("{}", tr!("next {}", next.strftime("%F %R UTC")))?;
     }
     Ok(())
 }
@@ -286,17 +299,72 @@ async fn run_scheduled_backup(fleet: &FleetContext, options: &job::JobOptions) -
         }
         Ok::<_, color_eyre::Report>(())
     };
-    let (report, printed) = tokio::join!(ops::run_nightly_backup(fleet, events, cancel), printing);
-    stop.abort();
+    let night = async {
+        // Before it: they may be what fills the disk.
+        if let Err(e) = ops::remove_left_rehearsals(fleet, &events, &cancel).await {
+            matou_base::out::note_hanging(tr!(
+                "warning: what rehearsals have left is not removed: {e}"
+            ));
+        }
+        ops::run_nightly_backup(fleet, events, cancel.clone()).await
+    };
+    let (report, printed) = tokio::join!(night, printing);
     printed?;
     match options.wants_json() {
         true => matou_base::out::print_json_line(&report)?,
         false => matou_base::out::print_hanging(format_args!("{}", report.summary_line()))?,
     }
+    if fleet.config.updates.rehearse_nightly && report.result != BackupResult::Failed {
+        rehearse_patch_releases(fleet, cancel, options).await?;
+    }
+    stop.abort();
     Ok(match report.result {
         BackupResult::Failed => Exit::Failed.into(),
         BackupResult::Done | BackupResult::Warning => Exit::Done.into(),
     })
+}
+
+/// Rehearses newer patch releases and prints what came of them. The night is no worse for it.
+async fn rehearse_patch_releases(
+    fleet: &FleetContext,
+    cancel: CancellationToken,
+    options: &job::JobOptions,
+) -> Result<()> {
+    let (events, mut arriving) = mpsc::channel(256);
+    let printing = async {
+        while let Some(event) = arriving.recv().await {
+            job::show_event(&event, options)?;
+        }
+        Ok::<_, color_eyre::Report>(())
+    };
+    let rehearsals = ops::run_nightly_rehearsals(fleet, events, cancel);
+    let (found, printed) = tokio::join!(rehearsals, printing);
+    printed?;
+    let (found, left) = match found {
+        Ok(found) => found,
+        Err(e) => {
+            matou_base::out::note_hanging(tr!("warning: nothing is rehearsed: {e}"));
+            return Ok(());
+        }
+    };
+    if options.wants_json() {
+        let night = serde_json::json!({ "rehearsals": found, "left": left });
+        matou_base::out::print_json_line(&night)?;
+        return Ok(());
+    }
+    let now = Timestamp::now();
+    for night in &found {
+        let app = clean_line(&night.app);
+        matou_base::out::print_hanging(format_args!("{app}: {}", night.describe(now)))?;
+    }
+    if left > 0 {
+        matou_base::out::print_hanging(trn!(
+            left,
+            "{n} application is left for the next night",
+            "{n} applications are left for the next night"
+        ))?;
+    }
+    Ok(())
 }
 
 pub(super) async fn run_snapshots_command(
@@ -314,10 +382,10 @@ pub(super) async fn run_snapshots_command(
     }
     match app {
         _ if !all.is_empty() => {}
-        None => outln!("there is no snapshot yet")?,
+        None => outln!("{}", tr!("there is no snapshot yet"))?,
         Some(app) => {
             ops::check_app_was_known(fleet, app).await?;
-            outln!("there is no snapshot of {app} yet")?;
+            outln!("{}", tr!("there is no snapshot of {app} yet"))?;
         }
     }
     Ok(Exit::Done.into())
@@ -325,9 +393,9 @@ pub(super) async fn run_snapshots_command(
 
 fn format_listed_snapshot(listed: &ops::ListedSnapshot) -> String {
     let s = &listed.snapshot;
-    let of = match (s.app(), s.tag_value("fleet")) {
+    let of = match (s.app(), s.tag_value(tr!("fleet"))) {
         (Some(app), _) => app.to_owned(),
-        (_, Some(fleet)) => format!("the fleet {fleet}"),
+        (_, Some(fleet)) => tr!("the fleet {fleet}"),
         _ if s.tags.is_empty() => s.paths.join(", "),
         _ => format!("{} ({})", s.paths.join(", "), s.tags.join(", ")),
     };
@@ -341,12 +409,12 @@ fn format_listed_snapshot(listed: &ops::ListedSnapshot) -> String {
         s.time.strftime("%F %R UTC")
     );
     if s.is_foreign() {
-        line = format!("{}  not made by matou, on {}", line.trim_end(), s.hostname);
+        line = tr!("{}  not made by matou, on {}", line.trim_end(), s.hostname);
     } else if let Some(fleet) = &listed.other_fleet {
-        line = format!("{}  of {fleet}", line.trim_end());
+        line = tr!("{}  of {fleet}", line.trim_end());
     }
     if listed.ahead {
-        line = format!(
+        line = tr!(
             "{}  dated in the future: a clock was wrong",
             line.trim_end()
         );

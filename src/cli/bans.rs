@@ -1,5 +1,6 @@
 //! `matou bans`: what fail2ban of each node shuts out.
 
+use matou_i18n::tr;
 use std::process::ExitCode;
 
 use color_eyre::eyre::Result;
@@ -36,16 +37,16 @@ fn format_node_bans(node: &NodeBans, now: Timestamp) -> Vec<String> {
     let name = clean_line(&node.node);
     match &node.problem {
         Some(problem) => return vec![format!("{name:<12} {}", clean_line(problem.as_str()))],
-        None if node.bans.is_empty() => return vec![format!("{name:<12} nobody is banned")],
+        None if node.bans.is_empty() => return vec![tr!("{name:<12} nobody is banned")],
         None => {}
     }
     let line = |ban: &Ban| {
         let since = ban.since.map_or("?".to_owned(), |t| format_age(now, t));
-        let until = ban.until.map_or("for good".to_owned(), |t| {
-            format!("until {}", t.strftime("%Y-%m-%d %H:%M UTC"))
+        let until = ban.until.map_or(tr!("for good").to_owned(), |t| {
+            tr!("until {}", t.strftime("%Y-%m-%d %H:%M UTC"))
         });
         let (address, jail) = (&ban.address, &ban.jail);
-        format!("{name:<12} {address:<39} {jail:<14} since {since}, {until}")
+        tr!("{name:<12} {address:<39} {jail:<14} since {since}, {until}")
     };
     node.bans.iter().map(line).collect()
 }

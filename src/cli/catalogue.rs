@@ -1,5 +1,6 @@
 //! `matou catalogue`: what can be deployed, and what is known of its images.
 
+use matou_i18n::tr;
 use std::collections::BTreeSet;
 use std::process::ExitCode;
 
@@ -68,7 +69,7 @@ fn print_catalogue(fleet: &FleetContext) -> Result<ExitCode> {
         for v in &entry.variables {
             let default = match (&v.default, v.required) {
                 (Some(default), _) => format!(" [{default}]"),
-                (None, true) => " (required)".into(),
+                (None, true) => tr!(" (required)").into(),
                 (None, false) => String::new(),
             };
             outln!("{:<14}   {}{default}  {}", "", v.name, v.help)?;
@@ -109,7 +110,7 @@ fn print_image_facts(fleet: &FleetContext, images: &[String], json: bool) -> Res
             }
             None => {
                 outln!("{image}")?;
-                outln!("  nothing is known of it")?;
+                outln!("{}", tr!("  nothing is known of it"))?;
             }
         }
     }
@@ -124,16 +125,16 @@ fn print_facts(facts: &ImageFacts) -> Result<()> {
     let read = format!("{}, {}", facts.read_on, facts.read_from.join("; "));
     let lines = [
         ("entrypoint", facts.entrypoint.join(" ")),
-        ("command", facts.command.join(" ")),
-        ("user", or(&facts.user, "root")),
-        ("listens on", facts.ports.join(", ")),
-        ("data", facts.data.join(", ")),
-        ("programs", facts.programs.join(", ")),
-        ("memory", facts.memory.clone().unwrap_or_default()),
-        ("for", facts.architectures.join(", ")),
-        ("first start", facts.first_start.clone()),
-        ("no database", facts.database_missing.clone()),
-        ("read", read),
+        (tr!("command"), facts.command.join(" ")),
+        (tr!("user"), or(&facts.user, "root")),
+        (tr!("listens on"), facts.ports.join(", ")),
+        (tr!("data"), facts.data.join(", ")),
+        (tr!("programs"), facts.programs.join(", ")),
+        (tr!("memory"), facts.memory.clone().unwrap_or_default()),
+        (tr!("for"), facts.architectures.join(", ")),
+        (tr!("first start"), facts.first_start.clone()),
+        (tr!("no database"), facts.database_missing.clone()),
+        (tr!("read"), read),
     ];
     for (name, value) in lines.iter().filter(|(_, value)| !value.is_empty()) {
         matou_base::out::print_hanging(format_args!("  {name:<12} {value}"))?;
@@ -171,16 +172,18 @@ async fn print_image_checks(
 fn print_image_check(check: &ImageCheck) -> Result<()> {
     let image = &check.image;
     match &check.outcome {
-        ImageCheckOutcome::Same => outln!("{image}: as known")?,
-        ImageCheckOutcome::Unknown => outln!("{image}: nothing is known of it")?,
+        ImageCheckOutcome::Same => outln!("{}", tr!("{image}: as known"))?,
+        ImageCheckOutcome::Unknown => outln!("{}", tr!("{image}: nothing is known of it"))?,
         ImageCheckOutcome::Unanswered { reason } => {
             matou_base::out::print_hanging(format_args!("{image}: {reason}"))?;
         }
         ImageCheckOutcome::Different { differences } => {
             for d in differences {
-                matou_base::out::print_hanging(format_args!(
+                matou_base::out::print_hanging(tr!(
                     "{image}: {} is {} in its registry, not {}",
-                    d.key, d.found, d.known
+                    d.key,
+                    d.found,
+                    d.known
                 ))?;
             }
         }

@@ -1,5 +1,6 @@
 //! `matou certificates`: what is served, beside what is stored.
 
+use matou_i18n::tr;
 use std::process::ExitCode;
 
 use clap::Subcommand;
@@ -9,7 +10,7 @@ use jiff::Timestamp;
 use super::complete::{Names, complete};
 use super::{Exit, job};
 use matou_base::outln;
-use matou_base::text::clean_line;
+use matou_base::text::{clean_line, format_ago};
 use matou_edge::EdgeEndpoints;
 use matou_model::{Certificate, CertificateState};
 use matou_ops::{FleetContext, Request};
@@ -56,18 +57,25 @@ pub(super) async fn run_certificates_command(
     let find = |domain: &str| {
         let found = certificates.iter().find(|c| c.domain == domain);
         let known = certificates.iter().map(|c| c.domain.as_str());
-        found.ok_or_else(|| matou_config::unknown_name("certificate for", domain, known))
+        found.ok_or_else(|| matou_config::unknown_name(tr!("certificate for"), domain, known))
     };
     match what {
         Some(CertificateCommand::Show { domain }) => print_certificate(find(domain)?, json, fleet),
         Some(CertificateCommand::Pem { domain }) => {
             let mut served = find(domain)?.nodes.iter();
             let served = served.find_map(|(_, s)| s.as_ref().ok());
-            let served = served.ok_or_else(|| eyre!("no node serves a certificate of {domain}"))?;
+            let served = served
+                .ok_or_else(|| eyre!("{}", tr!("no node serves a certificate of {domain}")))?;
             matou_base::out::print_block(&served.pem)?;
             Ok(Exit::Done.into())
         }
-        _ => print_certificate_list(&certificates, json, fleet),
+        _ => {
+            let exit = print_certificate_list(&certificates, json, fleet)?;
+            if !json {
+                print_domains(fleet).await?;
+            }
+            Ok(exit)
+        }
     }
 }
 
@@ -80,7 +88,7 @@ fn print_certificate_list(
     if json {
         matou_base::out::print_json_pretty(certificates)?;
     } else if certificates.is_empty() {
-        outln!("no application has a domain")?;
+        outln!("{}", tr!("no application has a domain"))?;
     }
     let mut failed = false;
     for c in certificates {
@@ -94,7 +102,7 @@ fn print_certificate_list(
                 format!("{} d  {}", served.days_left(now), served.issuer)
             });
         let problem = match c.orphan {
-            true => "stored, and no router asks for it: it is renewed for nothing; `matou certificates renew` forgets it".to_owned(),
+            true => tr!("stored, and no router asks for it: it is renewed for nothing; `matou certificates renew` forgets it").to_owned(),
             false => c.problem(now, most).unwrap_or_default(),
         };
         matou_base::out::print_hanging(format_args!(
@@ -108,6 +116,37 @@ fn print_certificate_list(
     })
 }
 
+/// Prints when the domains of the names end. Of those that were not asked of late their registries are asked.
+async fn print_domains(fleet: &FleetContext) -> Result<()> {
+    let Ok(manager) = fleet.nodes.find_manager().await else {
+        return Ok(());
+    };
+    let Ok(swarm) = manager.docker.query_swarm().await else {
+        return Ok(());
+    };
+    let domains = matou_ops::read_registered_domains(fleet, &swarm).await?;
+    if domains.is_empty() {
+        return Ok(());
+    }
+    outln!("")?;
+    let now = Timestamp::now();
+    for domain in domains {
+        let name = clean_line(&domain.name);
+        let text = match &domain.expiry {
+            Ok(expiry) if expiry.gone => tr!("not known to its registry any more").to_owned(),
+            Ok(expiry) => tr!(
+                "registered until {} ({} d), read {}",
+                expiry.at.strftime("%F"),
+                expiry.days_left(now),
+                format_ago(now, expiry.read)
+            ),
+            Err(why) => tr!("registered until ? ({why})"),
+        };
+        matou_base::out::print_hanging(format_args!("{name:<32} {text}"))?;
+    }
+    Ok(())
+}
+
 fn print_certificate(c: &Certificate, json: bool, fleet: &FleetContext) -> Result<ExitCode> {
     let (now, most) = (Timestamp::now(), fleet.config.alerts.certificate_days);
     if json {
@@ -115,26 +154,35 @@ fn print_certificate(c: &Certificate, json: bool, fleet: &FleetContext) -> Resul
         return Ok(Exit::Done.into());
     }
     match c.orphan {
-        true => outln!("{}: no router asks for it", clean_line(&c.domain))?,
+        true => outln!(
+            "{}",
+            tr!("{}: no router asks for it", clean_line(&c.domain))
+        )?,
         false => outln!(
-            "{}: asked for by {}",
-            clean_line(&c.domain),
-            clean_line(&c.service)
+            "{}",
+            tr!(
+                "{}: asked for by {}",
+                clean_line(&c.domain),
+                clean_line(&c.service)
+            )
         )?,
     }
     for (node, served) in &c.nodes {
         match served {
             Err(reason) => matou_base::out::print_hanging(format_args!("  {node}: {reason}"))?,
             Ok(served) => {
-                outln!("  {node}: {} d left", served.days_left(now))?;
+                outln!("{}", tr!("  {node}: {} d left", served.days_left(now)))?;
                 for link in &served.chain {
                     outln!(
-                        "    {} by {}, until {}, {}, serial {}",
-                        link.subject,
-                        link.issuer,
-                        link.not_after,
-                        link.key,
-                        link.serial
+                        "{}",
+                        tr!(
+                            "    {} by {}, until {}, {}, serial {}",
+                            link.subject,
+                            link.issuer,
+                            link.not_after,
+                            link.key,
+                            link.serial
+                        )
                     )?;
                 }
                 if let Some(problem) = &served.problem {
@@ -144,14 +192,17 @@ fn print_certificate(c: &Certificate, json: bool, fleet: &FleetContext) -> Resul
         }
     }
     match &c.stored {
-        None => outln!("  Traefik's store could not be read")?,
-        Some(all) if all.is_empty() => outln!("  nothing of it is stored in acme.json")?,
+        None => outln!("{}", tr!("  Traefik's store could not be read"))?,
+        Some(all) if all.is_empty() => outln!("{}", tr!("  nothing of it is stored in acme.json"))?,
         Some(all) => {
             for stored in all {
                 let end = stored.not_after.map_or("?".to_owned(), |t| t.to_string());
                 outln!(
-                    "  stored by the resolver {}, until {end}",
-                    clean_line(&stored.resolver)
+                    "{}",
+                    tr!(
+                        "  stored by the resolver {}, until {end}",
+                        clean_line(&stored.resolver)
+                    )
                 )?;
             }
         }

@@ -2,6 +2,7 @@
 //! fleet before (`NameCache`). No server is asked. What can't be read is not completed, and nothing is said
 //! of it: a message in the middle of a line that is typed helps nobody.
 
+use matou_i18n::tr;
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -13,6 +14,7 @@ use clap_complete::engine::{
 };
 use color_eyre::eyre::{Result, eyre};
 
+use super::french::translate_own_help;
 use matou_collect::{KnownNames, NameCache, is_plain_word};
 use matou_config::{CONCERNS, Config};
 use matou_stack::{AppFile, Catalogue};
@@ -30,7 +32,8 @@ pub fn answer_shell(command: fn() -> clap::Command) {
         return;
     }
     let folder = std::env::current_dir().ok();
-    let asked = CompleteEnv::with_factory(|| completable_command(command())).var(VARIABLE);
+    let asked = CompleteEnv::with_factory(|| completable_command(translate_own_help(command())))
+        .var(VARIABLE);
     // A shell that is not known, or does not listen any more, gets no completions.
     if asked
         .try_complete(std::env::args_os(), folder.as_deref())
@@ -48,7 +51,8 @@ pub(super) fn registration_script(shell: clap_complete::Shell) -> Result<String>
     let shells = clap_complete::env::Shells::builtins();
     let name = shell.to_string();
     let completer = shells.completer(&name);
-    let completer = completer.ok_or_else(|| eyre!("matou has no completions for {name}"))?;
+    let completer =
+        completer.ok_or_else(|| eyre!("{}", tr!("matou has no completions for {name}")))?;
     let mut script = Vec::new();
     completer.write_registration(VARIABLE, "matou", "matou", "matou", &mut script)?;
     Ok(String::from_utf8(script)?)

@@ -1,5 +1,6 @@
 //! What `matou deploy` and `matou diff` are given first: a stack, or an application as it was.
 
+use matou_i18n::tr;
 use std::convert::Infallible;
 use std::path::Path;
 use std::str::FromStr;
@@ -74,7 +75,7 @@ impl DeployTarget {
         match self {
             Self::Revision { app, .. } if !names.is_empty() => Some((
                 ErrorKind::ArgumentConflict,
-                format!(
+                tr!(
                     "the revision says under which names {app} answers: nothing else can be given with it"
                 ),
             )),
@@ -92,13 +93,11 @@ impl DeployTarget {
         match (self, app) {
             (Self::Revision { app, .. }, Some(_)) => Some((
                 ErrorKind::ArgumentConflict,
-                format!(
-                    "the revision says what {app} is made of: nothing else can be given with it"
-                ),
+                tr!("the revision says what {app} is made of: nothing else can be given with it"),
             )),
             (Self::Stack(name), None) if !takes_app_alone || !variables.is_empty() => Some((
                 ErrorKind::MissingRequiredArgument,
-                format!("{name} is a stack: the name of the application is missing behind it"),
+                tr!("{name} is a stack: the name of the application is missing behind it"),
             )),
             (Self::Stack(name), None) => {
                 let why = AppName::new(name).err()?;

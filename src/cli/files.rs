@@ -1,5 +1,6 @@
 //! `matou files`: apps/ and stacks/ here and on the storage node.
 
+use matou_i18n::tr;
 use std::process::ExitCode;
 
 use color_eyre::eyre::{Result, eyre};
@@ -29,13 +30,14 @@ pub(super) async fn run_files_command(
         });
     };
     let folder = fleet.folder();
-    let folder = folder.ok_or_else(|| eyre!("without config.toml there is no fleet folder"))?;
+    let folder =
+        folder.ok_or_else(|| eyre!("{}", tr!("without config.toml there is no fleet folder")))?;
     let said = there.take_app(app, &folder).await?;
     for line in &said {
         outln!("{line}")?;
     }
     if said.is_empty() {
-        outln!("{app} is here as it is there")?;
+        outln!("{}", tr!("{app} is here as it is there"))?;
     }
     Ok(Exit::Done.into())
 }

@@ -3,14 +3,15 @@
 use std::fmt::Write as _;
 
 use clap::builder::Styles;
-use clap::{Command, Subcommand as _};
+use clap::{Command, Subcommand};
+use matou_i18n::{Text, both, tr};
 
-use super::CliCommand;
+use super::french::translate_help_text;
 
 /// The subcommands in the order in which they are listed.
-const GROUPS: &[(&str, &[&str])] = &[
+const GROUPS: &[(Text, &[&str])] = &[
     (
-        "Look",
+        both!("Look"),
         &[
             "status",
             "check",
@@ -19,6 +20,7 @@ const GROUPS: &[(&str, &[&str])] = &[
             "access",
             "search",
             "certificates",
+            "dns",
             "bans",
             "intrusions",
             "room",
@@ -26,7 +28,7 @@ const GROUPS: &[(&str, &[&str])] = &[
         ],
     ),
     (
-        "Applications",
+        both!("Applications"),
         &[
             "catalogue",
             "deploy",
@@ -35,6 +37,7 @@ const GROUPS: &[(&str, &[&str])] = &[
             "switch",
             "page",
             "place",
+            "budget",
             "rename",
             "clone",
             "secrets",
@@ -50,7 +53,7 @@ const GROUPS: &[(&str, &[&str])] = &[
         ],
     ),
     (
-        "Backups",
+        both!("Backups"),
         &[
             "backup",
             "snapshots",
@@ -64,7 +67,7 @@ const GROUPS: &[(&str, &[&str])] = &[
         ],
     ),
     (
-        "Servers",
+        both!("Servers"),
         &[
             "provision",
             "upgrade",
@@ -83,18 +86,18 @@ const GROUPS: &[(&str, &[&str])] = &[
         ],
     ),
     (
-        "Stack files",
+        both!("Stack files"),
         &["lint", "diff", "history", "render", "migrate"],
     ),
     (
-        "matou itself",
+        both!("matou itself"),
         &["init", "config", "info", "bundle", "lab", "completions"],
     ),
 ];
 
 /// Returns the template of `matou --help`: as clap's own, with the subcommands in groups.
-pub(super) fn program_template() -> String {
-    let listed = CliCommand::augment_subcommands(Command::new("matou"));
+pub(super) fn program_template<Subcommands: Subcommand>() -> String {
+    let listed = Subcommands::augment_subcommands(Command::new("matou"));
     let widest = listed.get_subcommands().map(|c| c.get_name().len()).max();
     let columns = widest.unwrap_or_default();
     let styles = Styles::styled();
@@ -105,12 +108,14 @@ pub(super) fn program_template() -> String {
         for name in *names {
             let found = listed.find_subcommand(name).and_then(Command::get_about);
             let about = found.map(ToString::to_string).unwrap_or_default();
+            let about = translate_help_text(&about);
             let _ = writeln!(groups, "  {literal}{name:<columns$}{literal:#}  {about}");
         }
         groups.push('\n');
     }
     format!(
-        "{{before-help}}{{about-with-newline}}\n{{usage-heading}} {{usage}}\n\n{groups}{header}Options:{header:#}\n{{options}}{{after-help}}"
+        "{{before-help}}{{about-with-newline}}\n{{usage-heading}} {{usage}}\n\n{groups}{header}{}:{header:#}\n{{options}}{{after-help}}",
+        tr!("Options")
     )
 }
 
@@ -121,7 +126,8 @@ pub(super) const STATUS: &str = "Examples:
 pub(super) const CHECK: &str = "Examples:
   matou check || mail -s 'something is wrong' ops@example.org </dev/null
   matou check --json | jq -r '.alerts[].why'
-  matou check --tell         # mails, ntfy, … of [receivers]: what is new and what is over";
+  matou check --tell         # mails, ntfy, … of [receivers]: what is new and what is over
+  matou check --digest       # the message of the day or the week; --tell sends it, whether it is due or not";
 
 pub(super) const DEPLOY: &str = "Examples:
   matou deploy ghost blog DOMAIN=blog.example.org
@@ -138,6 +144,13 @@ pub(super) const RENAME: &str = "A snapshot is made before, where config.toml ha
 Examples:
   matou rename blog news.example.org --dry-run
   matou rename blog news.example.org --forget";
+
+pub(super) const BUDGET: &str = "It is kept in apps/APP.toml (`budget`, `enforce`) and told by an alert: from 80 % on as a warning, from 100 % on as critical, by what was measured last (`matou room`; a timer does every night). No task is replaced. With --enforce the folders of its volumes on the storage node become a project of the file system, which refuses more; the plan says what is missing where it has no quotas of projects. Volumes that nodes keep themselves are told of only.
+
+Examples:
+  matou budget blog 5GB
+  matou budget blog 20GiB --enforce --dry-run
+  matou budget blog none";
 
 pub(super) const REMOVE: &str = "apps/APP.toml stays beside config.toml: `matou redeploy APP` deploys it again, with the volumes that are there.
 

@@ -1,5 +1,6 @@
 //! `matou history`: how the files of the fleet folder came to be what they are.
 
+use matou_i18n::tr;
 use std::process::ExitCode;
 
 use color_eyre::eyre::Result;
@@ -28,7 +29,7 @@ pub(super) async fn run_history_command(
         return Ok(Exit::Done.into());
     }
     for name in &history.edited {
-        outln!("{name} has edits that are in no commit")?;
+        outln!("{}", tr!("{name} has edits that are in no commit"))?;
     }
     let zone = jiff::tz::TimeZone::system();
     for revision in &history.revisions {
@@ -37,7 +38,7 @@ pub(super) async fn run_history_command(
         outln!("{id}  {at}  {}  ({})", revision.title, revision.author)?;
     }
     if history.revisions.is_empty() && history.edited.is_empty() {
-        outln!("nothing was changed by matou yet")?;
+        outln!("{}", tr!("nothing was changed by matou yet"))?;
     }
     Ok(Exit::Done.into())
 }

@@ -1,6 +1,7 @@
 //! `matou info`: what matou is, where its files are, and what the nodes run: what is asked first when
 //! something is reported.
 
+use matou_i18n::tr;
 use std::path::{Path, PathBuf};
 use std::process::{ExitCode, Stdio};
 use std::time::Duration;
@@ -9,6 +10,7 @@ use color_eyre::eyre::Result;
 use serde::Serialize;
 
 use super::Exit;
+use super::french::load_config;
 use crate::version::ProgramVersion;
 use matou_base::outln;
 use matou_base::text::{SafeText, clean_line};
@@ -118,7 +120,7 @@ pub(super) struct NodeInfo {
 
 /// Carries out `matou info`. It works with a configuration that is wrong, and with nodes that are dead.
 pub(super) async fn run_info_command(file: Option<&Path>, json: bool) -> Result<ExitCode> {
-    let report = read_info(file, Config::load(file).as_ref()).await;
+    let report = read_info(file, load_config(file).as_ref()).await;
     match json {
         true => matou_base::out::print_json_pretty(&matou_base::out::WithFormat::new(&report))?,
         false => print_info(&report)?,
@@ -174,12 +176,12 @@ fn list_paths(config: Option<&Path>) -> Vec<PathInfo> {
         let folder = config.parent().map(Path::to_owned).unwrap_or_default();
         add("configuration", config);
         add("applications", folder.join("apps"));
-        add("own stacks", folder.join("stacks"));
+        add(tr!("own stacks"), folder.join("stacks"));
     }
     if let Ok(state) = state_path() {
         add("journal", state.join("journal.jsonl"));
         add("log", state.join("log/matou.log"));
-        add("state", state);
+        add(tr!("state"), state);
     }
     if let Ok(cache) = cache_path() {
         add("cache", cache);
@@ -266,7 +268,7 @@ async fn read_node(node: &NodeHandle) -> NodeInfo {
     let both = async { tokio::join!(node.docker.query_engine(), read_platform(&node.host)) };
     let Ok((engine, platform)) = tokio::time::timeout(NODE_TIMEOUT, both).await else {
         let seconds = NODE_TIMEOUT.as_secs();
-        let why = SafeText::of(format_args!("gave no answer within {seconds} s"));
+        let why = SafeText::of(format_args!("{}", tr!("gave no answer within {seconds} s")));
         return unread_node(&node.config, node.host.describe(), why);
     };
     let (engine, engine_error) = match engine {
@@ -301,37 +303,47 @@ fn unread_node(config: &NodeConfig, address: String, why: SafeText) -> NodeInfo 
 
 fn print_info(report: &InfoReport) -> std::io::Result<()> {
     let program = &report.program;
-    outln!("matou {} for {}", program.version, program.architecture)?;
+    outln!(
+        "{}",
+        tr!("matou {} for {}", program.version, program.architecture)
+    )?;
     if let Some(commit) = program.commit_line() {
         outln!("{commit}")?;
     }
     outln!("")?;
     for PathInfo { what, path, exists } in &report.paths {
         let path = path.to_string_lossy();
-        let missing = if *exists { "" } else { "  (not there)" };
+        let missing = if *exists { "" } else { tr!("  (not there)") };
         outln!("{what:<14} {}{missing}", clean_line(&path))?;
     }
     let configuration = &report.configuration;
     match (&configuration.error, &configuration.fleet) {
-        (Some(error), _) => matou_base::out::print_hanging(format_args!(
+        (Some(error), _) => matou_base::out::print_hanging(tr!(
             "{:<14} can't be used: {}; `matou config` shows the place",
-            "fleet",
+            tr!("fleet"),
             error.as_str()
         ))?,
         (None, Some(fleet)) => outln!(
-            "{:<14} {}, {} nodes",
-            "fleet",
-            fleet.as_str(),
-            configuration.nodes
+            "{}",
+            tr!(
+                "{:<14} {}, {} nodes",
+                tr!("fleet"),
+                fleet.as_str(),
+                configuration.nodes
+            )
         )?,
         (None, None) => {}
     }
     for warning in &configuration.warnings {
-        matou_base::out::print_hanging(format_args!("{:<14} {}", "warning", warning.as_str()))?;
+        matou_base::out::print_hanging(format_args!(
+            "{:<14} {}",
+            tr!("warning"),
+            warning.as_str()
+        ))?;
     }
     outln!("")?;
     for ProgramInfo { name, version } in &report.programs {
-        let version = version.as_ref().map_or("not there", SafeText::as_str);
+        let version = version.as_ref().map_or(tr!("not there"), SafeText::as_str);
         outln!("{name:<14} {version}")?;
     }
     print_terminal(&report.terminal)?;
@@ -345,7 +357,7 @@ fn print_info(report: &InfoReport) -> std::io::Result<()> {
 fn print_terminal(terminal: &TerminalInfo) -> std::io::Result<()> {
     let mut said = vec![match &terminal.term {
         Some(term) => format!("TERM={}", term.as_str()),
-        None => "TERM is not set".to_owned(),
+        None => tr!("TERM is not set").to_owned(),
     }];
     if let Some(colours) = &terminal.colorterm {
         said.push(format!("COLORTERM={}", colours.as_str()));
@@ -355,9 +367,12 @@ fn print_terminal(terminal: &TerminalInfo) -> std::io::Result<()> {
     }
     said.push(match terminal.size {
         Some((columns, rows)) => format!("{columns}×{rows}"),
-        None => "no terminal".to_owned(),
+        None => tr!("no terminal").to_owned(),
     });
-    let locale = terminal.locale.as_ref().map_or("none", SafeText::as_str);
+    let locale = terminal
+        .locale
+        .as_ref()
+        .map_or(tr!("none"), SafeText::as_str);
     said.push(format!("locale {locale}"));
     outln!("{:<14} {}", "terminal", said.join(", "))
 }
@@ -373,17 +388,21 @@ fn print_node(node: &NodeInfo) -> std::io::Result<()> {
         clean_line(&node.address)
     )?;
     if let Some(error) = &node.error {
-        return matou_base::out::print_hanging(format_args!("  not read: {}", error.as_str()));
+        return matou_base::out::print_hanging(tr!("  not read: {}", error.as_str()));
     }
     match (&node.engine, &node.engine_error) {
         (Some(engine), _) => outln!(
             "  {:<12} Docker {}, API {}",
-            "engine",
+            tr!("engine"),
             clean_line(&engine.version),
             clean_line(&engine.api)
         )?,
         (None, Some(error)) => {
-            matou_base::out::print_hanging(format_args!("  {:<12} {}", "engine", error.as_str()))?;
+            matou_base::out::print_hanging(format_args!(
+                "  {:<12} {}",
+                tr!("engine"),
+                error.as_str()
+            ))?;
         }
         (None, None) => {}
     }
@@ -391,15 +410,15 @@ fn print_node(node: &NodeInfo) -> std::io::Result<()> {
         return Ok(());
     };
     let lines = [
-        ("system", &platform.os),
-        ("kernel", &platform.kernel),
+        (tr!("system"), &platform.os),
+        (tr!("kernel"), &platform.kernel),
         ("architecture", &platform.architecture),
         ("restic", &platform.restic),
         ("sudo", &platform.sudo),
         ("coreutils", &platform.coreutils),
     ];
     for (what, said) in lines {
-        let said = said.as_ref().map_or("not there", SafeText::as_str);
+        let said = said.as_ref().map_or(tr!("not there"), SafeText::as_str);
         outln!("  {what:<12} {said}")?;
     }
     Ok(())

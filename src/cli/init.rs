@@ -1,5 +1,6 @@
 //! `matou init`: a first config.toml, of servers that were logged in to.
 
+use matou_i18n::tr;
 use std::io::{IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -42,13 +43,20 @@ pub(crate) struct InitArgs {
 pub(super) async fn run_init_command(config: Option<&Path>, args: &InitArgs) -> Result<ExitCode> {
     let path = match config {
         Some(path) => std::path::absolute(path)?,
-        None => matou_config::user_config_path()
-            .ok_or_else(|| eyre!("there is no home folder: name the file with --config FILE"))?,
+        None => matou_config::user_config_path().ok_or_else(|| {
+            eyre!(
+                "{}",
+                tr!("there is no home folder: name the file with --config FILE")
+            )
+        })?,
     };
     ensure!(
         path.symlink_metadata().is_err(),
-        "{} is there already, and is not written over: edit it, or name another with --config FILE",
-        path.display()
+        "{}",
+        tr!(
+            "{} is there already, and is not written over: edit it, or name another with --config FILE",
+            path.display()
+        )
     );
     let (servers, accept_new) = match args.servers.is_empty() {
         true => {
@@ -78,11 +86,14 @@ pub(super) async fn run_init_command(config: Option<&Path>, args: &InitArgs) -> 
     }
     if looks.contains(&None) && !args.unchecked {
         bail!(
-            "nothing is written: mend what is wrong above, or write it as it is with --unchecked"
+            "{}",
+            tr!(
+                "nothing is written: mend what is wrong above, or write it as it is with --unchecked"
+            )
         );
     }
     write_new_file(&path, &render_first_config(&servers, &looks, &settings))?;
-    outln!("written: {}", path.display())?;
+    outln!("{}", tr!("written: {}", path.display()))?;
     tell_what_is_next(&looks)?;
     Ok(Exit::Done.into())
 }
@@ -90,16 +101,17 @@ pub(super) async fn run_init_command(config: Option<&Path>, args: &InitArgs) -> 
 fn ask_for_servers() -> Result<Vec<NamedServer>> {
     ensure!(
         std::io::stdin().is_terminal(),
-        "name the servers, as in `matou init root@203.0.113.7`"
+        "{}",
+        tr!("name the servers, as in `matou init root@203.0.113.7`")
     );
-    matou_base::out::print_hanging(format_args!(
+    matou_base::out::print_hanging(tr!(
         "Your servers, as ssh names them, separated by spaces: root@203.0.113.7 n2=debian@shop.example.org"
     ))?;
     loop {
-        matou_base::out::print_prompt(format_args!("Servers: "))?;
+        matou_base::out::print_prompt(tr!("Servers: "))?;
         let mut typed = String::new();
         if std::io::stdin().read_line(&mut typed)? == 0 {
-            bail!("no server was named: nothing is written");
+            bail!("{}", tr!("no server was named: nothing is written"));
         }
         let parsed: Result<Vec<NamedServer>, _> =
             typed.split_whitespace().map(str::parse).collect();
@@ -113,12 +125,12 @@ fn ask_for_servers() -> Result<Vec<NamedServer>> {
 
 /// Whether host keys that are not known are stored. Nothing but a yes is one.
 fn ask_for_host_keys() -> Result<bool> {
-    matou_base::out::print_prompt(format_args!(
+    matou_base::out::print_prompt(tr!(
         "Store the host keys of servers that are new to this machine? [y/N] "
     ))?;
     let mut typed = String::new();
     std::io::stdin().read_line(&mut typed)?;
-    Ok(matches!(typed.trim(), "y" | "Y" | "yes"))
+    Ok(matou_i18n::is_yes(typed.trim()))
 }
 
 /// A path from the shell is of the folder one is in; in the file it would be of the file's own.
@@ -131,8 +143,8 @@ fn absolute_path(path: String) -> Result<String> {
 
 /// The error says what to do in config.toml, which is not there yet.
 fn explain_failure(why: &SafeText, accept_new: bool) -> String {
-    match why.contains("is not known. Compare") && !accept_new {
-        true => format!("{why}: `matou init --accept-new` writes that"),
+    match why.contains("ssh-keyscan") && !accept_new {
+        true => tr!("{why}: `matou init --accept-new` writes that"),
         false => why.to_string(),
     }
 }
@@ -142,17 +154,17 @@ fn write_new_file(path: &PathBuf, text: &str) -> Result<()> {
     use std::os::unix::fs::OpenOptionsExt as _;
     if let Some(folder) = path.parent() {
         matou_base::files::make_folder(folder)
-            .wrap_err_with(|| format!("{} can't be made", folder.display()))?;
+            .wrap_err_with(|| tr!("{} can't be made", folder.display()))?;
     }
     let mut file = std::fs::OpenOptions::new()
         .write(true)
         .create_new(true)
         .mode(matou_base::files::PRIVATE_MODE)
         .open(path)
-        .wrap_err_with(|| format!("{} can't be made", path.display()))?;
+        .wrap_err_with(|| tr!("{} can't be made", path.display()))?;
     file.write_all(text.as_bytes())
         .and_then(|()| file.sync_all())
-        .wrap_err_with(|| format!("{} can't be written", path.display()))
+        .wrap_err_with(|| tr!("{} can't be written", path.display()))
 }
 
 fn tell_what_is_next(looks: &[Option<ServerLook>]) -> Result<()> {
@@ -165,16 +177,25 @@ fn tell_what_is_next(looks: &[Option<ServerLook>]) -> Result<()> {
     if !missing.is_empty() {
         let missing: Vec<&str> = missing.into_iter().collect();
         outln!(
-            "the swarm has more nodes, which are not in the file: {}",
-            missing.join(", ")
+            "{}",
+            tr!(
+                "the swarm has more nodes, which are not in the file: {}",
+                missing.join(", ")
+            )
         )?;
     }
     match looks.iter().any(|look| look.swarm.is_some()) {
         true => outln!(
-            "next: `matou` opens the console; `matou adopt --all --dry-run` shows what would be taken over"
+            "{}",
+            tr!(
+                "next: `matou` opens the console; `matou adopt --all --dry-run` shows what would be taken over"
+            )
         )?,
         false => {
-            outln!("next: `matou provision --dry-run` shows what would become of the servers")?;
+            outln!(
+                "{}",
+                tr!("next: `matou provision --dry-run` shows what would become of the servers")
+            )?;
         }
     }
     Ok(())

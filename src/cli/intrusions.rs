@@ -1,5 +1,6 @@
 //! `matou intrusions`: what Suricata of each node saw.
 
+use matou_i18n::tr;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -73,7 +74,7 @@ pub(super) async fn run_intrusions_command(
         }
         false => {
             if groups.is_empty() && nodes.iter().any(|n| n.problem.is_none()) {
-                errln!("nothing was seen");
+                errln!("{}", tr!("nothing was seen"));
             }
             print_node_problems(&nodes);
             groups
@@ -97,7 +98,7 @@ fn print_node_problems(nodes: &[NodeIntrusions]) {
             matou_base::out::note_hanging(format_args!("{name}: {}", clean_line(problem.as_str())));
         }
         if node.cut {
-            errln!("{name}: older alerts are left out");
+            errln!("{}", tr!("{name}: older alerts are left out"));
         }
     }
 }

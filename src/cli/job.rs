@@ -1,5 +1,7 @@
 //! Runs a job under the command line: plan, confirmation, events as lines or JSON.
 
+use matou_base::text::format_tenths;
+use matou_i18n::tr;
 use std::io::IsTerminal;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -131,8 +133,8 @@ pub(super) async fn run_watched_job(
     done.map_err(|report| match report.chain().any(OutputClosed::is_in) {
         // What only prints may end there; a job has not come to its end.
         true if !options.dry_run => eyre!(
-            "{title}: nobody reads what it prints any more; `matou status` tells how far it came, the same command goes on"
-        ),
+            "{}", tr!("{title}: nobody reads what it prints any more; `matou status` tells how far it came, the same command goes on"
+        )),
         _ => report,
     })
 }
@@ -221,11 +223,16 @@ async fn watch_job(
             },
             Err(RunError::PlanChanged(_)) if again == MAX_PLANS => end_with_failure(
                 options,
-                "the plan was another each time it was made: something changes the fleet now; try again when that has ended",
+                tr!(
+                    "the plan was another each time it was made: something changes the fleet now; try again when that has ended"
+                ),
             ),
             Err(RunError::PlanChanged(new)) => {
                 again += 1;
-                errln!("the fleet changed since the plan was made; this is the new plan:");
+                errln!(
+                    "{}",
+                    tr!("the fleet changed since the plan was made; this is the new plan:")
+                );
                 plan = *new;
                 continue;
             }
@@ -413,7 +420,7 @@ fn show_plan(plan: &Plan, options: &JobOptions) -> Result<()> {
         }
     }
     if plan.is_done() {
-        outln!("nothing to do")?;
+        outln!("{}", tr!("nothing to do"))?;
     } else if plan.is_long() {
         // What scrolled away matters for the answer.
         outln!("{}", plan.summary())?;
@@ -433,9 +440,9 @@ fn ask_for_decision(plan: &Plan, options: &JobOptions) -> Result<Option<String>>
     if asked.is_empty() || options.yes || options.dry_run || !std::io::stdin().is_terminal() {
         return Ok(None);
     }
-    matou_base::out::print_prompt(format_args!(
+    matou_base::out::print_prompt(tr!(
         "Type {} to accept it, or nothing to leave it: ",
-        asked.join(" or ")
+        asked.join(tr!(" or "))
     ))?;
     let mut answer = String::new();
     std::io::stdin().read_line(&mut answer)?;
@@ -448,21 +455,24 @@ fn ask_for_confirmation(plan: &Plan, options: &JobOptions) -> Result<bool> {
         return Ok(true);
     }
     if !std::io::stdin().is_terminal() {
-        errln!("not confirmed: pass --yes to run it without being asked");
+        errln!(
+            "{}",
+            tr!("not confirmed: pass --yes to run it without being asked")
+        );
         return Ok(false);
     }
     match &plan.confirm {
         Confirm::TypeName(name) => {
-            matou_base::out::print_prompt(format_args!("Type {name} to go on: "))?;
+            matou_base::out::print_prompt(tr!("Type {name} to go on: "))?;
         }
-        _ => matou_base::out::print_prompt(format_args!("Go on? [y/N] "))?,
+        _ => matou_base::out::print_prompt(tr!("Go on? [y/N] "))?,
     }
     let mut answer = String::new();
     std::io::stdin().read_line(&mut answer)?;
     let answer = answer.trim();
     Ok(match &plan.confirm {
         Confirm::TypeName(name) => answer == name,
-        _ => answer.eq_ignore_ascii_case("y") || answer.eq_ignore_ascii_case("yes"),
+        _ => matou_i18n::is_yes(answer),
     })
 }
 
@@ -485,21 +495,26 @@ pub(super) fn show_event(event: &JobEvent, options: &JobOptions) -> Result<()> {
             changed,
             took,
         } => outln!(
-            "{node}: {step} {} ({:.1} s)",
-            if *changed { "changed" } else { "ok" },
-            took.as_secs_f32()
+            "{node}: {step} {} ({} s)",
+            if *changed { tr!("changed") } else { "ok" },
+            format_tenths(took.as_secs_f64())
         )?,
         JobEvent::StepFailed {
             node, step, error, ..
-        } => matou_base::out::note_hanging(format_args!("{node}: {step} FAILED: {error}")),
+        } => matou_base::out::note_hanging(tr!("{node}: {step} FAILED: {error}")),
         JobEvent::Finished { outcome, took } => match outcome {
-            JobOutcome::Done { .. } => outln!("done in {:.1} s", took.as_secs_f32())?,
-            JobOutcome::Failed { reason } => {
-                matou_base::out::note_hanging(format_args!("failed: {reason}"));
+            JobOutcome::Done { .. } => {
+                outln!("{}", tr!("done in {} s", format_tenths(took.as_secs_f64())))?;
             }
-            JobOutcome::Cancelled => errln!("cancelled"),
+            JobOutcome::Failed { reason } => {
+                matou_base::out::note_hanging(tr!("failed: {reason}"));
+            }
+            JobOutcome::Cancelled => errln!("{}", tr!("cancelled")),
         },
-        JobEvent::Planned { .. } | JobEvent::Started { .. } | JobEvent::Progress { .. } => {}
+        JobEvent::Planned { .. }
+        | JobEvent::Started { .. }
+        | JobEvent::Steps { .. }
+        | JobEvent::Progress { .. } => {}
     }
     Ok(())
 }

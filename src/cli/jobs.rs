@@ -1,5 +1,6 @@
 //! `matou jobs`: scheduled jobs of applications, and what became of them; for the managers' timer it runs them.
 
+use matou_i18n::tr;
 use std::process::ExitCode;
 
 use clap::Args;
@@ -72,7 +73,10 @@ pub(super) async fn run_jobs_command(fleet: &FleetContext, args: &JobsArgs) -> R
         let reports: Vec<JobReport<'_>> = known.iter().map(report_job).collect();
         matou_base::out::print_json_pretty(&reports)?;
     } else if known.is_empty() {
-        outln!("no application has jobs: a stack names them under `jobs:` of x-matou")?;
+        outln!(
+            "{}",
+            tr!("no application has jobs: a stack names them under `jobs:` of x-matou")
+        )?;
     } else {
         for job in &known {
             print_job(job)?;
@@ -115,29 +119,33 @@ fn report_job(known: &KnownJob) -> JobReport<'_> {
 fn print_job(known: &KnownJob) -> std::io::Result<()> {
     let job = &known.job;
     let next = match (known.missed, known.due) {
-        (Some(missed), _) => format!("missed at {missed}"),
-        (None, Some(due)) => format!("next at {due}"),
+        (Some(missed), _) => tr!("missed at {missed}"),
+        (None, Some(due)) => tr!("next at {due}"),
         (None, None) => {
-            "no manager has looked for its next time: `matou provision` gives them the timer".into()
+            tr!("no manager has looked for its next time: `matou provision` gives them the timer")
+                .into()
         }
     };
-    print_hanging(format_args!(
+    print_hanging(tr!(
         "{} {}: {} in {}, at most {}; {next}",
         clean_line(&job.app),
         job.name,
         clean_line(&job.calendar.to_string()),
         clean_line(&job.service),
-        format_short_duration(job.limit),
+        format_short_duration(job.limit)
     ))?;
     let runs: Vec<&AppJobRun> = list_runs(known).collect();
     let shown = &runs[runs.len().saturating_sub(SHOWN_RUNS)..];
     for (n, run) in shown.iter().enumerate() {
         let took = run.seconds.map_or_else(String::new, |s| format!(", {s} s"));
         outln!(
-            "  {}  {}{took} on {}",
-            run.begun,
-            run.describe_end(),
-            clean_line(&run.node)
+            "{}",
+            tr!(
+                "  {}  {}{took} on {}",
+                run.begun,
+                run.describe_end(),
+                clean_line(&run.node)
+            )
         )?;
         // What it printed helps where it failed, and of the newest.
         if run.state != JobRunState::Done || n + 1 == shown.len() {

@@ -1,5 +1,6 @@
 //! Prints logs: of a service over all nodes, or a node's journal.
 
+use matou_i18n::tr;
 use std::process::ExitCode;
 
 use clap::Args;
@@ -78,7 +79,9 @@ fn parse_since(text: &str) -> std::result::Result<Timestamp, InvalidInput> {
     };
     let at = text.parse().ok().or_else(local).or_else(ago);
     at.ok_or_else(|| {
-        InvalidInput::new("it must be how long ago (10m, 2h), a day (2026-11-29) or a time (\"2026-11-29 14:00\")")
+        InvalidInput::new(tr!(
+            "it must be how long ago (10m, 2h), a day (2026-11-29) or a time (\"2026-11-29 14:00\")"
+        ))
     })
 }
 
@@ -154,7 +157,7 @@ pub(crate) async fn run_journal_command(
 ) -> Result<ExitCode> {
     let handle = fleet.nodes.get(node).ok_or_else(|| {
         let names: Vec<_> = fleet.nodes.iter().map(|n| n.config.name.as_str()).collect();
-        InvalidInput::new(format_args!(
+        InvalidInput::new(tr!(
             "there is no node {node:?} in config.toml, only {}",
             names.join(", ")
         ))

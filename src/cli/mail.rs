@@ -1,5 +1,6 @@
 //! `matou mail`: tries the mail server of config.toml.
 
+use matou_i18n::tr;
 use std::net::SocketAddr;
 use std::process::ExitCode;
 
@@ -103,7 +104,7 @@ pub(super) async fn run_mail_command(
 ) -> Result<ExitCode> {
     let Some(config) = &fleet.config.mail else {
         return Err(InvalidInput::new(
-            "there is no mail server to try: add a table [mail] with server and sender to config.toml, and user and password_file where the server wants a log-in; config.example.toml shows it",
+            tr!("there is no mail server to try: add a table [mail] with server and sender to config.toml, and user and password_file where the server wants a log-in; config.example.toml shows it"),
         )
         .into());
     };
@@ -165,11 +166,11 @@ fn format_mail_report(report: &MailReport) -> Vec<String> {
     let mut lines = format_sent_mail(&report.mail);
     lines.extend(format_sender_domain(&report.dns));
     let warnings = report.warnings.iter();
-    lines.extend(warnings.map(|w| format_row("warning", w)));
+    lines.extend(warnings.map(|w| format_row(tr!("warning"), w)));
     lines.extend(report.nodes.iter().map(|node| match &node.problem {
         None => format_row(
             &node.node,
-            &format!("reaches {}:{}", report.mail.server, report.mail.port),
+            &tr!("reaches {}:{}", report.mail.server, report.mail.port),
         ),
         Some(problem) => format_row(&node.node, problem.as_str()),
     }));
@@ -181,17 +182,21 @@ fn format_row(name: &str, text: &str) -> String {
 }
 
 fn format_sent_mail(mail: &SentMail) -> Vec<String> {
-    let way = format!(
+    let way = tr!(
         "{} to {} by {}:{}, security {}",
-        mail.sender, mail.recipient, mail.server, mail.port, mail.security
+        mail.sender,
+        mail.recipient,
+        mail.server,
+        mail.port,
+        mail.security
     );
-    let mut lines = vec![format_row("mail", &way)];
+    let mut lines = vec![format_row(tr!("mail"), &way)];
     match &mail.outcome {
         MailOutcome::Taken { reply } => {
-            lines.push(format_row("", &format!("taken: {reply}")));
+            lines.push(format_row("", &tr!("taken: {reply}")));
         }
         MailOutcome::Stopped { error, advice, .. } => {
-            lines.push(format_row("", &format!("not taken: {error}")));
+            lines.push(format_row("", &tr!("not taken: {error}")));
             lines.push(format_row("", advice));
         }
     }
@@ -200,7 +205,7 @@ fn format_sent_mail(mail: &SentMail) -> Vec<String> {
 
 /// The records that there are; what is missing is among the warnings.
 fn format_sender_domain(dns: &SenderDomain) -> Vec<String> {
-    let mut lines = vec![format_row("domain", &dns.domain)];
+    let mut lines = vec![format_row(tr!("domain"), &dns.domain)];
     match &dns.spf {
         SpfFinding::Found { record, .. } => lines.push(format_row("SPF", record.as_str())),
         SpfFinding::Several { records } => {
@@ -215,7 +220,7 @@ fn format_sender_domain(dns: &SenderDomain) -> Vec<String> {
             policy,
         } => {
             let note = match policy {
-                DmarcPolicy::None => "; asks receivers for reports alone",
+                DmarcPolicy::None => tr!("; asks receivers for reports alone"),
                 _ => "",
             };
             lines.push(format_row("DMARC", &format!("{record} ({name}{note})")));
@@ -229,7 +234,7 @@ fn format_sender_domain(dns: &SenderDomain) -> Vec<String> {
     let keys = keys.filter(|key| key.state == DkimKeyState::Found);
     lines.extend(keys.map(|key| {
         let name = format!("{}._domainkey.{}", key.selector, dns.domain);
-        format_row("DKIM", &format!("there is a key at {name}"))
+        format_row("DKIM", &tr!("there is a key at {name}"))
     }));
     if let MxFinding::Found { servers } = &dns.mx {
         let servers: Vec<&str> = servers.iter().map(|s| s.as_str()).collect();

@@ -1,16 +1,18 @@
 //! `matou recover` and `matou drill`.
 
-use std::path::PathBuf;
+use matou_i18n::tr;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
 use color_eyre::eyre::{Result, WrapErr, bail, eyre};
 
+use super::french::load_config;
 use super::{Exit, job};
 use matou_backup::FleetId;
 use matou_base::errln;
 use matou_base::outln;
-use matou_config::{Config, RepositoryConfig};
+use matou_config::RepositoryConfig;
 use matou_job::Job;
 use matou_ops::{FleetContext, OpsError, Request, recover};
 use matou_recover::{
@@ -91,7 +93,7 @@ impl RecoverOptions {
             let path = p.as_ref().map(absolute).transpose()?;
             Ok(path.map(|p| p.display().to_string()))
         };
-        set("user", self.user.clone());
+        set(tr!("user"), self.user.clone());
         set("identity", path(&self.identity)?);
         set("known_hosts_file", path(&self.known_hosts)?);
         if self.accept_new_host_keys {
@@ -109,28 +111,37 @@ impl RecoverOptions {
             servers: self.nodes.clone(),
             repository,
             ssh,
-            settings: match &self.settings {
-                None => String::new(),
-                Some(file) => {
-                    matou_base::files::read_text(file, matou_base::files::MAX_CONFIG_BYTES)
-                        .wrap_err_with(|| format!("{} can't be read", file.display()))?
-                }
-            },
+            settings: read_settings(self.settings.as_deref())?,
         };
         if wanted.servers.is_empty() {
-            bail!("name the new servers with --nodes ADDRESS,ADDRESS,…");
+            bail!(
+                "{}",
+                tr!("name the new servers with --nodes ADDRESS,ADDRESS,…")
+            );
         }
         // A closed pipe does not stop the recovery.
         let say = |said: &str| drop(matou_base::out::print_hanging(format_args!("{said}")));
         let (config, snapshot) = bootstrap_fleet_folder(&wanted, &folder, None, &say).await?;
         outln!(
-            "{} is of {} (snapshot {})",
-            config.display(),
-            snapshot.time.strftime("%F %T UTC"),
-            snapshot.short_id
+            "{}",
+            tr!(
+                "{} is of {} (snapshot {})",
+                config.display(),
+                snapshot.time.strftime("%F %T UTC"),
+                snapshot.short_id
+            )
         )?;
         Ok((config, FleetId::from_snapshot(&snapshot)))
     }
+}
+
+/// Reads a file of settings; empty without one.
+fn read_settings(file: Option<&Path>) -> Result<String> {
+    let Some(file) = file else {
+        return Ok(String::new());
+    };
+    matou_base::files::read_text(file, matou_base::files::MAX_CONFIG_BYTES)
+        .wrap_err_with(|| tr!("{} can't be read", file.display()))
 }
 
 /// Carries out `matou recover`: rebuilds the fleet, or what is lost of it.
@@ -145,9 +156,9 @@ pub(super) async fn run_recover_command(
         }
         false => (config, None),
     };
-    let cx = FleetContext::open(Config::load(path.as_deref())?)?;
+    let cx = FleetContext::open(load_config(path.as_deref())?)?;
     for warning in &cx.config.warnings {
-        matou_base::out::note_hanging(format_args!("warning: {warning}"));
+        matou_base::out::note_hanging(tr!("warning: {warning}"));
     }
     let findings = recover::RecoveryFindings::default();
     let how = recover::RebuildOptions {
@@ -207,8 +218,8 @@ fn print_recovery_report(report: &RecoveryReport, options: &job::JobOptions) -> 
 fn keep_recovery_report(report: &RecoveryReport, json: bool) -> Result<()> {
     match report.save() {
         Ok(_) if json => {}
-        Ok(path) => outln!("kept in {}", path.display())?,
-        Err(e) => errln!("warning: the report is not kept: {e:#}"),
+        Ok(path) => outln!("{}", tr!("kept in {}", path.display()))?,
+        Err(e) => errln!("{}", tr!("warning: the report is not kept: {e:#}")),
     }
     Ok(())
 }
@@ -222,11 +233,14 @@ pub(crate) struct DrillArgs {
     /// Image archives (`docker save`) that the practice fleet gets, where it can't pull
     #[arg(long = "image", value_name = "ARCHIVE")]
     images: Vec<PathBuf>,
+    /// Your own settings for the practice fleet, as in config.toml with whole paths: with a table `dns`, names lead to its nodes
+    #[arg(long, value_name = "FILE")]
+    settings: Option<PathBuf>,
     /// Leave the practice fleet there, to look at: `matou lab down --name drill` removes it
     #[arg(long)]
     keep: bool,
     /// List the drills that were made
-    #[arg(long, conflicts_with_all = ["vm", "images", "keep"])]
+    #[arg(long, conflicts_with_all = ["vm", "images", "settings", "keep"])]
     history: bool,
     /// Print the report, or the history, as JSON
     #[arg(long)]
@@ -242,7 +256,7 @@ pub(super) async fn run_drill_command(cx: &FleetContext, args: &DrillArgs) -> Re
         if args.json {
             matou_base::out::print_json_line(&reports)?;
         } else if reports.is_empty() {
-            outln!("no drill was made yet")?;
+            outln!("{}", tr!("no drill was made yet"))?;
         }
         let now = jiff::Timestamp::now();
         for report in reports.iter().filter(|_| !args.json) {
@@ -258,6 +272,7 @@ pub(super) async fn run_drill_command(cx: &FleetContext, args: &DrillArgs) -> Re
         vm: args.vm,
         images: args.images.clone(),
         keep: args.keep,
+        settings: read_settings(args.settings.as_deref())?,
     };
     let json = args.json;
     let report = run_drill(&cx.config, &options, &|said| {
@@ -274,6 +289,6 @@ pub(super) async fn run_drill_command(cx: &FleetContext, args: &DrillArgs) -> Re
     match &report.failure {
         None => Ok(Exit::Done.into()),
         Some(_) if json => Ok(Exit::Failed.into()),
-        Some(reason) => Err(eyre!("the drill failed: {reason}")),
+        Some(reason) => Err(eyre!("{}", tr!("the drill failed: {reason}"))),
     }
 }

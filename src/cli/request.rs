@@ -5,7 +5,7 @@ use clap::{Command, Error};
 use super::CliCommand;
 use super::job::JobOptions;
 use matou_model::{Availability, PageKind, Role};
-use matou_ops::Request;
+use matou_ops::{BudgetChange, Request};
 use matou_provision::ProvisionOptions;
 
 impl CliCommand {
@@ -112,6 +112,24 @@ impl CliCommand {
             } => {
                 let (app, name, forget) = (app.clone(), to.clone(), *forget);
                 (Request::Rename { app, name, forget }, options)
+            }
+            Self::Budget {
+                app,
+                size,
+                enforce,
+                no_enforce,
+                options,
+            } => {
+                let change = BudgetChange {
+                    size: (size != "none").then(|| size.clone()),
+                    enforce: match (enforce, no_enforce) {
+                        (true, _) => Some(true),
+                        (_, true) => Some(false),
+                        _ => None,
+                    },
+                };
+                let app = app.clone();
+                (Request::Budget { app, change }, options)
             }
             Self::Place { app, to, options } => {
                 let to = (to != "anywhere").then(|| to.clone());

@@ -1,5 +1,6 @@
 //! `matou run`: a command in a running container of an application, without a terminal.
 
+use matou_i18n::tr;
 use std::io::Read as _;
 use std::process::ExitCode;
 use std::str::FromStr;
@@ -96,7 +97,7 @@ impl FromStr for TargetName {
             None => (text, None),
         };
         if app.is_empty() || service.is_some_and(|s| s.is_empty() || s.contains('/')) {
-            return Err(InvalidInput::new(format_args!(
+            return Err(InvalidInput::new(tr!(
                 "{text:?} is no APP or APP/SERVICE, as blog or blog/web"
             )));
         }
@@ -109,9 +110,9 @@ impl FromStr for TargetName {
 
 fn parse_variable_name(text: &str) -> Result<String, InvalidInput> {
     match text.is_empty() || text.contains('=') {
-        true => Err(InvalidInput::new(
-            "a name is wanted: its value is taken from the environment here, so that it stands on no command line",
-        )),
+        true => Err(InvalidInput::new(tr!(
+            "a name is wanted: its value is taken from the environment here, so that it stands on no command line"
+        ))),
         false => Ok(text.to_owned()),
     }
 }
@@ -186,7 +187,10 @@ pub(super) async fn run_run_command(fleet: &FleetContext, args: &RunArgs) -> Res
             Ok(u8::try_from(code).unwrap_or(1).into())
         }
         RunEnd::TimedOut => {
-            errln!("matou: the command took longer than --time-limit and was ended");
+            errln!(
+                "{}",
+                tr!("matou: the command took longer than --time-limit and was ended")
+            );
             Ok(TIMED_OUT.into())
         }
         RunEnd::Cancelled => Ok(signal_exit(&mut signalled)),
@@ -200,7 +204,9 @@ pub(super) async fn run_run_command(fleet: &FleetContext, args: &RunArgs) -> Res
 /// Runs a scheduled job now, and returns its exit code.
 async fn run_named_job(fleet: &FleetContext, target: &TargetName, name: &str) -> Result<ExitCode> {
     if target.service.is_some() {
-        return Err(InvalidInput::new("a job has its service: name the application alone").into());
+        return Err(
+            InvalidInput::new(tr!("a job has its service: name the application alone")).into(),
+        );
     }
     let (cancel, mut signalled) = cancel_on_signals()?;
     let (output, arriving) = mpsc::channel(WAITING_PIECES);
@@ -210,7 +216,10 @@ async fn run_named_job(fleet: &FleetContext, target: &TargetName, name: &str) ->
     Ok(match (run.state, run.exit) {
         (_, Some(code)) => u8::try_from(code).unwrap_or(1).into(),
         (matou_model::JobRunState::TimedOut, None) => {
-            errln!("matou: the job took longer than its timeout and was ended");
+            errln!(
+                "{}",
+                tr!("matou: the job took longer than its timeout and was ended")
+            );
             TIMED_OUT.into()
         }
         _ if cancel.is_cancelled() => signal_exit(&mut signalled),
@@ -226,10 +235,10 @@ async fn run_named_job(fleet: &FleetContext, target: &TargetName, name: &str) ->
 fn read_variable(name: &str) -> Result<String, InvalidInput> {
     match std::env::var(name) {
         Ok(value) => Ok(format!("{name}={value}")),
-        Err(std::env::VarError::NotPresent) => Err(InvalidInput::new(format_args!(
+        Err(std::env::VarError::NotPresent) => Err(InvalidInput::new(tr!(
             "--env {name}: there is no such variable in the environment here; export it first"
         ))),
-        Err(std::env::VarError::NotUnicode(_)) => Err(InvalidInput::new(format_args!(
+        Err(std::env::VarError::NotUnicode(_)) => Err(InvalidInput::new(tr!(
             "--env {name}: its value is no UTF-8, which the engine does not take"
         ))),
     }

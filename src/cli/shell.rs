@@ -1,5 +1,6 @@
 //! `matou shell`: hands the terminal, or what is piped in, to a shell on a node or in a container.
 
+use matou_i18n::tr;
 use std::io::IsTerminal;
 use std::process::ExitCode;
 
@@ -21,7 +22,7 @@ pub(crate) async fn run_shell_command(fleet: &FleetContext, name: &str) -> Resul
         .args(&argv[1..])
         .status()
         .await
-        .wrap_err("ssh can't be started: is openssh-client installed?")?;
+        .wrap_err(tr!("ssh can't be started: is openssh-client installed?"))?;
     let code = status.code().and_then(|c| u8::try_from(c).ok());
     Ok(ExitCode::from(code.unwrap_or(1)))
 }

@@ -1,5 +1,6 @@
 //! `matou catalogue try`: stacks with their images, from the deploy to the restore, on a practice fleet.
 
+use matou_i18n::tr;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -94,13 +95,16 @@ impl TryOutcome {
 pub(super) async fn run_try_command(fleet: &FleetContext, args: &TryArgs) -> Result<ExitCode> {
     if !fleet.config.is_practice_fleet() {
         bail!(
-            "{} is no configuration of a practice fleet, and what is tried is destroyed: `matou lab up --name try` makes a fleet, and says where its config.toml is",
-            fleet
-                .config
-                .path
-                .as_deref()
-                .unwrap_or(Path::new("this machine"))
-                .display()
+            "{}",
+            tr!(
+                "{} is no configuration of a practice fleet, and what is tried is destroyed: `matou lab up --name try` makes a fleet, and says where its config.toml is",
+                fleet
+                    .config
+                    .path
+                    .as_deref()
+                    .unwrap_or(Path::new("this machine"))
+                    .display()
+            )
         );
     }
     for (name, _) in &args.variables {
@@ -110,7 +114,7 @@ pub(super) async fn run_try_command(fleet: &FleetContext, args: &TryArgs) -> Res
         };
         let declared: Result<Vec<bool>> = args.stacks.iter().map(declares).collect();
         if !declared?.contains(&true) {
-            bail!("no stack that is tried has a variable {name}");
+            bail!("{}", tr!("no stack that is tried has a variable {name}"));
         }
     }
     std::fs::create_dir_all(&args.into)

@@ -1,22 +1,24 @@
 //! `matou updates`: the newer versions of all images that run, at a glance.
 
+use matou_i18n::{tr, trn};
 use std::process::ExitCode;
 
 use color_eyre::eyre::Result;
 
 use super::Exit;
 use matou_base::outln;
-use matou_base::text::{clean_line, format_plural};
+use matou_base::text::clean_line;
 use matou_ops::{FleetContext, OutdatedService};
 use matou_registry::{NewerVersion, VersionStep};
 
 /// Shown under `matou updates --help`.
-pub(super) const HELP: &str = "Registries are asked by this machine, with what `docker login` stored here; each image once. A step is what changes: patch, minor or major. `matou update APP` goes there, `matou update APP --rehearse` tries it first.
+pub(super) const HELP: &str = "Registries are asked by this machine, with what `docker login` stored here; each image once. A step is what changes: patch, minor or major. `matou update APP` goes there, `matou update APP --rehearse` tries it first. A release line that gets no fixes any more is told with the day; and what the last night's rehearsal of a patch release came to, with `[updates] rehearse = \"nightly\"`.
 Exit code 1: of an image nothing could be found out.
 
 Examples:
   matou updates
-  matou updates --json | jq -r '.[] | select(.newer.value[]?.step == \"patch\") | .app' | sort -u";
+  matou updates --json | jq -r '.[] | select(.newer.value[]?.step == \"patch\") | .app' | sort -u
+  matou updates --json | jq -r '.[] | select(.line.is_over) | \"\\(.app) \\(.line.product) \\(.line.cycle)\"'";
 
 /// Carries out `matou updates`: prints what is outdated, or everything as JSON. Fails when nothing is known
 /// of an image.
@@ -51,6 +53,7 @@ fn print_updates(all: &[OutdatedService]) -> Result<()> {
             format_steps(newer)
         )?;
     }
+    print_ends_and_rehearsals(all)?;
     for (service, reason) in &silent {
         outln!(
             "{:<28} {:<44} ?",
@@ -60,10 +63,31 @@ fn print_updates(all: &[OutdatedService]) -> Result<()> {
         matou_base::out::print_hanging(format_args!("  ? {reason}"))?;
     }
     outln!(
-        "{} outdated, {current} the newest of their kind, {} unknown",
-        format_plural(outdated.len(), "service"),
-        silent.len()
+        "{}",
+        tr!(
+            "{} outdated, {current} the newest of their kind, {} unknown",
+            trn!(outdated.len(), "{n} service", "{n} services"),
+            silent.len()
+        )
     )?;
+    Ok(())
+}
+
+/// Prints release lines that are past their end, and what nights found out.
+fn print_ends_and_rehearsals(all: &[OutdatedService]) -> Result<()> {
+    let now = jiff::Timestamp::now();
+    for service in all {
+        if let Some(line) = service.line.as_ref().filter(|line| line.is_over) {
+            let name = name_of(service);
+            matou_base::out::print_hanging(format_args!("{name:<28} {}", line.describe()))?;
+        }
+    }
+    let mut nights: Vec<_> = all.iter().filter_map(|s| s.rehearsal.as_ref()).collect();
+    nights.dedup_by(|a, b| a.app == b.app);
+    for night in nights {
+        let app = clean_line(&night.app);
+        matou_base::out::print_hanging(format_args!("{app:<28} {}", night.describe(now)))?;
+    }
     Ok(())
 }
 
@@ -78,7 +102,7 @@ fn format_steps(newer: &[NewerVersion]) -> String {
     let newest = steps.into_iter().filter_map(|step| {
         // They come newest first.
         let version = newer.iter().find(|v| v.step == step)?;
-        Some(format!("{} {}", step.word(), clean_line(&version.tag)))
+        Some(format!("{} {}", step.label(), clean_line(&version.tag)))
     });
     newest.collect::<Vec<_>>().join(", ")
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use super::support::{self, Fleet, ok, until};
-use super::{ask, ask_with};
+use super::{ask, ask_with, wait_for_answer};
 
 /// A server whose database comes up long after it has failed three times: it is waited for, and what it
 /// waits for is told.
@@ -52,12 +52,14 @@ pub(crate) fn open_installer(fleet: &Fleet, config: &PathBuf) {
         "{text}"
     );
     let url = "https://gate.lab.test/";
-    let answer = ask(fleet, url).expect("it answers");
-    assert!(answer.starts_with("HTTP/2 401"), "{answer}");
+    wait_for_answer(fleet, url, |a| a.starts_with("HTTP/2 401"));
     let password = ok(config, &["secrets", "gate", "show", "guard_password"]);
     let user = format!("operator:{}", password.trim());
-    let answer = ask_with(fleet, url, &["--user", &user]).expect("it answers");
-    assert!(answer.starts_with("HTTP/2 200"), "{answer}");
+    until(Duration::from_secs(60), || {
+        let answer = ask_with(fleet, url, &["--user", &user])?;
+        let is_in = answer.starts_with("HTTP/2 200");
+        is_in.then_some(()).ok_or(answer)
+    });
     // Killed between the stack and the application's file: the next deploy takes nothing away.
     let app_file = fleet.lab.config_path().with_file_name("apps/gate.toml");
     std::fs::remove_file(app_file).expect("a file");
@@ -71,8 +73,7 @@ pub(crate) fn open_installer(fleet: &Fleet, config: &PathBuf) {
             other => Err(format!("{other:?}")),
         }
     });
-    let answer = ask(fleet, url).expect("it answers");
-    assert!(answer.starts_with("HTTP/2 401"), "{answer}");
+    wait_for_answer(fleet, url, |a| a.starts_with("HTTP/2 401"));
     let again = ok(config, &["redeploy", "gate", "--yes"]);
     assert!(again.contains("nothing to do"), "{again}");
     ok(config, &["switch", "gate", "--basic-auth", "off", "--yes"]);
@@ -83,8 +84,7 @@ pub(crate) fn open_installer(fleet: &Fleet, config: &PathBuf) {
     // It is not put back by itself.
     let text = ok(config, &["redeploy", "gate", "--yes"]);
     assert!(!text.contains("guard_password"), "{text}");
-    let answer = ask(fleet, url).expect("it answers");
-    assert!(answer.starts_with("HTTP/2 200"), "{answer}");
+    wait_for_answer(fleet, url, |a| a.starts_with("HTTP/2 200"));
     // What runs without a password, and has lost its file, is not shut away from its visitors.
     let kept = fleet.run("n1", "ls /mnt/data/.matou/secrets/gate");
     assert_eq!(kept.trim(), "guard_password.v1");
@@ -95,7 +95,6 @@ pub(crate) fn open_installer(fleet: &Fleet, config: &PathBuf) {
         config,
         &["deploy", &file, "gate", "DOMAIN=gate.lab.test", "--yes"],
     );
-    let answer = ask(fleet, url).expect("it answers");
-    assert!(answer.starts_with("HTTP/2 200"), "{answer}");
+    wait_for_answer(fleet, url, |a| a.starts_with("HTTP/2 200"));
     ok(config, &["remove", "gate", "--yes"]);
 }

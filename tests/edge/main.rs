@@ -2,6 +2,7 @@
 //! fleet: deployed, answering, updated, rolled back.
 
 mod first_starts;
+mod renewal;
 #[path = "../support/mod.rs"]
 mod support;
 
@@ -14,6 +15,7 @@ use std::time::{Duration, Instant};
 
 use first_starts::{open_installer, slow_database};
 use matou::lab::LabKind;
+use renewal::tried_and_renewed;
 use support::edge::{Authority, images, import};
 use support::exposure::{Watch, own_modes_in};
 use support::registry::{Registry, free_port};
@@ -22,6 +24,14 @@ use support::{Fleet, matou, ok, said, until};
 /// Asks the edge as a browser would that trusts the authority; headers and body.
 fn ask(fleet: &Fleet, url: &str) -> Result<String, String> {
     ask_with(fleet, url, &[])
+}
+
+/// Waits until the answer is as wanted: Traefik looks at the swarm now and then.
+fn wait_for_answer(fleet: &Fleet, url: &str, wanted: impl Fn(&str) -> bool) {
+    until(Duration::from_secs(60), || {
+        let answer = ask(fleet, url)?;
+        if wanted(&answer) { Ok(()) } else { Err(answer) }
+    });
 }
 
 /// The same with more options of curl.
@@ -233,7 +243,8 @@ fn two_applications(fleet: &Fleet, config: &PathBuf) {
                 "--yes",
             ],
         );
-        assert!(begun.elapsed() < Duration::from_secs(60), "{text}");
+        let limit = Duration::from_secs(60) * support::patience();
+        assert!(begun.elapsed() < limit, "{text}");
         // Where the name does not lead is told before anything is changed.
         assert!(
             text.contains(&format!("= domain {domain} (it does not resolve")),
@@ -286,8 +297,9 @@ fn another(fleet: &Fleet, config: &PathBuf) {
         config,
         &["clone", "one", "three", "DOMAIN=three.lab.test", "--yes"],
     );
-    let answer = ask(fleet, "https://three.lab.test/").expect("it answers");
-    assert!(answer.contains("hello 1.0"), "{answer}");
+    wait_for_answer(fleet, "https://three.lab.test/", |a| {
+        a.contains("hello 1.0")
+    });
     ok_removed(config, "three");
 }
 
@@ -321,8 +333,7 @@ fn ghost_of_2019(fleet: &Fleet, config: &PathBuf) {
         "{text}"
     );
     assert!(text.contains("leaves the plugin netshare"), "{text}");
-    let answer = ask(fleet, "https://old.lab.test/").expect("it answers");
-    assert!(answer.contains("a ghost"), "{answer}");
+    wait_for_answer(fleet, "https://old.lab.test/", |a| a.contains("a ghost"));
     ok_removed(config, "old");
 }
 
@@ -554,30 +565,21 @@ fn updates(fleet: &Fleet, config: &PathBuf) {
     let asked = asked.load(Ordering::Relaxed);
     assert!(asked > 20, "{asked} requests are too few to tell");
     let tasks = "docker service ls --filter name=one_web --format '{{.Replicas}}'";
-    assert_eq!(fleet.run("n1", tasks).trim(), "2/2");
+    until(Duration::from_secs(60), || {
+        let tasks = fleet.run("n1", tasks);
+        (tasks.trim() == "2/2").then_some(()).ok_or(tasks)
+    });
     assert_eq!(lost.load(Ordering::Relaxed), 0);
-    assert!(
-        ask(fleet, "https://one.lab.test/")
-            .expect("it answers")
-            .contains("hello 1.0")
-    );
+    wait_for_answer(fleet, "https://one.lab.test/", |a| a.contains("hello 1.0"));
     // A good one goes through, and back again by hand.
     ok(
         config,
         &["redeploy", "one", "IMAGE=matou/hello:1.1", "--yes"],
     );
-    assert!(
-        ask(fleet, "https://one.lab.test/")
-            .expect("it answers")
-            .contains("hello 1.1")
-    );
+    wait_for_answer(fleet, "https://one.lab.test/", |a| a.contains("hello 1.1"));
     let text = ok(config, &["rollback", "one_web", "--yes"]);
     assert!(text.contains("matou/hello:1.1 → matou/hello:1.0"), "{text}");
-    assert!(
-        ask(fleet, "https://one.lab.test/")
-            .expect("it answers")
-            .contains("hello 1.0")
-    );
+    wait_for_answer(fleet, "https://one.lab.test/", |a| a.contains("hello 1.0"));
 }
 
 /// A service that nobody deployed through matou gets its switches by label, while somebody else
@@ -789,75 +791,6 @@ fn mounted_otherwise(fleet: &Fleet, config: &PathBuf) {
     assert!(
         !out.status.success() && text.contains("is on that node alone"),
         "{text}"
-    );
-}
-
-/// A certificate is tried with the staging authority, issued by the real one, and forgotten when
-/// nobody asks for it.
-fn tried_and_renewed(fleet: &Fleet, config: &PathBuf) {
-    let show = || said(&matou(config, &["certificates", "show", "try.lab.test"]));
-    ok(
-        config,
-        &[
-            "deploy",
-            "whoami",
-            "try",
-            "DOMAIN=try.lab.test",
-            "RESOLVER=staging",
-            "IMAGE=matou/hello:1.0",
-            "PORT=8080",
-            "--yes",
-        ],
-    );
-    let first = show();
-    assert!(first.contains("stored by the resolver staging"), "{first}");
-    ok(config, &["redeploy", "try", "RESOLVER=le", "--yes"]);
-    let text = ok(config, &["certificates", "renew", "try.lab.test", "--yes"]);
-    assert!(
-        text.contains("- stored certificate of try.lab.test"),
-        "{text}"
-    );
-    assert!(text.contains("issued by Pebble Intermediate"), "{text}");
-    let second = show();
-    assert!(second.contains("stored by the resolver le"), "{second}");
-    assert!(!second.contains("staging"), "{second}");
-    let serial = |text: &str| {
-        let serial = text.split("serial ").nth(1);
-        serial.and_then(|s| s.lines().next()).map(str::to_owned)
-    };
-    assert!(
-        serial(&first).is_some() && serial(&first) != serial(&second),
-        "{first}{second}"
-    );
-    let modes = fleet.run(
-        "n1",
-        "cd /var/lib/docker/volumes/edge_data/_data; stat -c '%a %U' acme.json acme.json.before",
-    );
-    assert_eq!(modes.trim(), "600 root\n600 root");
-    let pem = ok(config, &["certificates", "pem", "try.lab.test"]);
-    assert!(pem.starts_with("-----BEGIN CERTIFICATE-----"), "{pem}");
-    // Others are served as before.
-    let answer = ask(fleet, "https://one.lab.test/").expect("it answers");
-    assert!(answer.starts_with("HTTP/2 200"), "{answer}");
-    ok(config, &["remove", "try", "--yes"]);
-    let listed = said(&matou(config, &["certificates"]));
-    let orphan = listed.lines().find(|l| l.starts_with("try.lab.test"));
-    assert!(
-        orphan.is_some_and(|l| l.contains("no router asks for it")),
-        "{listed}"
-    );
-    let text = ok(config, &["certificates", "renew", "try.lab.test", "--yes"]);
-    assert!(text.contains("no router asks for try.lab.test"), "{text}");
-    let listed = said(&matou(config, &["certificates"]));
-    assert!(!listed.contains("try.lab.test"), "{listed}");
-    let out = matou(
-        config,
-        &["certificates", "renew", "never.lab.test", "--yes"],
-    );
-    assert!(
-        said(&out).contains("no certificate of never.lab.test is stored"),
-        "{}",
-        said(&out)
     );
 }
 

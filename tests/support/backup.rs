@@ -34,13 +34,6 @@ fn sh(script: &str, args: &[&str]) -> String {
     text
 }
 
-fn cache() -> PathBuf {
-    let home = std::env::var_os("HOME").expect("a home folder");
-    let dir = PathBuf::from(home).join(".cache/matou/backup");
-    std::fs::create_dir_all(&dir).expect("a cache folder");
-    dir
-}
-
 /// Gives every node the restic of `MATOU_TEST_RESTIC`, where that is set, in the place of the
 /// distribution's: the same tests prove both.
 pub(crate) fn restic(fleet: &Fleet) {
@@ -87,20 +80,23 @@ pub(crate) fn repository(fleet: &Fleet, config: &PathBuf) -> String {
 
 /// Gives a node `matou/postgres:15`, made once of Debian's packages.
 pub(crate) fn postgres(fleet: &Fleet, node: &str) {
-    let tar = cache().join("root-2.tar");
-    if !tar.exists() {
+    let tar = super::cached::made_once("backup/root-2.tar", |part| {
+        let folder = tempfile::tempdir().expect("a folder");
         sh(
-            "cd \"$1\"; printf '%s' \"$2\" >start; rm -f root.part\n\
+            "cd \"$1\"; printf '%s' \"$2\" >start\n\
              mmdebstrap --quiet --variant=minbase --include=postgresql-15,sqlite3 --format=tar \
              --customize-hook='copy-in start /' \
              --customize-hook='chmod 755 \"$1\"/start; install -d -m 1777 \"$1\"/tmp; ln -sf ../lib/postgresql/15/bin/pg_dump \"$1\"/usr/bin/pg_dump; \
              cd \"$1\"; rm -rf usr/share/doc usr/share/locale usr/share/man usr/lib/x86_64-linux-gnu/libLLVM* \
              usr/lib/postgresql/15/lib/bitcode var/lib/postgresql var/cache/apt var/lib/apt/lists' \
-             bookworm root.part\n\
-             mv root.part root-2.tar",
-            &[&cache().to_string_lossy(), START],
+             bookworm \"$3\"",
+            &[
+                &folder.path().to_string_lossy(),
+                START,
+                &part.to_string_lossy(),
+            ],
         );
-    }
+    });
     super::edge::import(fleet, node, &tar, "matou/postgres:15", "CMD [\"/start\"]");
 }
 

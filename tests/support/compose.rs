@@ -2,6 +2,7 @@
 
 use std::process::{Command, Stdio};
 
+use super::cached::made_once;
 use super::{Fleet, edge};
 
 /// The image's name on a node.
@@ -9,24 +10,18 @@ const IMAGE: &str = "matou/compose:1";
 
 /// Gives a node the image, made once of Debian's package.
 pub(crate) fn image(fleet: &Fleet, node: &str) {
-    let home = std::env::var_os("HOME").expect("a home folder");
-    let cache = std::path::PathBuf::from(home).join(".cache/matou/compose");
-    std::fs::create_dir_all(&cache).expect("a cache folder");
-    let tar = cache.join("root-1.tar");
-    if !tar.exists() {
-        let part = cache.join(format!("root-1.{}.part", std::process::id()));
+    let tar = made_once("compose/root-1.tar", |part| {
         let out = Command::new("mmdebstrap")
             .args(["--quiet", "--variant=minbase", "--format=tar"])
             .arg("--include=docker-compose")
             .arg("--customize-hook=rm -rf \"$1\"/usr/share/doc \"$1\"/usr/share/man \"$1\"/usr/share/locale \"$1\"/var/cache/apt \"$1\"/var/lib/apt/lists")
             .arg("bookworm")
-            .arg(&part)
+            .arg(part)
             .stdin(Stdio::null())
             .output()
             .expect("mmdebstrap is installed");
         assert!(out.status.success(), "{}", super::said(&out));
-        std::fs::rename(&part, &tar).expect("moved");
-    }
+    });
     edge::import(fleet, node, &tar, IMAGE, "CMD [\"sh\"]");
 }
 

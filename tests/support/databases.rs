@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
+use super::cached::made_once;
 use super::{Fleet, edge};
 
 /// Changes whenever the content of the image does.
@@ -31,31 +32,23 @@ pub(crate) fn postgresql() -> PathBuf {
 
 /// Made once and kept in the cache folder.
 fn made(name: &str, packages: &str, suite: &str) -> PathBuf {
-    let home = std::env::var_os("HOME").expect("a home folder");
-    let cache = PathBuf::from(home).join(".cache/matou");
-    std::fs::create_dir_all(&cache).expect("a cache folder");
-    let tar = cache.join(format!("{name}-{VERSION}.tar"));
-    if tar.exists() {
-        return tar;
-    }
-    let begin = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/databases.sh");
-    let part = cache.join(format!("{name}-{VERSION}.{}.part", std::process::id()));
-    let out = Command::new("mmdebstrap")
-        .args(["--quiet", "--variant=minbase", "--format=tar"])
-        .arg(format!("--include={packages}"))
-        // No cluster of Debian's own.
-        .arg("--essential-hook=mkdir -p \"$1\"/etc/postgresql-common; echo 'create_main_cluster = false' >\"$1\"/etc/postgresql-common/createcluster.conf")
-        .arg(format!("--customize-hook=upload {begin} /begin"))
-        .arg("--customize-hook=chmod 755 \"$1\"/begin; install -d -m 1777 \"$1\"/tmp; rm -rf \"$1\"/var/lib/mysql \"$1\"/var/lib/postgresql; install -d \"$1\"/var/lib/mysql \"$1\"/var/lib/postgresql/data")
-        .arg("--customize-hook=rm -rf \"$1\"/usr/share/doc \"$1\"/usr/share/locale \"$1\"/usr/share/man \"$1\"/var/cache/apt")
-        .arg(suite)
-        .arg(&part)
-        .stdin(Stdio::null())
-        .output()
-        .expect("mmdebstrap is installed");
-    assert!(out.status.success(), "{}", super::said(&out));
-    std::fs::rename(&part, &tar).expect("moved");
-    tar
+    made_once(&format!("{name}-{VERSION}.tar"), |part| {
+        let begin = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/databases.sh");
+        let out = Command::new("mmdebstrap")
+            .args(["--quiet", "--variant=minbase", "--format=tar"])
+            .arg(format!("--include={packages}"))
+            // No cluster of Debian's own.
+            .arg("--essential-hook=mkdir -p \"$1\"/etc/postgresql-common; echo 'create_main_cluster = false' >\"$1\"/etc/postgresql-common/createcluster.conf")
+            .arg(format!("--customize-hook=upload {begin} /begin"))
+            .arg("--customize-hook=chmod 755 \"$1\"/begin; install -d -m 1777 \"$1\"/tmp; rm -rf \"$1\"/var/lib/mysql \"$1\"/var/lib/postgresql; install -d \"$1\"/var/lib/mysql \"$1\"/var/lib/postgresql/data")
+            .arg("--customize-hook=rm -rf \"$1\"/usr/share/doc \"$1\"/usr/share/locale \"$1\"/usr/share/man \"$1\"/var/cache/apt")
+            .arg(suite)
+            .arg(part)
+            .stdin(Stdio::null())
+            .output()
+            .expect("mmdebstrap is installed");
+        assert!(out.status.success(), "{}", super::said(&out));
+    })
 }
 
 /// Gives a node the image.

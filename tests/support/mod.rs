@@ -2,8 +2,10 @@
 #![allow(dead_code, reason = "each test uses a part of it")]
 
 pub(crate) mod backup;
+pub(crate) mod cached;
 pub(crate) mod compose;
 pub(crate) mod databases;
+pub(crate) mod delayed;
 pub(crate) mod edge;
 pub(crate) mod exposure;
 pub(crate) mod ghost;
@@ -19,11 +21,14 @@ pub(crate) mod stranger;
 pub(crate) mod visitors;
 pub(crate) mod wordpress;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::{Output, Stdio};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use matou::lab::{Lab, LabKind};
+pub(crate) use pty::load::patience;
 
 /// The practice fleet that the end-to-end tests share; `scripts/test.sh` removes it afterwards.
 pub(crate) const FLEET: &str = "test";
@@ -123,13 +128,16 @@ pub(crate) fn said(out: &Output) -> String {
     String::from_utf8_lossy(&out.stdout).into_owned() + &String::from_utf8_lossy(&out.stderr)
 }
 
-/// Waits until `condition` holds; panics with the last reason when it never does.
+/// Waits until `condition` holds; panics with the last reason when it never does. `limit` is what it takes on a
+/// machine that does nothing else.
 pub(crate) fn until(limit: Duration, mut condition: impl FnMut() -> Result<(), String>) {
-    let end = Instant::now() + limit;
+    let begun = Instant::now();
     loop {
         match condition() {
             Ok(()) => return,
-            Err(reason) if Instant::now() > end => panic!("after {} s: {reason}", limit.as_secs()),
+            Err(reason) if begun.elapsed() > limit * patience() => {
+                panic!("after {} s: {reason}", begun.elapsed().as_secs())
+            }
             Err(_) => std::thread::sleep(Duration::from_millis(300)),
         }
     }
@@ -149,6 +157,8 @@ pub(crate) struct Fleet {
     pub lab: Lab,
     pub name: String,
     runtime: tokio::runtime::Runtime,
+    /// By node; see [`Lab::exec_line`].
+    exec_lines: Mutex<BTreeMap<String, Vec<String>>>,
 }
 
 impl Fleet {
@@ -158,6 +168,7 @@ impl Fleet {
             lab: Lab::new(name).expect("a state folder"),
             name: name.to_owned(),
             runtime: tokio::runtime::Runtime::new().expect("a runtime"),
+            exec_lines: Mutex::default(),
         };
         fleet.wait(fleet.lab.down());
         fleet
@@ -189,12 +200,37 @@ impl Fleet {
         path
     }
 
-    /// Runs a shell line on a node; answers with what it printed.
+    /// The beginning of a line that runs a program on a node.
+    fn way_into(&self, node: &str) -> Vec<String> {
+        let mut ways = self.exec_lines.lock().expect("not poisoned");
+        let way = ways.entry(node.to_owned()).or_insert_with(|| {
+            self.wait(self.lab.exec_line(node)).unwrap_or_else(|| {
+                let matou = env!("CARGO_BIN_EXE_matou");
+                let ssh = [matou, "lab", "ssh", "--name", &self.name, node, "--"];
+                ssh.map(str::to_owned).to_vec()
+            })
+        });
+        way.clone()
+    }
+
+    /// Whether the node lets in who connects: its firewall and its sshd have been passed.
+    pub(crate) fn lets_in(&self, node: &str) -> bool {
+        // What is dropped would be waited for for two minutes.
+        let out = std::process::Command::new("timeout")
+            .args(["10", env!("CARGO_BIN_EXE_matou"), "lab", "ssh"])
+            .args(["--name", &self.name, node, "--", "true"])
+            .stdin(Stdio::null())
+            .output();
+        out.is_ok_and(|out| out.status.success())
+    }
+
+    /// Runs a shell line on a node, beside its sshd and its firewall: that it ran says nothing of them. Answers with
+    /// what it printed.
     pub(crate) fn try_run(&self, node: &str, line: &str) -> Output {
-        std::process::Command::new(env!("CARGO_BIN_EXE_matou"))
-            .args([
-                "lab", "ssh", "--name", &self.name, node, "--", "sh", "-c", line,
-            ])
+        let way = self.way_into(node);
+        std::process::Command::new(&way[0])
+            .args(&way[1..])
+            .args(["sh", "-c", line])
             .stdin(std::process::Stdio::null())
             .output()
             .expect("matou starts")

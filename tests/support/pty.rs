@@ -6,6 +6,11 @@ use std::time::{Duration, Instant};
 
 use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
 
+#[path = "load.rs"]
+pub(crate) mod load;
+
+use load::patience;
+
 /// A program in a pseudo-terminal.
 pub(crate) struct Pty {
     master: Box<dyn MasterPty + Send>,
@@ -130,16 +135,16 @@ impl Pty {
 
     /// Waits until the screen fits; `text` says for what.
     pub(crate) fn wait(&self, limit: Duration, text: &str, fits: impl Fn(&str) -> bool) -> String {
-        let end = Instant::now() + limit;
+        let begun = Instant::now();
         loop {
             let screen = self.screen();
             if fits(&screen) {
                 return screen;
             }
             assert!(
-                Instant::now() < end,
+                begun.elapsed() < limit * patience(),
                 "waited {} s for {text:?} on this screen:\n{screen}",
-                limit.as_secs()
+                begun.elapsed().as_secs()
             );
             std::thread::sleep(Duration::from_millis(10));
         }
@@ -175,15 +180,16 @@ impl Pty {
 
     /// Waits for the program's end; answers with its exit code.
     pub(crate) fn end(&mut self, limit: Duration) -> u32 {
-        let end = Instant::now() + limit;
+        let begun = Instant::now();
         loop {
             if let Some(status) = self.child.try_wait().expect("its state can be read") {
                 return status.exit_code();
             }
-            if Instant::now() > end {
+            if begun.elapsed() > limit * patience() {
                 let screen = self.screen();
                 self.child.kill().expect("it can be killed");
-                panic!("it did not end within {} s:\n{screen}", limit.as_secs());
+                let waited = begun.elapsed().as_secs();
+                panic!("it did not end within {waited} s:\n{screen}");
             }
             std::thread::sleep(Duration::from_millis(10));
         }
@@ -191,9 +197,20 @@ impl Pty {
 
     /// Whether the terminal is as it was before the program: what it left on is named.
     pub(crate) fn left_on(&self) -> Vec<&'static str> {
-        use nix::sys::termios::LocalFlags;
         // The last bytes may still be on their way.
-        std::thread::sleep(Duration::from_millis(200));
+        let end = Instant::now() + Duration::from_secs(10);
+        loop {
+            let left = self.left_on_now();
+            if left.is_empty() || Instant::now() > end {
+                return left;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// What is not as it was before the program, now.
+    fn left_on_now(&self) -> Vec<&'static str> {
+        use nix::sys::termios::LocalFlags;
         let mut left = Vec::new();
         let modes = modes(self.master.as_ref());
         for (flag, name) in [

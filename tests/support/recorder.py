@@ -1,4 +1,5 @@
-"""A web server of tests that keeps what is posted to it. recorder.py PORT FOLDER: one JSON file a request, numbered."""
+"""A web server of tests that keeps what is posted to it. recorder.py PORT FOLDER [ADDRESS]: one JSON file a request,
+numbered."""
 
 import http.server
 import json
@@ -24,4 +25,5 @@ class Recorder(http.server.BaseHTTPRequestHandler):
         pass
 
 
-http.server.HTTPServer(("127.0.0.1", int(sys.argv[1])), Recorder).serve_forever()
+address = sys.argv[3] if len(sys.argv) > 3 else "127.0.0.1"
+http.server.HTTPServer((address, int(sys.argv[1])), Recorder).serve_forever()

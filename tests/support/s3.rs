@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command};
 use std::time::Duration;
 
+use super::cached::made_once;
 use super::until;
 
 /// The server; it keeps everything in memory, and ends with the test.
@@ -16,22 +17,21 @@ pub(crate) struct S3 {
 
 /// The server's program, installed once.
 fn program() -> PathBuf {
-    let home = std::env::var_os("HOME").expect("a home folder");
-    let venv = PathBuf::from(home).join(".cache/matou/s3-venv");
-    let server = venv.join("bin/moto_server");
-    if !server.exists() {
+    // Where it is made is where it must stay: the file beside says that it is whole.
+    let made = made_once("s3-venv.made", |part| {
         let out = Command::new("sh")
             .args([
                 "-ec",
-                "python3 -m venv \"$1\"; \"$1\"/bin/pip install --quiet 'moto[server,s3]>=5,<6'",
+                "python3 -m venv --clear \"$1\"; \"$1\"/bin/pip install --quiet 'moto[server,s3]>=5,<6'; touch \"$2\"",
                 "sh",
             ])
-            .arg(&venv)
+            .arg(part.with_file_name("s3-venv"))
+            .arg(part)
             .output()
             .expect("a shell");
         assert!(out.status.success(), "{}", super::said(&out));
-    }
-    server
+    });
+    made.with_file_name("s3-venv/bin/moto_server")
 }
 
 impl S3 {

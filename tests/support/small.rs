@@ -3,8 +3,9 @@
 
 use std::path::PathBuf;
 
+use super::cached::made_once;
 use super::databases;
-use super::edge::{cache, import, root, sh};
+use super::edge::{import, root, sh};
 use super::{Fleet, databases::IMAGE};
 
 /// Traefik, haproxy and busybox, with nothing around them but the libraries that they load.
@@ -15,21 +16,19 @@ strip "$r/usr/local/bin/traefik"
 for l in $(chroot "$x" ldd /usr/sbin/haproxy | grep -o '/[^ ]*'); do put "$l"; done
 ln -s usr/bin "$r/bin"; for a in sh wget; do ln -s busybox "$r/usr/bin/$a"; done
 install -d -m 1777 "$r/tmp"
-tar -C "$r" -cf "$3.part" .; mv "$3.part" "$3""#;
+tar -C "$r" -cf "$3" ."#;
 
 /// What answers in the place of a site.
 const HELLO: &str = r#"r=$1/hello; mkdir -p "$r/bin" "$r/www"; cp "$(command -v busybox)" "$r/bin/busybox"
 for a in sh wget httpd; do ln -s busybox "$r/bin/$a"; done; echo ok >"$r/www/health"
-tar -C "$r" -cf "$2.part" .; mv "$2.part" "$2""#;
+tar -C "$r" -cf "$2" ."#;
 
 fn made(name: &str, script: &str, args: &[&str]) -> PathBuf {
-    let tar = cache().join(name);
-    if !tar.exists() {
+    made_once(&format!("edge/{name}"), |part| {
         let dir = tempfile::tempdir().expect("a folder");
-        let (dir, to) = (dir.path().to_string_lossy(), tar.to_string_lossy());
+        let (dir, to) = (dir.path().to_string_lossy(), part.to_string_lossy());
         sh(script, &[&[&*dir], args, &[&*to]].concat());
-    }
-    tar
+    })
 }
 
 /// Gives the first node all of them, the others the sites' alone.

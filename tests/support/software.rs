@@ -4,22 +4,21 @@
 use std::path::PathBuf;
 
 use super::Fleet;
-use super::edge::{cache, import, sh};
+use super::cached::made_once;
+use super::edge::{import, sh};
 
 /// Changes whenever what is in an image does.
 const VERSION: u32 = 1;
 
 /// An image's root file system, made once by tests/files/software/make.
 fn root(program: &str) -> PathBuf {
-    let tar = cache().join(format!("{program}-{VERSION}.tar"));
-    if !tar.exists() {
+    made_once(&format!("edge/{program}-{VERSION}.tar"), |part| {
         let files = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/files/software");
         sh(
-            "\"$2/make\" \"$2\" \"$3\" >\"$1.part\"; mv \"$1.part\" \"$1\"",
-            &[&tar.to_string_lossy(), files, program],
+            "\"$2/make\" \"$2\" \"$3\" >\"$1\"",
+            &[&part.to_string_lossy(), files, program],
         );
-    }
-    tar
+    })
 }
 
 /// Gives a node an image by the name that the catalogue's stack has for it; `changes` are what the published

@@ -4,14 +4,14 @@
 use std::path::PathBuf;
 
 use super::Fleet;
-use super::edge::{cache, import, sh};
+use super::cached::made_once;
+use super::edge::{import, sh};
 
 /// Changes whenever what is in the image does.
 const VERSION: u32 = 5;
 
 fn root() -> PathBuf {
-    let tar = cache().join(format!("wordpress-{VERSION}.tar"));
-    if !tar.exists() {
+    made_once(&format!("edge/wordpress-{VERSION}.tar"), |part| {
         let files = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/files/wordpress");
         sh(
             "mmdebstrap --quiet --variant=minbase --format=tar \
@@ -19,11 +19,10 @@ fn root() -> PathBuf {
              --customize-hook='install -d -m 1777 \"$1\"/tmp' --customize-hook='rm -rf \"$1\"/var/lib/mysql/*' \
              --customize-hook=\"copy-in $2/docker-entrypoint.sh $2/apache2-foreground $2/start-db $2/healthcheck.sh /usr/local/bin\" \
              --customize-hook='mkdir -p \"$1\"/usr/src; chroot \"$1\" cp -rL /usr/share/wordpress /usr/src/wordpress' \
-             bookworm \"$1.part\"; mv \"$1.part\" \"$1\"",
-            &[&tar.to_string_lossy(), files],
+             bookworm \"$1\"",
+            &[&part.to_string_lossy(), files],
         );
-    }
-    tar
+    })
 }
 
 /// The image of the catalogue's stack.

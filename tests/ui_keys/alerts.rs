@@ -2,6 +2,7 @@
 
 use jiff::SignedDuration;
 use matou::config::{Config, NotifyMethod};
+use matou::job::{Change, Check, Confirm, StepPlan};
 use matou::model::{Datum, ExternalAlert, NodeLink, Update};
 use matou::ui::fixture::{self, NOW, THEME};
 use matou::ui::msg::LogSource;
@@ -163,6 +164,37 @@ fn enter_on_an_alert_opens_the_tab_that_shows_its_cause() {
     c.shows("Storage");
     let storage = c.screen();
     assert!(!storage.contains("updated"), "{storage}");
+}
+
+/// The list of what differs is one key away, and its differences come first.
+#[test]
+fn drift_says_in_how_much_and_leads_to_the_list() {
+    let mut c = Console::new();
+    let same = (1..=40).map(|n| Change::same(format!("package {n}")));
+    let differing = ["port 22", "port 80", "port 443"].map(Change::add);
+    let step = |step: &str, check: Check| StepPlan {
+        step: step.into(),
+        check: Ok(check),
+        unreachable: false,
+    };
+    let mut plan = crate::plan(Confirm::Ask, "nothing");
+    plan.stages[0].nodes[0].steps = vec![
+        step("packages", Check::Done(same.collect())),
+        step("firewall", Check::Change(differing.into())),
+    ];
+    let audits = Vec::new();
+    c.take(Msg::Compared {
+        plan: Ok(plan),
+        audits,
+    });
+    open_alert(&mut c, "drift");
+    let screen = c.screen_of(80, 24);
+    let at = |text: &str| screen.find(text);
+    assert!(at("+ port 22").is_some(), "{screen}");
+    assert!(at("+ port 443") < at("package 1"), "{screen}");
+    c.shows("40 as wanted, 3 to add");
+    c.press("a");
+    c.shows("master is not what config.toml says: 3 differences");
 }
 
 fn without_edge(c: &mut Console) {

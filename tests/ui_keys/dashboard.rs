@@ -30,6 +30,35 @@ fn zero_opens_and_closes_it_on_both_keyboards_and_the_palette_has_it() {
 }
 
 #[test]
+fn what_the_console_begins_with_is_left_for_the_panes_or_quit() {
+    let home = || {
+        let mut c = Console::new();
+        c.0.begin_with_dashboard();
+        c.shows("Lately");
+        c
+    };
+    let mut c = home();
+    assert_eq!(c.press("q"), [Effect::Quit]);
+    // What lies behind it is none of that key's.
+    let mut c = home();
+    c.press("2l0");
+    c.shows("Lately");
+    assert_eq!(c.press("q"), [Effect::Quit]);
+    let mut c = home();
+    c.press("\u{1b}");
+    c.hides("Lately");
+    c.press("0q");
+    c.hides("Lately");
+    assert_eq!(c.press("q"), [Effect::Quit]);
+    // From red to reason: the worst is selected, whatever was read first.
+    let mut c = home();
+    c.press("\n");
+    c.shows("worker-02.example.org port 22 does not answer");
+    c.press("\u{1b}");
+    assert_eq!(c.press("q"), [Effect::Quit]);
+}
+
+#[test]
 fn enter_goes_to_where_a_row_belongs_and_esc_comes_back() {
     // The first row of each part, problems first.
     for (parts, shown) in [

@@ -205,9 +205,18 @@ fn shells_open_on_nodes_and_in_running_containers() {
     let container = Effect::Shell(ShellTarget::Container {
         node: "worker-01".into(),
         container: "c-s-blog-web-1".into(),
-        label: "blog".into(),
+        label: "blog_web.1".into(),
     });
     assert_eq!(c.press("2e"), [container]);
     assert_eq!(c.press("5e"), []);
     c.shows("no running container");
+    // Of several tasks one is chosen.
+    assert_eq!(c.press("2je"), []);
+    c.shows("A shell in which task?");
+    let opened = c.press("j\n");
+    assert!(
+        matches!(&opened[..], [Effect::Shell(ShellTarget::Container { label, .. })] if label.starts_with("shop_")),
+        "{opened:?}"
+    );
+    c.hides("A shell in which task?");
 }

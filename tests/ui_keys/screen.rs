@@ -554,3 +554,45 @@ fn help_is_searched_by_words_and_esc_goes_back_step_by_step() {
     c.press("\u{1b}");
     c.hides("Help");
 }
+
+/// Clicks where the text begins that is in the row.
+fn click(c: &mut Console, row: &str, text: &str) -> Vec<Effect> {
+    let screen = c.screen();
+    let lines: Vec<&str> = screen.lines().collect();
+    let y = lines.iter().rposition(|l| l.contains(row)).expect("a row");
+    let before = lines[y].split(text).next().expect("a text");
+    // The test backend prints each line in quotes.
+    let column = before.chars().count() - 1;
+    let event = MouseEvent {
+        kind: MouseEventKind::Down(MouseButton::Left),
+        column: column as u16,
+        row: y as u16,
+        modifiers: KeyModifiers::NONE,
+    };
+    c.take(Msg::Terminal(TerminalEvent::Mouse(event)))
+}
+
+#[test]
+fn the_mouse_presses_the_keys_that_are_on_the_screen() {
+    let mut c = Console::new();
+    c.screen();
+    click(&mut c, "matou", "alert");
+    c.shows("unreachable");
+    click(&mut c, "Esc", "Esc");
+    c.press("1");
+    // A click on the word is one on its key.
+    click(&mut c, "provision", "drain");
+    c.shows("reboot, drained");
+    // A line is selected first, then entered.
+    click(&mut c, "pause: place", "pause");
+    c.shows("pause: place");
+    assert!(
+        c.screen()
+            .lines()
+            .any(|l| l.contains("▸ p") || l.contains("> p")),
+        "{}",
+        c.screen()
+    );
+    let effects = click(&mut c, "pause: place", "pause");
+    assert!(!effects.is_empty());
+}

@@ -6,3 +6,4 @@ pub mod claims;
 pub mod counts;
 pub mod man;
 pub mod reference;
+pub mod translate;

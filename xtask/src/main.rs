@@ -1,6 +1,6 @@
 //! Tasks of the repository itself: `cargo xtask reference` makes docs/reference.md, `cargo xtask catalogue`
 //! docs/catalogue.md, `cargo xtask man FOLDER` the pages of the manual, `cargo xtask counts` prints figures about
-//! the code. That all are as they should be,
+//! the code, `cargo xtask translate` brings the catalogues of translations up to date. That all are as they should be,
 //! tests/docs.rs checks.
 
 use std::path::{Path, PathBuf};
@@ -8,7 +8,8 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use color_eyre::eyre::{Result, WrapErr};
-use xtask::{catalogue, counts::Counts, man, reference};
+use matou::outln;
+use xtask::{catalogue, counts::Counts, man, reference, translate::Translations};
 
 /// Tasks of the repository itself.
 #[derive(Parser)]
@@ -24,6 +25,8 @@ enum Task {
     },
     /// Print figures about the code
     Counts,
+    /// Add new messages to the catalogues of translations, and print what has none
+    Translate,
 }
 
 fn main() -> Result<ExitCode> {
@@ -34,6 +37,16 @@ fn main() -> Result<ExitCode> {
         Task::Catalogue => write_page(&root, "docs/catalogue.md", &catalogue::render_page()?)?,
         Task::Man { folder } => man::write_pages(&folder)?,
         Task::Counts => Counts::read(&root)?.print()?,
+        Task::Translate => {
+            for translations in Translations::read_all(&root)? {
+                translations.write()?;
+            }
+            for translations in Translations::read_all(&root)? {
+                for problem in translations.problems() {
+                    outln!("{problem}")?;
+                }
+            }
+        }
     }
     Ok(ExitCode::SUCCESS)
 }

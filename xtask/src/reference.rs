@@ -38,7 +38,7 @@ pub fn render_page() -> String {
                 "| {} | `{}` | {} |",
                 keys.join(", "),
                 binding.name,
-                escape_cell(binding.help)
+                escape_cell(binding.help.english())
             );
         }
     }

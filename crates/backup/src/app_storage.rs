@@ -1,6 +1,7 @@
 //! What belongs to an application: the folders of its volumes on the storage node, its secrets, its
 //! dumps.
 
+use matou_i18n::tr;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
@@ -28,6 +29,23 @@ pub fn confined_data_folder(config: &Config) -> ConfinedFolders {
     ConfinedFolders::new(&config.storage.path)
 }
 
+/// A volume, or what a node has of one, that no backup reaches.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnreachedVolume {
+    /// Its name.
+    pub volume: String,
+    /// Why, a sentence.
+    pub why: String,
+}
+
+impl UnreachedVolume {
+    /// Says of all of them why, one behind another.
+    pub fn describe_all(all: &[Self]) -> String {
+        let why: Vec<&str> = all.iter().map(|left| left.why.as_str()).collect();
+        why.join("; ")
+    }
+}
+
 /// What belongs to one application.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AppStorage {
@@ -37,8 +55,12 @@ pub struct AppStorage {
     pub node: String,
     /// Those that a backup takes.
     pub volumes: Vec<VolumeFolder>,
-    /// Volumes, or what a node has of one, that no backup reaches; a sentence each.
-    pub left_out: Vec<String>,
+    /// Volumes, or what a node has of one, that no backup reaches.
+    pub left_out: Vec<UnreachedVolume>,
+    /// Volumes that are on no node, while all answer; none where that is an error.
+    pub nowhere: Vec<String>,
+    /// What its services mount that no backup takes, a sentence each.
+    pub unsaved: Vec<String>,
     /// Files and folders of the data that its services mount by their paths; they may not be there.
     pub binds: Vec<PathBuf>,
     /// Folder of its secrets; it may not be there.
@@ -142,8 +164,8 @@ impl AppStorage {
         catalogue: &Catalogue,
     ) -> Result<Self, BackupError> {
         let all = Self::load_everywhere(app, config, nodes, catalogue).await?;
-        if let Some(why) = all.left_out.first() {
-            return Err(BackupError::Wrong(format!("{app} can't be reached: {why}")));
+        if let Some(UnreachedVolume { why, .. }) = all.left_out.first() {
+            return Err(BackupError::Wrong(tr!("{app} can't be reached: {why}")));
         }
         let away = all
             .volumes
@@ -151,7 +173,7 @@ impl AppStorage {
             .find_map(|v| Some((v, v.elsewhere.as_ref()?)));
         match away {
             None => Ok(all),
-            Some((volume, at)) => Err(BackupError::Wrong(format!(
+            Some((volume, at)) => Err(BackupError::Wrong(tr!(
                 "the volume {} of {app} lies on {}, and this is done with volumes of {} alone. It is backed up, and its files come out of a snapshot by `matou restore {app} --path {} --into FOLDER`",
                 volume.name,
                 at.node,
@@ -172,12 +194,32 @@ impl AppStorage {
         nodes: &Nodes,
         catalogue: &Catalogue,
     ) -> Result<Self, BackupError> {
+        let all = Self::load_for_restore(app, config, nodes, catalogue).await?;
+        match all.nowhere.first() {
+            None => Ok(all),
+            Some(name) => Err(BackupError::Wrong(tr!(
+                "the volume {name} of {app} is on no node: deploy {app} first (`matou redeploy {app}`)"
+            ))),
+        }
+    }
+
+    /// The same where a volume may be lost: those that are nowhere are named.
+    ///
+    /// # Errors
+    /// [`BackupError::Wrong`]: there is no such application.
+    pub async fn load_for_restore(
+        app: &str,
+        config: &Config,
+        nodes: &Nodes,
+        catalogue: &Catalogue,
+    ) -> Result<Self, BackupError> {
         let wrong = |e: String| BackupError::Wrong(e);
         backup_storage_node(config, nodes)?;
         let file = match config.folder() {
             Some(folder) => AppFile::load(&folder, app).map_err(|e| wrong(e.to_string()))?,
             None => None,
         };
+        let mut unsaved = Vec::new();
         let (named, spec, sources) = match &file {
             Some(file) => {
                 let target = RenderTarget::for_app(config, file);
@@ -186,6 +228,9 @@ impl AppStorage {
                     .map_err(|e| wrong(e.to_string()))?;
                 let extension = catalogue
                     .find_extension(&file.stack)
+                    .map_err(|e| wrong(e.to_string()))?;
+                unsaved = rendered
+                    .list_unsaved_mounts()
                     .map_err(|e| wrong(e.to_string()))?;
                 let sources = rendered.bind_sources;
                 (rendered.volumes.named, extension.backup, sources)
@@ -196,7 +241,7 @@ impl AppStorage {
                 Vec::new(),
             ),
         };
-        let (mut volumes, mut left_out) = (Vec::new(), Vec::new());
+        let (mut volumes, mut left_out, mut nowhere) = (Vec::new(), Vec::new(), Vec::new());
         let mut places = None;
         for (name, folder) in named {
             if let Some(folder) = folder {
@@ -207,9 +252,14 @@ impl AppStorage {
                 places = Some(VolumePlaces::query(nodes).await?);
             }
             if let Some(places) = &places {
-                let placed = places.place(app, &name, config)?;
+                let placed = places.place(app, &name, config);
                 volumes.extend(placed.folders);
-                left_out.extend(placed.left_out);
+                let left = placed.left_out.into_iter();
+                left_out.extend(left.map(|why| UnreachedVolume {
+                    volume: name.clone(),
+                    why,
+                }));
+                nowhere.extend(placed.is_nowhere.then_some(name));
             }
         }
         let data = matou_folder(config);
@@ -219,6 +269,8 @@ impl AppStorage {
             binds: select_bound_data(sources, config, &volumes),
             volumes,
             left_out,
+            nowhere,
+            unsaved,
             secrets: data.join("secrets").join(app),
             dumps: data.join("dumps").join(app),
             spec,
@@ -264,7 +316,7 @@ pub(super) fn backup_storage_node<'a>(
     nodes: &'a Nodes,
 ) -> Result<&'a NodeHandle, BackupError> {
     nodes.get(&config.storage.node).ok_or_else(|| {
-        BackupError::Wrong(format!(
+        BackupError::Wrong(tr!(
             "[storage] node = {:?} is not among the nodes of config.toml",
             config.storage.node
         ))
@@ -313,7 +365,7 @@ async fn list_running_volumes(
     if !any {
         let running = swarm.services.iter();
         let running = running.map(|s| s.stack.as_deref().unwrap_or(&s.name));
-        return Err(matou_config::unknown_name("application", app, running).into());
+        return Err(matou_config::unknown_name(tr!("application"), app, running).into());
     }
     volumes.sort();
     volumes.dedup();
@@ -324,7 +376,7 @@ async fn list_running_volumes(
 mod tests {
     use super::super::volume_folder::VolumeElsewhere;
     use super::*;
-    use matou_model::{Service, ServiceMode};
+    use matou_model::Service;
 
     #[test]
     fn an_odd_name_is_told_and_stops_no_other() {
@@ -333,19 +385,10 @@ mod tests {
             name: name.into(),
             stack: stack.map(str::to_owned),
             image: "x".into(),
-            mode: ServiceMode::Replicated(1),
             wanted: 1,
             running: 1,
-            job: None,
-            domains: Vec::new(),
-            ports: Vec::new(),
-            labels: Default::default(),
-            environment: Default::default(),
             volumes: vec![format!("{name}_data")],
-            created_at: None,
-            updated_at: None,
-            update: None,
-            version: 1,
+            ..Service::default()
         };
         let swarm = Swarm {
             services: vec![
@@ -409,6 +452,8 @@ mod tests {
                 },
             ],
             left_out: Vec::new(),
+            nowhere: Vec::new(),
+            unsaved: Vec::new(),
             binds: Vec::new(),
             secrets: "/mnt/data/.matou/secrets/blog".into(),
             dumps: "/mnt/data/.matou/dumps/blog".into(),

@@ -4,6 +4,7 @@
 //! Source: restic's manual, "Scripting", "check", and what 0.18 and 0.19 printed. They say nothing of how far a
 //! check is while they say it as JSON.
 
+use matou_i18n::{tr, trn};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::error::BackupError;
@@ -34,15 +35,16 @@ fn null_as_empty<'de, D: Deserializer<'de>>(d: D) -> Result<Vec<String>, D::Erro
 impl CheckSummary {
     /// Says what was found by a check that ended well, a sentence each.
     pub fn describe_sound(&self) -> Vec<String> {
-        let mut said = vec!["no errors were found".to_owned()];
+        let mut said = vec![tr!("no errors were found").to_owned()];
         if self.suggest_prune {
             said.push(
-                "there are packs that no index names: `matou repo prune` removes them".into(),
+                tr!("there are packs that no index names: `matou repo prune` removes them").into(),
             );
         }
         if self.suggest_repair_index {
             said.push(
-                "the index is larger than it need be: `restic repair index` makes it anew".into(),
+                tr!("the index is larger than it need be: `restic repair index` makes it anew")
+                    .into(),
             );
         }
         said
@@ -50,10 +52,7 @@ impl CheckSummary {
 
     /// Tells how many errors, which packs, and the first of `errors`, the sentences that restic said.
     fn describe_damage(&self, errors: &[String]) -> String {
-        let mut said = match self.num_errors {
-            1 => "1 error".to_owned(),
-            n => format!("{n} errors"),
-        };
+        let mut said = trn!(self.num_errors, "{n} error", "{n} errors");
         let short = |id: &String| -> String { id.chars().take(10).collect() };
         let named: Vec<String> = self
             .broken_packs
@@ -62,11 +61,11 @@ impl CheckSummary {
             .map(short)
             .collect();
         if !named.is_empty() {
-            said += &format!(", broken packs: {}", named.join(", "));
+            said += &tr!(", broken packs: {}", named.join(", "));
         }
         match self.broken_packs.len().saturating_sub(NAMED_PACKS) {
             0 => {}
-            more => said += &format!(" and {more} more"),
+            more => said += &tr!(" and {more} more"),
         }
         if let Some(first) = errors.first() {
             said += &format!("; {first}");

@@ -3,6 +3,7 @@
 //! Exit codes: restic's manual, "Scripting", of 0.17 and later. Before that everything is 1, and its
 //! words are what tells (cmd/restic and internal/repository of 0.14).
 
+use matou_i18n::tr;
 use std::time::Duration;
 
 use matou_host::HostError;
@@ -34,7 +35,7 @@ impl ResticLock {
         let who = text_between(said, "locked exclusively by ", "\n")
             .or_else(|| text_between(said, "locked by ", "\n"))
             .map_or_else(
-                || "somebody".into(),
+                || tr!("somebody").into(),
                 |w| w.trim_end_matches(['.', ' ']).to_owned(),
             );
         let who = who.split(" (UID").next().unwrap_or(&who).to_owned();
@@ -86,8 +87,8 @@ pub const GAVE_UP: i32 = -1;
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum BackupError {
     #[error(
-        "no repository is configured: set repository and password_file under [backup] in config.toml"
-    )]
+        "{}", tr!("no repository is configured: set repository and password_file under [backup] in config.toml"
+    ))]
     NotConfigured,
     /// What the operator wrote is wrong.
     #[error(transparent)]
@@ -96,37 +97,37 @@ pub enum BackupError {
     #[error("{0}")]
     Wrong(String),
     #[error(
-        "there is no repository at {repository} yet: `matou repo init` makes it; if there was one, its place or its disk is gone ({said})"
-    )]
+        "{}", tr!("there is no repository at {repository} yet: `matou repo init` makes it; if there was one, its place or its disk is gone ({said})"
+    ))]
     NoRepository { repository: String, said: String },
     #[error(
-        "the password of the repository {repository} is wrong: it is another than the one it was made with; correct password_file or password_command under [backup]"
-    )]
+        "{}", tr!("the password of the repository {repository} is wrong: it is another than the one it was made with; correct password_file or password_command under [backup]"
+    ))]
     WrongPassword { repository: String },
-    #[error("the repository {repository} is locked by {}", format_lock(.lock))]
+    #[error("{}", tr!("the repository {repository} is locked by {}", format_lock(lock)))]
     Locked {
         repository: String,
         lock: ResticLock,
     },
-    #[error("the repository {repository} can't be reached from {node}: {said}")]
+    #[error("{}", tr!("the repository {repository} can't be reached from {node}: {said}"))]
     Unreachable {
         repository: String,
         node: String,
         said: String,
     },
     #[error(
-        "no room is left: {said}; make room, then run it again (`matou repo prune` frees space in the repository)"
-    )]
+        "{}", tr!("no room is left: {said}; make room, then run it again (`matou repo prune` frees space in the repository)"
+    ))]
     DiskFull { said: String },
     #[error(
-        "the repository {repository} is damaged: {said}; `matou repo check` tells how much, and a copy that is whole can be made the repository"
-    )]
+        "{}", tr!("the repository {repository} is damaged: {said}; `matou repo check` tells how much, and a copy that is whole can be made the repository"
+    ))]
     Damaged { repository: String, said: String },
-    #[error("restic is not installed on {node}: run `matou provision --only restic`")]
+    #[error("{}", tr!("restic is not installed on {node}: run `matou provision --only restic`"))]
     Missing { node: String },
     #[error(
-        "restic {version} on {node} is too old, {need} is needed: set restic_url and restic_sha256 under [provision], then run `matou provision --only restic`"
-    )]
+        "{}", tr!("restic {version} on {node} is too old, {need} is needed: set restic_url and restic_sha256 under [provision], then run `matou provision --only restic`"
+    ))]
     TooOld {
         node: String,
         version: String,
@@ -135,11 +136,11 @@ pub enum BackupError {
     /// No snapshot, or no file in it; a whole sentence.
     #[error("{0}")]
     NothingThere(String),
-    #[error("cancelled")]
+    #[error("{}", tr!("cancelled"))]
     Cancelled,
     #[error(transparent)]
     Host(#[from] HostError),
-    #[error("`restic {command}` on {node} ended with exit code {code}{}", format_restic_tail(.last_lines))]
+    #[error("{}", tr!("`restic {command}` on {node} ended with exit code {code}{}", format_restic_tail(last_lines)))]
     Failed {
         node: String,
         command: String,
@@ -150,15 +151,17 @@ pub enum BackupError {
 
 fn format_lock(lock: &ResticLock) -> String {
     let age = lock.age.map_or_else(String::new, |age| {
-        format!(
+        tr!(
             ", since {}",
             matou_base::text::format_seconds(i64::try_from(age.as_secs()).unwrap_or(i64::MAX))
         )
     });
     let way = match lock.is_stale() {
-        true => "nobody has refreshed it for long: `matou repo unlock` removes it",
+        true => tr!("nobody has refreshed it for long: `matou repo unlock` removes it"),
         false => {
-            "wait until it is done; if nothing runs there any more, `matou repo unlock` removes it"
+            tr!(
+                "wait until it is done; if nothing runs there any more, `matou repo unlock` removes it"
+            )
         }
     };
     format!("{}{age}: {way}", lock.who)
@@ -245,7 +248,7 @@ impl BackupError {
         ];
         match code {
             127 if has(&["sudo: not found", "sudo: command not found"]) => {
-                return Self::Wrong(format!(
+                return Self::Wrong(tr!(
                     "{node} has no sudo, which matou needs there to work as root: `apt-get install sudo`, or `user = \"root\"` under [ssh]"
                 ));
             }
@@ -277,8 +280,8 @@ impl BackupError {
         if has(&["unsupported repository version"]) {
             return Self::TooOld {
                 node,
-                version: "there".into(),
-                need: "a newer one, as made the repository,".into(),
+                version: tr!("there").into(),
+                need: tr!("a newer one, as made the repository,").into(),
             };
         }
         if code == 10 || has(&NONE) {
@@ -297,7 +300,7 @@ impl BackupError {
                 "no snapshot found",
                 "not found in snapshot",
             ]);
-            return Self::NothingThere(format!(
+            return Self::NothingThere(tr!(
                 "it is not in the repository: {what}; `matou snapshots` lists what is"
             ));
         }

@@ -1,5 +1,6 @@
 //! The fleet's id, in a file among its own on the storage node, and what it makes of a repository.
 
+use matou_i18n::tr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -51,14 +52,14 @@ impl StorageIdentity {
             .arg(file.display().to_string())
             .sudo()
             .timeout(Duration::from_secs(20))
-            .label("which fleet this is");
+            .label(tr!("which fleet this is"));
         let text = host.run_ok(&read).await?.stdout_text();
         let here = Timestamp::now();
         let (clock, id) = text.split_once('\n').unwrap_or((&text, ""));
         let clock = clock.trim().parse().ok();
         let storage = clock.and_then(|s| Timestamp::from_second(s).ok());
         let storage = storage
-            .ok_or_else(|| BackupError::Wrong(format!("{} does not tell its time", host.name())))?;
+            .ok_or_else(|| BackupError::Wrong(tr!("{} does not tell its time", host.name())))?;
         Ok(Self {
             id: FleetId::parse(id),
             clocks: ClockPair { here, storage },
@@ -125,10 +126,10 @@ pub async fn keep_fleet_id(
         .arg(id.to_string())
         .sudo()
         .timeout(Duration::from_secs(60))
-        .label("keep the fleet's id");
+        .label(tr!("keep the fleet's id"));
     let text = host.run_ok(&keep).await?.stdout_text();
     FleetId::parse(&text).ok_or_else(|| {
-        BackupError::Wrong(format!(
+        BackupError::Wrong(tr!(
             "{} on {} holds no id of a fleet: remove it, and the next backup finds it again",
             folder.join(ID_FILE).display(),
             host.name()

@@ -13,6 +13,8 @@
     )
 )]
 
+matou_i18n::catalogue!();
+
 mod app_storage;
 mod check;
 mod error;
@@ -30,13 +32,13 @@ mod volume_folder;
 mod volume_places;
 
 pub use app_storage::{
-    AppStorage, FLEET, MANIFEST, Manifest, ManifestDump, confined_data_folder, list_app_names,
-    list_odd_app_names,
+    AppStorage, FLEET, MANIFEST, Manifest, ManifestDump, UnreachedVolume, confined_data_folder,
+    list_app_names, list_odd_app_names,
 };
 pub use check::CheckSummary;
 pub use error::{BackupError, GAVE_UP, ResticLock};
 pub use messages::{
-    DiffChange, DiffStatistics, ForgetGroup, LsNode, RepositoryStats, ResticErrorLine,
+    DiffChange, DiffStatistics, ForgetGroup, LsNode, PARTIAL_TAG, RepositoryStats, ResticErrorLine,
     ResticMessage, ResticSnapshot, ResticStatus, ResticSummary, RestoreStatus, RestoreSummary,
     SnapshotSummary, parse_restic_message,
 };

@@ -2,6 +2,7 @@
 //! between two. Everything is read line by line and bounded: a snapshot of a million files fills
 //! no memory.
 
+use matou_i18n::tr;
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -154,7 +155,7 @@ pub async fn list_snapshot_folder(
     })
     .await?;
     if !there && listing.entries.is_empty() {
-        return Err(BackupError::NothingThere(format!(
+        return Err(BackupError::NothingThere(tr!(
             "{path} is not in the snapshot {}",
             snapshot.get(..8).unwrap_or(snapshot)
         )));
@@ -235,7 +236,7 @@ pub async fn count_files_at(
     .await?;
     match missing.first() {
         None => Ok(size),
-        Some(path) => Err(BackupError::NothingThere(format!(
+        Some(path) => Err(BackupError::NothingThere(tr!(
             "{path} is not in the snapshot {}",
             snapshot.get(..8).unwrap_or(snapshot)
         ))),

@@ -9,6 +9,7 @@
 )]
 
 use jiff::Timestamp;
+use matou_i18n::tr;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
@@ -105,7 +106,7 @@ impl ResticErrorLine {
             },
         };
         let reason = match reason.as_str() {
-            "" => "it could not be read",
+            "" => tr!("it could not be read"),
             some => some,
         };
         matou_base::text::clean_line(&format!("{}: {reason}", self.item)).into_owned()
@@ -169,7 +170,15 @@ pub struct ResticSnapshot {
     pub summary: Option<SnapshotSummary>,
 }
 
+/// Tag of a snapshot that lacks volumes of its application.
+pub const PARTIAL_TAG: &str = "partial";
+
 impl ResticSnapshot {
+    /// Whether volumes of its application are not in it, as its maker has noted.
+    pub fn is_partial(&self) -> bool {
+        self.tags.iter().any(|t| t == PARTIAL_TAG)
+    }
+
     /// The value of a tag `NAME=VALUE`.
     pub fn tag_value(&self, name: &str) -> Option<&str> {
         self.tags

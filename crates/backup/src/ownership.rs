@@ -10,6 +10,7 @@
 //! ahead of the storage node's and of this machine's is wrong for certain, and is never the newest; what
 //! is ahead of only one of them can't be judged before that clock is right.
 
+use matou_i18n::tr;
 use std::fmt;
 
 use jiff::{SignedDuration, Timestamp};
@@ -146,14 +147,14 @@ impl SnapshotRefusal {
     /// One sentence that says what to do; `repository` is where it was looked for.
     pub fn sentence(&self, app: &str, repository: &str) -> String {
         match self {
-            Self::Nothing => format!("{app} has no snapshot in {repository}: it can't be restored"),
-            Self::Others { newest, fleet } => format!(
+            Self::Nothing => tr!("{app} has no snapshot in {repository}: it can't be restored"),
+            Self::Others { newest, fleet } => tr!(
                 "{app} has no snapshot of this fleet in {repository}; the newest of the fleet {fleet} is {newest}: name it with --snapshot to restore that"
             ),
-            Self::Ahead { latest } => format!(
+            Self::Ahead { latest } => tr!(
                 "every snapshot of {app} is dated in the future, because a clock was wrong: name the one that is wanted, as --snapshot {latest}; `matou snapshots {app}` lists them"
             ),
-            Self::Clocks { newest, clocks } => format!(
+            Self::Clocks { newest, clocks } => tr!(
                 "the storage node's clock says {}, this machine's {}, and by one of them the snapshot {newest} of {app} is from the future: correct the clock that is wrong, or name a snapshot with --snapshot",
                 clocks.storage.strftime("%F %R UTC"),
                 clocks.here.strftime("%F %R UTC"),
@@ -197,13 +198,13 @@ impl SnapshotView {
             Some(tag) => match &self.identity.id {
                 Some(id) if FleetId::parse(tag).as_ref() == Some(id) => SnapshotOwner::Ours,
                 _ if *name == self.identity.name => {
-                    SnapshotOwner::Other(format!("{name} with the id {tag}"))
+                    SnapshotOwner::Other(tr!("{name} with the id {tag}"))
                 }
                 _ => SnapshotOwner::Other(name.clone()),
             },
             None if *name != self.identity.name => SnapshotOwner::Other(name.clone()),
             None if self.namesake => {
-                SnapshotOwner::Other(format!("{name}, made before fleets had ids"))
+                SnapshotOwner::Other(tr!("{name}, made before fleets had ids"))
             }
             None => SnapshotOwner::Ours,
         }

@@ -1,5 +1,6 @@
 //! What a night's backup did: one JSON file a night on the manager, and when the next one is due.
 
+use matou_i18n::tr;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -149,24 +150,25 @@ impl BackupReport {
             .apps
             .iter()
             .filter(|a| a.result != BackupResult::Failed);
+        let (fleet, backed, all) = (&self.fleet, backed.count(), self.apps.len());
+        let new = matou_base::text::human_bytes(self.apps.iter().map(|a| a.added).sum());
+        let took = self.ended.duration_since(self.started).as_secs();
         let what = match self.result {
-            BackupResult::Done => "done",
-            BackupResult::Warning => "done, with warnings",
-            BackupResult::Failed => "FAILED",
+            BackupResult::Done => {
+                tr!("backup of {fleet} done: {backed} of {all} snapshots, {new} new in {took} s")
+            }
+            BackupResult::Warning => tr!(
+                "backup of {fleet} done, with warnings: {backed} of {all} snapshots, {new} new in {took} s"
+            ),
+            BackupResult::Failed => {
+                tr!("backup of {fleet} FAILED: {backed} of {all} snapshots, {new} new in {took} s")
+            }
         };
         let why = match self.failures.as_slice() {
             [] => String::new(),
-            some => format!(": {}", some.join("; ")),
+            some => tr!(": {}", some.join("; ")),
         };
-        matou_base::text::clean_line(&format!(
-            "backup of {} {what}: {} of {} snapshots, {} new in {} s{why}",
-            self.fleet,
-            backed.count(),
-            self.apps.len(),
-            matou_base::text::human_bytes(self.apps.iter().map(|a| a.added).sum()),
-            self.ended.duration_since(self.started).as_secs(),
-        ))
-        .into_owned()
+        matou_base::text::clean_line(&format!("{what}{why}")).into_owned()
     }
 
     /// Writes it into the manager's folder of reports; old ones go.
@@ -185,7 +187,7 @@ impl BackupReport {
             .stdin(text.into_bytes())
             .sudo()
             .timeout(Duration::from_secs(30))
-            .label("write the report");
+            .label(tr!("write the report"));
         manager.run_ok(&command).await?;
         Ok(())
     }
@@ -206,7 +208,7 @@ pub async fn read_backup_reports(
         .arg(most.to_string())
         .sudo()
         .timeout(Duration::from_secs(30))
-        .label("read the reports");
+        .label(tr!("read the reports"));
     let text = manager.run_ok(&command).await?.stdout_text();
     Ok(text
         .lines()
@@ -246,7 +248,7 @@ impl NightlyBackup {
             .arg(BACKUP_TIMER)
             .sudo()
             .timeout(Duration::from_secs(20))
-            .label("read the timer");
+            .label(tr!("read the timer"));
         let text = manager.run_ok(&command).await?.stdout_text();
         let last = read_backup_reports(manager, 1).await?.into_iter().next();
         Ok(Self::from_timer(&text, last, Timestamp::now()))

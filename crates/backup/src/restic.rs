@@ -1,6 +1,7 @@
 //! restic on one node, for one repository. Passwords and credentials come from the machine matou
 //! runs on, travel on standard input, and are on the node only in restic's own environment.
 
+use matou_i18n::tr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -174,7 +175,7 @@ impl Restic {
         let elsewhere = given.iter().find(|(n, _)| n == "RESTIC_REPOSITORY");
         let elsewhere = elsewhere.map(|(_, v)| v.expose_secret().to_owned());
         if elsewhere.is_none() && repository.local_folder().is_some() {
-            return Err(BackupError::Wrong(format!(
+            return Err(BackupError::Wrong(tr!(
                 "{} is a folder of the storage node, and the key that may delete stays on this machine: add a line as RESTIC_REPOSITORY=sftp:USER@HOST:{} to {}",
                 repository.name,
                 repository.location.trim_start_matches("local:"),
@@ -315,7 +316,7 @@ impl Restic {
             .run_until(&command, MAX_OUTPUT_BYTES, |said| trying.has_given_up(said))
             .await?;
         if out.stdout.len() >= MAX_OUTPUT_BYTES {
-            return Err(BackupError::Wrong(format!(
+            return Err(BackupError::Wrong(tr!(
                 "`restic {}` printed more than {} MiB: ask for less",
                 args.first().unwrap_or(&""),
                 MAX_OUTPUT_BYTES >> 20
@@ -440,7 +441,7 @@ impl Restic {
     pub fn error_of_exit(&self, args: &[&str], code: i32, said: &str) -> BackupError {
         let said = self.without_secrets(said);
         if code == BUSY {
-            return BackupError::Wrong(format!(
+            return BackupError::Wrong(tr!(
                 "another job has worked on the repository {} for two hours: wait until it is done",
                 self.shown
             ));
@@ -483,9 +484,7 @@ impl Restic {
         let out = self.run(&args).await?;
         let read = serde_json::from_slice::<Option<Vec<ResticSnapshot>>>(&out.stdout);
         let mut snapshots = read
-            .map_err(|e| {
-                BackupError::Wrong(format!("what restic listed can't be understood: {e}"))
-            })?
+            .map_err(|e| BackupError::Wrong(tr!("what restic listed can't be understood: {e}")))?
             .unwrap_or_default();
         snapshots.sort_by_key(|s| s.time);
         Ok(snapshots)

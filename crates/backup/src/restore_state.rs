@@ -3,7 +3,8 @@
 //!
 //! Where each folder is tells how far the exchange came; the file tells what should be.
 
-use std::path::PathBuf;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -38,6 +39,9 @@ pub enum RestorePhase {
 /// A file or folder that is exchanged.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FolderSwap {
+    /// The node that has it, as config.toml names it; `None` is the storage node.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node: Option<String>,
     /// Where the application finds it.
     pub live: PathBuf,
     /// Where the restored one waits.
@@ -72,6 +76,17 @@ pub struct RestoreState {
     /// back.
     #[serde(default)]
     pub deployed: bool,
+    /// Constraints that services have from their stop until they run again, so that they come up where their
+    /// volumes are. Only those that were not there before.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pins: Vec<(String, Vec<String>)>,
+}
+
+impl FolderSwap {
+    /// The folder of the restore on the node that has this one.
+    pub fn folder(&self) -> Option<&Path> {
+        self.old.parent()?.parent()
+    }
 }
 
 impl RestoreState {
@@ -79,6 +94,15 @@ impl RestoreState {
     /// remain. That is so while a restore runs, too.
     pub fn is_interrupted(&self) -> bool {
         !matches!(self.phase, RestorePhase::Restored | RestorePhase::Undone)
+    }
+
+    /// Returns where it wrote and keeps things: node and folder; `None` is the storage node, which comes last.
+    pub fn places(&self) -> Vec<(Option<&str>, &Path)> {
+        let away = self.swaps.iter();
+        let away = away.filter_map(|s| Some((s.node.as_deref()?, s.folder()?)));
+        let away: BTreeMap<&str, &Path> = away.collect();
+        let away = away.into_iter().map(|(node, folder)| (Some(node), folder));
+        away.chain([(None, self.folder.as_path())]).collect()
     }
 }
 
@@ -96,6 +120,7 @@ mod tests {
             snapshot_at: Timestamp::from_second(1_600_000_000).unwrap(),
             folder: "/mnt/data/.matou/restores/shop".into(),
             swaps: vec![FolderSwap {
+                node: None,
                 live: "/mnt/data/shop_db".into(),
                 new: "/mnt/data/.matou/restores/shop/new/0".into(),
                 old: "/mnt/data/.matou/restores/shop/old/0".into(),
@@ -103,6 +128,7 @@ mod tests {
             volumes: vec!["shop_db".into()],
             replicas: vec![("shop_db".into(), 1)],
             deployed: false,
+            pins: Vec::new(),
         };
         let text = serde_json::to_string(&state).unwrap();
         assert!(text.contains("\"restoring\""), "{text}");

@@ -1,6 +1,9 @@
 //! What is forgotten: by application, and never all of one, nor anything of another fleet.
 
-use std::collections::BTreeMap;
+use matou_i18n::tr;
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
 
 use super::error::BackupError;
 use super::messages::{ForgetGroup, ResticSnapshot};
@@ -21,7 +24,10 @@ pub struct ForgetQuery {
 fn snapshot_subject(s: &ResticSnapshot) -> Option<(String, String)> {
     match (s.app(), s.tag_value("fleet")) {
         (Some(app), _) => Some((app.to_owned(), format!("app={app}"))),
-        (None, Some(fleet)) => Some(("the fleet's own files".to_owned(), format!("fleet={fleet}"))),
+        (None, Some(fleet)) => Some((
+            tr!("the fleet's own files").to_owned(),
+            format!("fleet={fleet}"),
+        )),
         (None, None) => None,
     }
 }
@@ -117,25 +123,40 @@ pub fn collect_forgotten(
         let foreign =
             |s: &&ResticSnapshot| !view.is_ours(s) || !s.tags.iter().any(|t| t == "matou");
         if let Some(other) = both().find(foreign) {
-            return Err(BackupError::Wrong(format!(
+            return Err(BackupError::Wrong(tr!(
                 "snapshots of {} are not this fleet's: nothing is forgotten",
                 matou_base::text::clean_line(&other.hostname)
             )));
         }
-        all.kept += group.keep.len();
-        all.remove.extend(group.remove);
+        let stand_ins = find_stand_ins(&group);
+        let (more, remove): (Vec<_>, Vec<_>) =
+            (group.remove.into_iter()).partition(|s| stand_ins.contains(&(s.id.clone(), s.time)));
+        all.kept += group.keep.len() + more.len();
+        all.remove.extend(remove);
     }
     if all.kept == 0 && !all.remove.is_empty() {
-        return Err(BackupError::Wrong(format!(
+        return Err(BackupError::Wrong(tr!(
             "no snapshot of {of} would be left: nothing is forgotten; correct keep_daily and the like under [backup]"
         )));
     }
     Ok((!all.remove.is_empty()).then_some(all))
 }
 
+/// Finds the snapshots that stay although the policy lets them go: a partial one that is kept is no whole one,
+/// so the newest whole one before it is kept too.
+fn find_stand_ins(group: &ForgetGroup) -> BTreeSet<(String, Timestamp)> {
+    let partial = group.keep.iter().filter(|s| s.is_partial());
+    let newest_whole = |before: &ResticSnapshot| {
+        let all = group.keep.iter().chain(&group.remove);
+        let whole = all.filter(|s| !s.is_partial() && s.time < before.time);
+        whole.max_by_key(|s| s.time)
+    };
+    let found = partial.filter_map(newest_whole);
+    found.map(|s| (s.id.clone(), s.time)).collect()
+}
+
 #[cfg(test)]
 mod tests {
-    use jiff::Timestamp;
 
     use super::*;
     use crate::{ClockPair, FleetId, FleetIdentity};
@@ -241,6 +262,26 @@ mod tests {
         let mut untagged = old.clone();
         untagged.tags = vec!["app=blog".into()];
         assert!(ask(group(&[one], &[untagged])).is_err());
+    }
+
+    #[test]
+    fn a_partial_snapshot_takes_the_place_of_no_whole_one() {
+        let at = |day: i64, partial: bool| {
+            let mut one = snapshot("blog", "f", Some(ID));
+            one.id = format!("{day}");
+            one.time = Timestamp::from_second(1_800_000_000 + day * 86_400).unwrap();
+            one.tags
+                .extend(partial.then(|| super::super::messages::PARTIAL_TAG.to_owned()));
+            one
+        };
+        let view = view(&[]);
+        // Three days are kept, and on two of them a node was down.
+        let keep = [at(5, true), at(4, true), at(1, false)];
+        let remove = [at(3, false), at(2, false), at(0, true)];
+        let found = collect_forgotten(&view, "blog", group(&keep, &remove));
+        let found = found.unwrap().unwrap();
+        let ids: Vec<&str> = found.remove.iter().map(|s| s.id.as_str()).collect();
+        assert_eq!((ids.as_slice(), found.kept), (&["2", "0"][..], 4));
     }
 
     #[test]

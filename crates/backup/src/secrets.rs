@@ -1,5 +1,6 @@
 //! A repository's password and credentials, read on the machine matou runs on.
 
+use matou_i18n::tr;
 use std::path::Path;
 use std::time::Duration;
 
@@ -18,7 +19,7 @@ pub async fn read_repository_password(
     let name = &repository.name;
     let text = match &repository.password_file {
         Some(file) => tokio::fs::read_to_string(file).await.map_err(|e| {
-            BackupError::Wrong(format!(
+            BackupError::Wrong(tr!(
                 "the password of the repository {name} can't be read from {}: {e}",
                 file.display()
             ))
@@ -27,7 +28,7 @@ pub async fn read_repository_password(
     };
     let password = text.trim_end_matches(['\n', '\r']);
     if password.is_empty() {
-        return Err(BackupError::Wrong(format!(
+        return Err(BackupError::Wrong(tr!(
             "the password of the repository {name} is empty: correct password_file or password_command under [backup]"
         )));
     }
@@ -38,7 +39,7 @@ pub async fn read_repository_password(
 async fn run_password_command(name: &str, command: &[String]) -> Result<String, BackupError> {
     let (program, args) = command.split_first().ok_or(BackupError::NotConfigured)?;
     let failed = |why: String| {
-        BackupError::Wrong(format!(
+        BackupError::Wrong(tr!(
             "the password command of the repository {name}, `{program}`, {why}"
         ))
     };
@@ -49,13 +50,13 @@ async fn run_password_command(name: &str, command: &[String]) -> Result<String, 
         .output();
     let out = tokio::time::timeout(Duration::from_secs(60), run)
         .await
-        .map_err(|_| failed("did not answer within 60 s".into()))?
-        .map_err(|e| failed(format!("can't be started: {e}")))?;
+        .map_err(|_| failed(tr!("did not answer within 60 s").into()))?
+        .map_err(|e| failed(tr!("can't be started: {e}")))?;
     if !out.status.success() {
         // What it says is not shown: nobody knows what a password program prints.
-        return Err(failed(format!("ended with {}", out.status)));
+        return Err(failed(tr!("ended with {}", out.status)));
     }
-    String::from_utf8(out.stdout).map_err(|_| failed("printed no text".into()))
+    String::from_utf8(out.stdout).map_err(|_| failed(tr!("printed no text").into()))
 }
 
 /// `NAME=VALUE` lines, as systemd's EnvironmentFile has them: comments, quotes around a value.
@@ -63,13 +64,13 @@ pub(super) async fn read_environment_file(
     file: &Path,
 ) -> Result<Vec<(String, SecretString)>, BackupError> {
     let text = tokio::fs::read_to_string(file).await.map_err(|e| {
-        BackupError::Wrong(format!(
+        BackupError::Wrong(tr!(
             "the repository's environment_file {} can't be read: {e}",
             file.display()
         ))
     })?;
     parse_environment_lines(&text).map_err(|line| {
-        BackupError::Wrong(format!(
+        BackupError::Wrong(tr!(
             "{}:{line}: a line is NAME=VALUE, as AWS_ACCESS_KEY_ID=…",
             file.display()
         ))

@@ -1,6 +1,7 @@
 //! On which nodes the data of a volume is, and what of it no backup can reach. Docker's driver `local` keeps
 //! a volume on the node where a task first wanted it: under one name each node may have another one.
 
+use matou_i18n::tr;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
@@ -29,6 +30,8 @@ pub(super) struct PlacedVolume {
     pub folders: Vec<VolumeFolder>,
     /// What no backup reaches, a sentence each.
     pub left_out: Vec<String>,
+    /// It is on no node, and all of them answer.
+    pub is_nowhere: bool,
 }
 
 impl VolumePlaces {
@@ -77,15 +80,7 @@ impl VolumePlaces {
 
     /// Finds the data of a volume: on the nodes where tasks use it, or, when none does, on all that
     /// have it.
-    ///
-    /// # Errors
-    /// It is on no node.
-    pub(super) fn place(
-        &self,
-        app: &str,
-        name: &str,
-        config: &Config,
-    ) -> Result<PlacedVolume, BackupError> {
+    pub(super) fn place(&self, app: &str, name: &str, config: &Config) -> PlacedVolume {
         let kept = config.storage.node.as_str();
         let users = self.users(name);
         let has = self.found.iter().filter_map(|(node, volumes)| {
@@ -97,7 +92,7 @@ impl VolumePlaces {
         // The local driver with a device is a folder that somebody else chose, the same everywhere.
         if let Some(folder) = has.iter().find_map(|(_, v)| shared_folder(v)) {
             out.folders.push(VolumeFolder::here(name, folder));
-            return Ok(out);
+            return out;
         }
         for (node, volume) in &has {
             let used = users.contains(*node);
@@ -105,8 +100,7 @@ impl VolumePlaces {
                 continue;
             }
             if let Some(why) = find_unreadable(volume, used) {
-                out.left_out
-                    .push(format!("the volume {name} on {node}: {why}"));
+                out.left_out.push(tr!("the volume {name} on {node}: {why}"));
             } else if *node == kept {
                 let folder = PathBuf::from(&volume.mountpoint);
                 out.folders.push(VolumeFolder::here(name, folder));
@@ -124,23 +118,20 @@ impl VolumePlaces {
         for user in users.iter().filter(|u| !has.iter().any(|(n, _)| n == u)) {
             let why = match self.silent.get(user) {
                 Some(why) => why.as_str(),
-                None => "that node is not in config.toml, or has no such volume",
+                None => tr!("that node is not in config.toml, or has no such volume"),
             };
-            out.left_out
-                .push(format!("the volume {name} on {user}: {why}"));
+            out.left_out.push(tr!("the volume {name} on {user}: {why}"));
         }
         // Without a task nothing says that a silent node has it; where nobody else does it may.
         if has.is_empty() && users.is_empty() {
-            let Some((node, why)) = self.silent.first_key_value() else {
-                return Err(BackupError::Wrong(format!(
-                    "the volume {name} of {app} is on no node: deploy {app} first (`matou redeploy {app}`)"
-                )));
-            };
-            out.left_out.push(format!(
-                "the volume {name}: no node that answers has it, and {node} does not: {why}"
-            ));
+            match self.silent.first_key_value() {
+                None => out.is_nowhere = true,
+                Some((node, why)) => out.left_out.push(tr!(
+                    "the volume {name}: no node that answers has it, and {node} does not: {why}"
+                )),
+            }
         }
-        Ok(out)
+        out
     }
 }
 
@@ -161,11 +152,11 @@ fn shared_folder(volume: &Volume) -> Option<PathBuf> {
 /// Why nobody can read a volume where it is.
 fn find_unreadable(volume: &Volume, used: bool) -> Option<String> {
     if volume.options.get("type").is_some_and(|t| t == "tmpfs") {
-        return Some("it is in memory (tmpfs), so nothing of it lasts".to_owned());
+        return Some(tr!("it is in memory (tmpfs), so nothing of it lasts").to_owned());
     }
     let local = volume.driver == "local";
     (!volume.mountpoint.starts_with('/') || !(local || used)).then(|| {
-        format!(
+        tr!(
             "its driver {} has it nowhere where it could be read: back it up by that driver's own means",
             matou_base::text::clean_line(&volume.driver)
         )
@@ -201,16 +192,8 @@ mod tests {
             mode: ServiceMode::Global,
             wanted: 1,
             running: 1,
-            job: None,
-            domains: Vec::new(),
-            ports: Vec::new(),
-            labels: Default::default(),
-            environment: Default::default(),
             volumes: vec!["shop_files".into()],
-            created_at: None,
-            updated_at: None,
-            update: None,
-            version: 1,
+            ..Service::default()
         };
         let task = |node: &&str| Task {
             id: format!("t-{node}"),
@@ -261,10 +244,10 @@ mod tests {
                 .map(|n| ((*n).to_owned(), (*n).to_owned()))
                 .collect(),
         };
-        let placed = match places.place("shop", "shop_files", &config) {
-            Ok(placed) => placed,
-            Err(e) => return format!("{e}").chars().take(3).collect(),
-        };
+        let placed = places.place("shop", "shop_files", &config);
+        if placed.is_nowhere {
+            return "nowhere".to_owned();
+        }
         let folders = placed.folders.iter().map(|f| match &f.elsewhere {
             Some(e) => format!("{}=", e.node),
             None => "n1".to_owned(),
@@ -287,7 +270,7 @@ mod tests {
             (&["n1", "n3"], &[], &[], "n1 n3="),
             (&[], &["n3"], &["n3"], "!"),
             (&[], &["n3"], &[], "!"),
-            (&[], &[], &[], "the"),
+            (&[], &[], &[], "nowhere"),
         ] {
             let found = place(has, silent, running_on, &local);
             assert_eq!(found, expected, "{has:?} {silent:?} {running_on:?}");

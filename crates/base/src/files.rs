@@ -2,6 +2,7 @@
 //! the umask is: 0600 where there may be secrets, locations or names of customers, 0700 for folders,
 //! 0644 for the files of applications.
 
+use matou_i18n::tr;
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
@@ -25,10 +26,10 @@ pub fn read_text(path: &Path, most: u64) -> io::Result<String> {
     let mut text = Vec::new();
     File::open(path)?.take(most + 1).read_to_end(&mut text)?;
     if text.len() as u64 > most {
-        let message = format!("it is larger than {}", crate::text::human_bytes(most));
+        let message = tr!("it is larger than {}", crate::text::human_bytes(most));
         return Err(io::Error::other(message));
     }
-    String::from_utf8(text).map_err(|_| io::Error::other("it is no text (UTF-8)"))
+    String::from_utf8(text).map_err(|_| io::Error::other(tr!("it is no text (UTF-8)")))
 }
 
 /// Tightens the umask so that others can't write: programs that this one starts make files too.

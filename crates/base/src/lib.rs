@@ -13,6 +13,8 @@
     )
 )]
 
+matou_i18n::catalogue!();
+
 pub mod files;
 pub mod operator;
 pub mod out;

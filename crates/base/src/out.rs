@@ -5,6 +5,7 @@
 //! hand the terminal to what runs on the node, as ssh does.
 #![expect(clippy::disallowed_methods, reason = "this is where it is done")]
 
+use matou_i18n::tr;
 use std::fmt;
 use std::io::{self, IsTerminal, Write};
 
@@ -31,7 +32,7 @@ macro_rules! errln {
 /// Whoever read standard output has gone, as `head` does when it has its lines: no failure of matou's. It is
 /// inside the [`io::Error`] of every function that prints there.
 #[derive(Debug, thiserror::Error)]
-#[error("nobody reads what is printed any more")]
+#[error("{}", tr!("nobody reads what is printed any more"))]
 pub struct OutputClosed;
 
 impl OutputClosed {
@@ -72,7 +73,7 @@ pub fn note_line(text: fmt::Arguments<'_>) {
 ///
 /// # Errors
 /// When it can't be written.
-pub fn print_prompt(text: fmt::Arguments<'_>) -> io::Result<()> {
+pub fn print_prompt(text: impl fmt::Display) -> io::Result<()> {
     let mut err = io::stderr().lock();
     err.write_all(escape_line(&text.to_string()).as_bytes())?;
     err.flush()
@@ -115,12 +116,12 @@ pub fn note_block(text: &str) {
 ///
 /// # Errors
 /// When it can't be written.
-pub fn print_hanging(text: fmt::Arguments<'_>) -> io::Result<()> {
+pub fn print_hanging(text: impl fmt::Display) -> io::Result<()> {
     print_with(|out| write_whole_line(out, &indent_following_lines(&text.to_string())))
 }
 
 /// Prints a text from outside on standard error, as [`print_hanging`] does on standard output.
-pub fn note_hanging(text: fmt::Arguments<'_>) {
+pub fn note_hanging(text: impl fmt::Display) {
     // There is nobody left to tell when this fails.
     let _ = write_whole_line(
         &mut io::stderr().lock(),
@@ -286,7 +287,7 @@ pub fn install_cli_panic_hook() {
             std::backtrace::BacktraceStatus::Captured => format!("\n{trace}"),
             _ => String::new(),
         };
-        note_block(&format!(
+        note_block(&tr!(
             "a bug in matou: thread '{name}' {info}{trace}\nRUST_BACKTRACE=1 shows where it came from"
         ));
     }));

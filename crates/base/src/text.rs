@@ -10,6 +10,7 @@ use std::fmt::{self, Write as _};
 use std::ops::Deref;
 
 use jiff::Timestamp;
+use matou_i18n::{Text, both, tr};
 use serde::{Deserialize, Deserializer, Serialize};
 use unicode_segmentation::UnicodeSegmentation;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
@@ -533,9 +534,15 @@ pub fn sha256_hex(bytes: impl AsRef<[u8]>) -> String {
 
 /// A number of bytes for people: `512 B`, `1.5 GiB`.
 pub fn human_bytes(bytes: u64) -> String {
-    const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];
+    const UNITS: [Text; 5] = [
+        both!("KiB"),
+        both!("MiB"),
+        both!("GiB"),
+        both!("TiB"),
+        both!("PiB"),
+    ];
     if bytes < 1024 {
-        return format!("{bytes} B");
+        return tr!("{bytes} B");
     }
     let mut size = bytes as f64 / 1024.0;
     let mut unit = 0;
@@ -544,9 +551,18 @@ pub fn human_bytes(bytes: u64) -> String {
         unit += 1;
     }
     if size < 10.0 {
-        format!("{size:.1} {}", UNITS[unit])
+        format!("{} {}", format_tenths(size), UNITS[unit])
     } else {
         format!("{size:.0} {}", UNITS[unit])
+    }
+}
+
+/// A number with one decimal: `1.5`, in French `1,5`.
+pub fn format_tenths(number: f64) -> String {
+    let text = format!("{number:.1}");
+    match matou_i18n::is_french() {
+        true => text.replace('.', ","),
+        false => text,
     }
 }
 
@@ -557,17 +573,17 @@ const MAX_CLOCK_SKEW: i64 = 600;
 /// `2 d`. A time in the future, by more than clocks may differ, is `in 3 h`.
 pub fn format_age(now: Timestamp, then: Timestamp) -> String {
     match now.as_second().saturating_sub(then.as_second()) {
-        seconds if seconds < -MAX_CLOCK_SKEW => format!("in {}", format_seconds(-seconds)),
+        seconds if seconds < -MAX_CLOCK_SKEW => tr!("in {}", format_seconds(-seconds)),
         seconds => format_seconds(seconds),
     }
 }
 
 /// Formats an age for a sentence: `just now`, `3 h ago`, `in 3 h`.
 pub fn format_ago(now: Timestamp, then: Timestamp) -> String {
-    match format_age(now, then).as_str() {
-        "now" => "just now".into(),
-        ahead if ahead.starts_with("in ") => ahead.to_owned(),
-        age => format!("{age} ago"),
+    match now.as_second().saturating_sub(then.as_second()) {
+        seconds if seconds < -MAX_CLOCK_SKEW => format_age(now, then),
+        ..60 => tr!("just now").to_owned(),
+        seconds => tr!("{age} ago", age = format_seconds(seconds)),
     }
 }
 
@@ -576,10 +592,10 @@ pub fn format_ago(now: Timestamp, then: Timestamp) -> String {
 pub fn format_how_old(now: Timestamp, then: Timestamp) -> String {
     match now.as_second().saturating_sub(then.as_second()) {
         seconds if seconds < -MAX_CLOCK_SKEW => {
-            format!("dated {} in the future", format_seconds(-seconds))
+            tr!("dated {} in the future", format_seconds(-seconds))
         }
-        ..3600 => "less than an hour old".to_owned(),
-        seconds => format!("{} old", format_seconds(seconds)),
+        ..3600 => tr!("less than an hour old").to_owned(),
+        seconds => tr!("{} old", format_seconds(seconds)),
     }
 }
 
@@ -594,10 +610,10 @@ pub fn format_plural(n: usize, one: &str) -> String {
 /// Formats a number of seconds as [`format_age`] does.
 pub fn format_seconds(seconds: i64) -> String {
     match seconds {
-        ..60 => "now".into(),
+        ..60 => tr!("now").to_owned(),
         60..3600 => format!("{} min", seconds / 60),
         3600..172_800 => format!("{} h", seconds / 3600),
-        _ => format!("{} d", seconds / 86_400),
+        _ => tr!("{} d", seconds / 86_400),
     }
 }
 

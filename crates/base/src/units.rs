@@ -1,5 +1,6 @@
 //! Durations and sizes as people write them.
 
+use matou_i18n::tr;
 use std::time::Duration;
 
 use crate::text::InvalidInput;
@@ -10,7 +11,7 @@ use crate::text::InvalidInput;
 /// A sentence that says what is allowed.
 pub fn parse_human_duration(text: &str) -> Result<Duration, InvalidInput> {
     let allowed = || {
-        InvalidInput::new(format_args!(
+        InvalidInput::new(tr!(
             "{text:?} is no duration: write \"500 ms\", \"10 s\", \"2 min\" or \"1 h\""
         ))
     };
@@ -34,7 +35,7 @@ pub fn parse_human_duration(text: &str) -> Result<Duration, InvalidInput> {
 /// A sentence that says what is allowed.
 pub fn parse_human_size(text: &str) -> Result<usize, InvalidInput> {
     let allowed = || {
-        InvalidInput::new(format_args!(
+        InvalidInput::new(tr!(
             "{text:?} is no size: write \"512 KiB\", \"64 MiB\" or \"1 GiB\""
         ))
     };
@@ -48,8 +49,44 @@ pub fn parse_human_size(text: &str) -> Result<usize, InvalidInput> {
     Ok((number * unit as f64) as usize)
 }
 
+/// Parses a size of disks: `5GB`, `20 GiB`, `500 MB`; a thousand or 1024, as it is written. Returns bytes.
+///
+/// # Errors
+/// A sentence that says what is allowed.
+pub fn parse_disk_size(text: &str) -> Result<u64, InvalidInput> {
+    let allowed = || {
+        InvalidInput::new(tr!(
+            "{text:?} is no size: write \"500 MB\", \"5GB\" or \"2 TiB\""
+        ))
+    };
+    let (number, unit) = split_number_and_unit(text).ok_or_else(allowed)?;
+    let unit: f64 = match unit {
+        "MB" => 1e6,
+        "GB" => 1e9,
+        "TB" => 1e12,
+        "MiB" => f64::from(1 << 20),
+        "GiB" => f64::from(1 << 30),
+        "TiB" => f64::from(1 << 30) * 1024.0,
+        _ => return Err(allowed()),
+    };
+    let bytes = number * unit;
+    match (1.0..1e18).contains(&bytes) {
+        true => Ok(bytes as u64),
+        false => Err(allowed()),
+    }
+}
+
 /// A duration in three digits or fewer: `0.8 ms`, `120 ms`, `3.4 s`, `75 s`.
 pub fn format_short_duration(duration: Duration) -> String {
+    let text = plain_short_duration(duration);
+    match matou_i18n::is_french() {
+        true => text.replace('.', ","),
+        false => text,
+    }
+}
+
+/// The same for programs, in any language.
+pub fn plain_short_duration(duration: Duration) -> String {
     match duration.as_secs_f64() {
         s if s < 0.001 => format!("{:.1} ms", s * 1000.0),
         s if s < 1.0 => format!("{:.0} ms", s * 1000.0),
@@ -77,5 +114,15 @@ mod tests {
             assert!(parse_human_duration(wrong).is_err(), "{wrong}");
         }
         assert!(parse_human_size("64 MB").is_err());
+        for (text, bytes) in [
+            ("5GB", 5_000_000_000),
+            ("1.5 GiB", 3 << 29),
+            ("500 MB", 500_000_000),
+        ] {
+            assert_eq!(parse_disk_size(text), Ok(bytes), "{text}");
+        }
+        for wrong in ["", "5", "5 G", "0 GB", "-1 GB", "99999999 TB", "5 %"] {
+            assert!(parse_disk_size(wrong).is_err(), "{wrong}");
+        }
     }
 }

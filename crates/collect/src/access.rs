@@ -1,5 +1,6 @@
 //! Traefik's access log followed live, on every node that an edge runs on.
 
+use matou_i18n::tr;
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -54,16 +55,17 @@ pub async fn follow_access_log(
     cancel: &CancellationToken,
 ) -> Result<(), CollectError> {
     let fleet = query_manager_swarm(nodes).await?;
-    let edge = find_edge_service(&fleet)
-        .ok_or("nothing takes https for the fleet: `matou deploy traefik edge` does")?;
+    let edge = find_edge_service(&fleet).ok_or(tr!(
+        "nothing takes https for the fleet: `matou deploy traefik edge` does"
+    ))?;
     if edge.running == 0 {
         let id = std::slice::from_ref(&edge.id);
         let name = &edge.name;
         if let Some(why) = fleet.explain_no_container(id, Timestamp::now()) {
-            let text = format!("the edge, {name}, runs nowhere: {why}");
+            let text = tr!("the edge, {name}, runs nowhere: {why}");
             return Err(CollectError::failed(text));
         }
-        let text = format!("the edge, {name}, runs nowhere: no requests come in");
+        let text = tr!("the edge, {name}, runs nowhere: no requests come in");
         // When the receiver is gone, nobody misses the note.
         let _ = out.send(AccessNews::Note(text)).await;
     }
@@ -150,9 +152,10 @@ async fn follow_access_files(
             Err(_) => {}
         }
         if first && known.is_empty() {
-            return Err(
-                "the edge runs on no node of config.toml: its access log can't be read".into(),
-            );
+            return Err(tr!(
+                "the edge runs on no node of config.toml: its access log can't be read"
+            )
+            .into());
         }
         first = false;
         if !window.follow {
@@ -164,8 +167,8 @@ async fn follow_access_files(
         }
         while let Some(ended) = readers.try_join_next() {
             let Ok((name, ended)) = ended else { continue };
-            let why = ended.err().unwrap_or_else(|| "it ended".into());
-            let note = format!("{name}: {why}; opened again, requests of meanwhile are missing");
+            let why = ended.err().unwrap_or_else(|| tr!("it ended").into());
+            let note = tr!("{name}: {why}; opened again, requests of meanwhile are missing");
             known.insert(name, false);
             if out.send(AccessNews::Note(note)).await.is_err() {
                 return stop_access_readers(&stop, readers).await;
@@ -235,7 +238,7 @@ async fn read_access_file(
         .arg(window.tail.to_string())
         .arg(MAX_PAST_BYTES.to_string())
         .arg(u8::from(window.follow).to_string())
-        .label("read the access log");
+        .label(tr!("read the access log"));
     for mark in routes.log_markers() {
         command = command.arg("-e").arg(mark);
     }
@@ -271,9 +274,7 @@ async fn read_access_file(
     let (ended, said) = tokio::join!(node.host.stream_lines(&command, raw, cancel), parsing);
     match ended {
         Ok(0) => Ok(()),
-        Ok(_) => Err(CollectError::failed(format_args!(
-            "{path} can't be read: {said}"
-        ))),
+        Ok(_) => Err(CollectError::failed(tr!("{path} can't be read: {said}"))),
         Err(e) => Err(e.into()),
     }
 }
@@ -292,10 +293,10 @@ async fn locate_access_file(
         AccessLog::File { source, rest, .. } => {
             let volumes = node.docker.list_volumes().await?;
             let found = volumes.into_iter().find(|v| v.name == *source);
-            let found = found.ok_or_else(|| format!("the volume {source} is not there"))?;
+            let found = found.ok_or_else(|| tr!("the volume {source} is not there"))?;
             let path = format!("{}{rest}", found.mountpoint.trim_end_matches('/'));
             Ok((found.mountpoint, path))
         }
-        AccessLog::Output => Err("it is in the edge's output".into()),
+        AccessLog::Output => Err(tr!("it is in the edge's output").into()),
     }
 }

@@ -2,6 +2,7 @@
 //! inside its own container, because it is reachable from nowhere else without a password.
 //! API: <https://github.com/prometheus/alertmanager/blob/main/api/v2/openapi.yaml>.
 
+use matou_i18n::tr;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -69,7 +70,7 @@ struct RawActiveAlert {
 
 fn parse_active_alerts(bytes: &[u8]) -> Result<Vec<ExternalAlert>, CollectError> {
     let active: Vec<RawActiveAlert> = serde_json::from_slice(bytes)
-        .map_err(|e| format!("Alertmanager's answer is not understood: {e}"))?;
+        .map_err(|e| tr!("Alertmanager's answer is not understood: {e}"))?;
     Ok(active
         .into_iter()
         .map(|a| ExternalAlert {
@@ -134,7 +135,8 @@ pub async fn silence_in_alertmanager(
 ) -> Result<(), CollectError> {
     let manager = nodes.find_manager().await?;
     let swarm = manager.docker.query_swarm().await?;
-    let place = find_container_endpoint(&swarm, nodes, LABEL).ok_or("Alertmanager does not run")?;
+    let place =
+        find_container_endpoint(&swarm, nodes, LABEL).ok_or(tr!("Alertmanager does not run"))?;
     let url = format!("{}/api/v2/silences", place.address);
     let body = render_silence(labels, Timestamp::now(), until);
     let header = "Content-Type: application/json";

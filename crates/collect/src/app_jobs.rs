@@ -1,5 +1,6 @@
 //! What is remembered of scheduled jobs of applications, read on the storage node.
 
+use matou_i18n::tr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -39,20 +40,17 @@ pub(super) async fn watch_app_jobs(config: Arc<Config>, nodes: Nodes, reports: U
 pub async fn read_app_jobs(config: &Config, nodes: &Nodes) -> Result<AppJobRuns, CollectError> {
     let name = &config.storage.node;
     let Some(node) = nodes.get(name) else {
-        return Err(CollectError::failed(format_args!(
-            "{name} is not among the nodes"
-        )));
+        return Err(CollectError::failed(tr!("{name} is not among the nodes")));
     };
     let folder = matou_backup::matou_folder(config).join("jobs");
     let read = Command::sh(READ)
         .arg(folder.display().to_string())
         .sudo()
         .timeout(Duration::from_secs(30))
-        .label("runs of jobs");
+        .label(tr!("runs of jobs"));
     let text = node.host.run_ok(&read).await?.stdout_text();
-    parse_app_jobs(&text).ok_or_else(|| {
-        CollectError::failed(format_args!("{name} does not say what time it is: `date`"))
-    })
+    parse_app_jobs(&text)
+        .ok_or_else(|| CollectError::failed(tr!("{name} does not say what time it is: `date`")))
 }
 
 fn parse_app_jobs(text: &str) -> Option<AppJobRuns> {

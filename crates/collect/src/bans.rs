@@ -1,5 +1,6 @@
 //! Reads the bans of each node's fail2ban.
 
+use matou_i18n::tr;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -44,7 +45,7 @@ pub async fn read_bans(host: &Host) -> Result<Vec<Ban>, CollectError> {
         .arg(MAX_BANS.to_string())
         .sudo()
         .timeout(PATIENCE)
-        .label("list the bans");
+        .label(tr!("list the bans"));
     let output = host.run_ok(&command).await?;
     parse_bans(&output.stdout_text())
 }
@@ -57,14 +58,14 @@ fn parse_bans(text: &str) -> Result<Vec<Ban>, CollectError> {
         match key {
             "absent" => {
                 return Err(CollectError::Absent(
-                    "has no fail2ban: `matou provision --only fail2ban` installs it".into(),
+                    tr!("has no fail2ban: `matou provision --only fail2ban` installs it").into(),
                 ));
             }
             "down" => {
                 // The time and process id before it are left out: they would change a plan's hash.
                 let said = value.rsplit_once("ERROR").map_or(value, |(_, said)| said);
                 let said = matou_base::text::clean_line(said.trim());
-                return Err(CollectError::failed(format_args!(
+                return Err(CollectError::failed(tr!(
                     "fail2ban does not answer: {said}; `systemctl restart fail2ban` starts it"
                 )));
             }

@@ -1,5 +1,6 @@
 //! Reads what fills the disks of the nodes: the engines say what they keep, one script measures folders.
 
+use matou_i18n::tr;
 use std::collections::HashMap;
 use std::path::Path;
 use std::time::Duration;
@@ -205,7 +206,7 @@ impl<'a> DiskReader<'a> {
                 (DiskUseKind::ContainerLog, Some(id)) => {
                     match containers.iter().find(|c| c.id == id) {
                         Some(c) => (c.name.clone(), c.stack.as_ref().map(SafeText::from_line)),
-                        None => (format!("container {}", id.get(..12).unwrap_or(id)), None),
+                        None => (tr!("container {}", id.get(..12).unwrap_or(id)), None),
                     }
                 }
                 // Measured one by one.
@@ -219,7 +220,7 @@ impl<'a> DiskReader<'a> {
                 }
                 (_, Some("")) => (kind.name().to_owned(), None),
                 (_, Some(name)) => (name.to_owned(), None),
-                (_, None) => ("others".to_owned(), None),
+                (_, None) => (tr!("others").to_owned(), None),
             };
             uses.push(DiskUse {
                 kind,
@@ -227,6 +228,7 @@ impl<'a> DiskReader<'a> {
                 app,
                 bytes: size.bytes,
                 mount: file_system.mount.clone(),
+                bytes_a_week: None,
             });
         }
         uses
@@ -240,6 +242,7 @@ impl<'a> DiskReader<'a> {
             app: app.map(SafeText::from_line),
             bytes: Some(bytes),
             mount: mount.clone(),
+            bytes_a_week: None,
         };
         let mut uses = Vec::new();
         for image in &disk.images {
@@ -256,7 +259,12 @@ impl<'a> DiskReader<'a> {
         let own: u64 = disk.images.iter().map(|image| image.own_size()).sum();
         let shared = disk.images_size.saturating_sub(own);
         if shared > 0 {
-            uses.push(one(DiskUseKind::ImageShared, "shared layers", None, shared));
+            uses.push(one(
+                DiskUseKind::ImageShared,
+                tr!("shared layers"),
+                None,
+                shared,
+            ));
         }
         let containers = disk.containers.iter().filter(|c| c.written > 0);
         uses.extend(containers.map(|c| {
@@ -266,7 +274,12 @@ impl<'a> DiskReader<'a> {
         let cache = disk.build_cache.iter().filter(|entry| !entry.shared);
         let cache: u64 = cache.map(|entry| entry.size).sum();
         if cache > 0 {
-            uses.push(one(DiskUseKind::BuildCache, "build cache", None, cache));
+            uses.push(one(
+                DiskUseKind::BuildCache,
+                tr!("build cache"),
+                None,
+                cache,
+            ));
         }
         uses
     }
@@ -284,6 +297,20 @@ pub async fn measure_folders(
     Ok(run_script(host, asked).await?.sizes)
 }
 
+/// Asks for the file system of a node's engine: images and containers are there. Nothing is measured.
+///
+/// # Errors
+/// The node does not answer, or does not say it.
+pub async fn read_engine_file_system(node: &NodeHandle) -> Result<FileSystemUse, CollectError> {
+    let root = node.docker.query_root_folder().await?;
+    let folder = Path::new(&root).join("containers").display().to_string();
+    let mut measured = run_script(&node.host, [format!("none:{folder}")].into_iter()).await?;
+    measured.file_systems.remove(&0).ok_or_else(|| {
+        let name = &node.config.name;
+        CollectError::failed(tr!("{name} does not say how much of {root} is free: `df`"))
+    })
+}
+
 async fn run_script(
     host: &Host,
     asked: impl Iterator<Item = String>,
@@ -293,7 +320,7 @@ async fn run_script(
         .args(asked)
         .sudo()
         .timeout(MEASURE_LIMIT + SPARE_TIME)
-        .label("measure the folders");
+        .label(tr!("measure the folders"));
     let output = host.run_ok(&command).await?;
     Ok(parse_measured(&output.stdout_text()))
 }
@@ -320,6 +347,7 @@ fn parse_measured(text: &str) -> Measured {
                     used,
                     free,
                     rest: 0,
+                    full_in_days: None,
                 };
                 measured.file_systems.insert(number, file_system);
             }

@@ -1,6 +1,7 @@
 //! Which images something names, and what names them: services as they are and as they were before their
 //! last update, files of applications.
 
+use matou_i18n::tr;
 use std::collections::HashSet;
 
 use serde_json::Value;
@@ -25,10 +26,10 @@ pub enum ImageUser {
 impl std::fmt::Display for ImageUser {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Service(name) => write!(f, "service {name} names it"),
-            Self::Rollback(name) => write!(f, "a rollback of {name} needs it"),
-            Self::AppFile(app) => write!(f, "apps/{app}.toml names it"),
-            Self::Restore(app) => write!(f, "undoing the restore of {app} may need it"),
+            Self::Service(name) => write!(f, "{}", tr!("service {name} names it")),
+            Self::Rollback(name) => write!(f, "{}", tr!("a rollback of {name} needs it")),
+            Self::AppFile(app) => write!(f, "{}", tr!("apps/{app}.toml names it")),
+            Self::Restore(app) => write!(f, "{}", tr!("undoing the restore of {app} may need it")),
         }
     }
 }

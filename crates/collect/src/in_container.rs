@@ -1,6 +1,7 @@
 //! A service that is asked inside its own container, because it is reachable from nowhere else
 //! without a password.
 
+use matou_i18n::tr;
 use std::time::Duration;
 
 use tokio::time::timeout;
@@ -49,7 +50,7 @@ pub(super) async fn exec_at_endpoint(
 ) -> Result<Vec<u8>, CollectError> {
     let node = nodes
         .get(&place.node)
-        .ok_or_else(|| format!("{} is not in config.toml: add it", place.node))?;
+        .ok_or_else(|| tr!("{} is not in config.toml: add it", place.node))?;
     match timeout(
         PATIENCE,
         node.docker.exec_in_container(&place.container, argv),
@@ -57,7 +58,7 @@ pub(super) async fn exec_at_endpoint(
     .await
     {
         Ok(answer) => answer.map_err(CollectError::from),
-        Err(_) => Err(CollectError::failed(format_args!(
+        Err(_) => Err(CollectError::failed(tr!(
             "{name} did not answer within {} s",
             PATIENCE.as_secs()
         ))),

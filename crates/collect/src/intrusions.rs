@@ -1,5 +1,6 @@
 //! Reads the alerts of each node's Suricata.
 
+use matou_i18n::tr;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
@@ -93,7 +94,7 @@ async fn read_node_intrusions(host: &Host, node: &str) -> NodeIntrusions {
         ])
         .sudo()
         .timeout(PATIENCE)
-        .label("list Suricata's alerts");
+        .label(tr!("list Suricata's alerts"));
     let mut read = match host.run_ok(&command).await {
         Ok(output) => parse_intrusions(&output.stdout),
         Err(e) => NodeIntrusions {
@@ -117,7 +118,9 @@ fn parse_intrusions(output: &[u8]) -> NodeIntrusions {
             b"absent" => {
                 read.problem = Some(NodeProblem::new(
                     NodeProblemKind::Absent,
-                    "has no Suricata: write suricata = \"builtin\" into [provision] of config.toml, then `matou provision --only suricata`",
+                    tr!(
+                        "has no Suricata: write suricata = \"builtin\" into [provision] of config.toml, then `matou provision --only suricata`"
+                    ),
                 ));
             }
             b"cut" => read.cut = true,
@@ -126,8 +129,11 @@ fn parse_intrusions(output: &[u8]) -> NodeIntrusions {
                 read.problem = Some(NodeProblem::new(
                     NodeProblemKind::Failed,
                     format_args!(
-                        "Suricata does not run ({}): `matou provision --only suricata` starts it",
-                        state.trim()
+                        "{}",
+                        tr!(
+                            "Suricata does not run ({}): `matou provision --only suricata` starts it",
+                            state.trim()
+                        )
                     ),
                 ));
             }

@@ -14,6 +14,8 @@
     )
 )]
 
+matou_i18n::catalogue!();
+
 mod access;
 mod alertmanager;
 mod app_jobs;
@@ -35,6 +37,7 @@ mod search;
 mod signals;
 mod snapshots;
 mod swarm;
+mod volume_sizes;
 
 use std::sync::Arc;
 
@@ -51,7 +54,7 @@ pub use alertmanager::{
 };
 pub use bans::{read_all_bans, read_bans};
 pub use certificates::read_certificates;
-pub use disk_use::{DiskReader, FolderSize, measure_folders};
+pub use disk_use::{DiskReader, FolderSize, measure_folders, read_engine_file_system};
 pub use error::CollectError;
 pub use image_names::{ImageNames, ImageUser};
 pub use intrusions::read_intrusions;
@@ -65,12 +68,16 @@ pub use name_cache::{KnownNames, KnownSnapshot, NameCache, is_plain_word};
 pub use platform::{Platform, read_platform};
 pub use probes::{list_probe_targets, read_probes};
 pub use signals::{AnswerChecks, ProbeSettings};
+pub use volume_sizes::{read_volume_sizes, volume_sizes_folder};
 
 pub use app_jobs::read_app_jobs;
 pub use search::LogStore;
 
 use signals::{CollectorSignals, UpdateSender};
-pub use snapshots::{open_primary_repository as primary_repository, read_backups, read_snapshots};
+pub use snapshots::{
+    open_primary_repository as primary_repository, read_backups, read_night_rehearsals,
+    read_snapshots,
+};
 
 /// The running collectors. Dropping it stops them.
 pub struct Collectors {
@@ -119,6 +126,9 @@ impl Collectors {
         if let Some(config) = config {
             let jobs = app_jobs::watch_app_jobs(config.clone(), nodes.clone(), reports.clone());
             collectors.spawn(jobs);
+            let sizes =
+                volume_sizes::watch_volume_sizes(config.clone(), nodes.clone(), reports.clone());
+            collectors.spawn(sizes);
             let wake = collectors.wake.clone();
             collectors.spawn(snapshots::watch_snapshots(
                 config,

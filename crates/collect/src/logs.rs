@@ -1,5 +1,6 @@
 //! Logs followed live: a service's over all its tasks and nodes, or a node's journal.
 
+use matou_i18n::tr;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -70,7 +71,7 @@ pub async fn follow_service(
                     .find(|s| s.id == service || s.name == service);
                 let Some(found) = found else {
                     let names = swarm.services.iter().map(|s| s.name.as_str());
-                    return Err(unknown_name("service", service, names).into());
+                    return Err(unknown_name(tr!("service"), service, names).into());
                 };
                 for task in select_logged_tasks(&swarm.tasks, &found.id) {
                     if known.insert(task.id.clone()) {
@@ -160,7 +161,7 @@ fn read_task_log(
     async move {
         let read = match handle {
             Some(handle) => read_container_log(&handle, &id, &from, window, &lines).await,
-            None => Err("its node is not in config.toml: add it to read its logs".into()),
+            None => Err(tr!("its node is not in config.toml: add it to read its logs").into()),
         };
         if let Err(reason) = read {
             send_note_line(&lines, &from, reason.to_string()).await;
@@ -253,7 +254,7 @@ pub async fn follow_journal(
         .args(["--no-pager", "--quiet", "--output=short-iso", "--lines"])
         .arg(window.tail.to_string())
         .sudo()
-        .label("read the journal");
+        .label(tr!("read the journal"));
     if let Some(unit) = unit {
         command = command.arg("--unit").arg(unit);
     }
@@ -284,7 +285,7 @@ pub async fn follow_journal(
         // What it said has been sent as lines.
         code => Err(HostError::Failed {
             node: node.config.name.clone(),
-            command: "read the journal".into(),
+            command: tr!("read the journal").into(),
             code,
             last_lines: Vec::new(),
         }),

@@ -159,7 +159,7 @@ fn keep_plain<'a>(names: impl Iterator<Item = &'a String>) -> BTreeSet<String> {
 mod tests {
     use super::*;
     use matou_base::payloads::PAYLOADS;
-    use matou_model::{Service, ServiceMode};
+    use matou_model::Service;
 
     fn cache_in(folder: &Path) -> NameCache {
         NameCache {
@@ -171,21 +171,9 @@ mod tests {
         Service {
             name: name.into(),
             stack: Some("blog".into()),
-            id: String::new(),
-            image: String::new(),
-            mode: ServiceMode::Replicated(1),
             wanted: 1,
             running: 1,
-            job: None,
-            domains: Vec::new(),
-            ports: Vec::new(),
-            labels: Default::default(),
-            environment: Default::default(),
-            volumes: Vec::new(),
-            created_at: None,
-            updated_at: None,
-            update: None,
-            version: 1,
+            ..Service::default()
         }
     }
 

@@ -1,5 +1,6 @@
 //! One node: its link, engine, volumes and load.
 
+use matou_i18n::tr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -169,7 +170,7 @@ async fn report_remote_load(node: &NodeHandle, reports: &UpdateSender) {
     loop {
         wait_for_link(&mut link).await;
         let (lines, mut arriving) = mpsc::channel(16);
-        let command = Command::sh(REMOTE_SAMPLER).label("sample the load");
+        let command = Command::sh(REMOTE_SAMPLER).label(tr!("sample the load"));
         // Dropped with this future, so that the remote loop ends with the collector.
         let stop = CancellationToken::new();
         let _guard = stop.clone().drop_guard();
@@ -197,7 +198,7 @@ async fn report_remote_load(node: &NodeHandle, reports: &UpdateSender) {
         tracing::debug!(node = ?name, "the load sampler ended: tries again");
         if matches!(*link.borrow(), NodeLink::Up) {
             let reason = match ended {
-                Ok(code) => format!("the load sampler ended with exit code {code}"),
+                Ok(code) => tr!("the load sampler ended with exit code {code}"),
                 Err(e) => e.to_string(),
             };
             let datum = Datum::Metrics {

@@ -1,5 +1,6 @@
 //! What a node is made of, for reports: system, kernel, programs.
 
+use matou_i18n::tr;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -37,7 +38,7 @@ pub struct Platform {
 pub async fn read_platform(host: &Host) -> Result<Platform, CollectError> {
     let command = Command::sh(SCRIPT)
         .timeout(PATIENCE)
-        .label("read the versions of its programs");
+        .label(tr!("read the versions of its programs"));
     let output = host.run_ok(&command).await?;
     Ok(parse_platform(&output.stdout_text()))
 }

@@ -1,6 +1,7 @@
 //! What applications answer under their domains, asked at the edge: a real request over TLS, in
 //! which DNS plays no part.
 
+use matou_i18n::{tr, trn};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -151,13 +152,11 @@ async fn probe_domains(
         taking = self::find_https_nodes(edge).await;
     }
     if taking.is_empty() {
-        return Err(CollectError::failed(format_args!(
-            "no node takes https on port {}: {} can't be reached; deploy the stack traefik, or look at its log",
-            edge.port,
-            match sites.len() {
-                1 => "one domain".to_owned(),
-                n => format!("{n} domains"),
-            }
+        return Err(CollectError::failed(trn!(
+            sites.len(),
+            "no node takes https on port {port}: one domain can't be reached; deploy the stack traefik, or look at its log",
+            "no node takes https on port {port}: {n} domains can't be reached; deploy the stack traefik, or look at its log",
+            port = edge.port
         )));
     }
     let asked = sites.into_iter().map(|site| {
@@ -218,7 +217,7 @@ async fn probe_domain(
         service: site.service,
         domain: site.domain,
         path: wanted.path,
-        outcome: worst.unwrap_or_else(|| Err("no node was asked".into())),
+        outcome: worst.unwrap_or_else(|| Err(tr!("no node was asked").into())),
     }
 }
 
@@ -259,7 +258,7 @@ async fn probe_once(
             fault: answer.fault,
         }),
         Ok(Err(reason)) => Err(reason.into()),
-        Err(_) => Err(CollectError::failed(format_args!(
+        Err(_) => Err(CollectError::failed(tr!(
             "{domain} did not answer within {} s",
             PATIENCE.as_secs()
         ))),
@@ -269,7 +268,7 @@ async fn probe_once(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use matou_model::{Service, ServiceMode};
+    use matou_model::Service;
 
     #[test]
     fn every_domain_is_asked_once_and_passwords_are_expected() {
@@ -278,19 +277,11 @@ mod tests {
             name: name.into(),
             stack: stack.map(str::to_owned),
             image: "x:1".into(),
-            mode: ServiceMode::Replicated(1),
             wanted: 1,
             running: 1,
-            job: None,
             domains: domains.iter().map(|d| (*d).to_owned()).collect(),
-            ports: Vec::new(),
             labels: [(label.to_owned(), "x".to_owned())].into(),
-            environment: [].into(),
-            volumes: Vec::new(),
-            created_at: None,
-            updated_at: None,
-            update: None,
-            version: 1,
+            ..Service::default()
         };
         let swarm = Swarm {
             services: vec![

@@ -1,6 +1,7 @@
 //! Searches the log store of the stack logs: VictoriaLogs, asked inside its own container.
 //! API: <https://docs.victoriametrics.com/victorialogs/querying/#http-api>.
 
+use matou_i18n::tr;
 use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
@@ -50,9 +51,9 @@ impl LogStore {
     pub async fn find(nodes: &Nodes, app: Option<&str>) -> Result<Self, CollectError> {
         let manager = nodes.find_manager().await?;
         let swarm = manager.docker.query_swarm().await?;
-        let place = find_container_endpoint(&swarm, nodes, LABEL).ok_or(
-            "no log store runs: `matou deploy logs logs DOMAIN=… USERS=…` makes one of VictoriaLogs",
-        )?;
+        let place = find_container_endpoint(&swarm, nodes, LABEL).ok_or(tr!(
+            "no log store runs: `matou deploy logs logs DOMAIN=… USERS=…` makes one of VictoriaLogs"
+        ))?;
         Ok(Self {
             nodes: nodes.clone(),
             place,
@@ -91,10 +92,10 @@ impl LogStore {
         let bytes = answer.map_err(|e| match e {
             // The words of wget, which says the status only so.
             CollectError::Docker(DockerError::ExecFailed { said, .. }) if said.contains(" 400 ") => {
-                CollectError::failed(format_args!("VictoriaLogs does not understand {:?}: https://docs.victoriametrics.com/victorialogs/logsql/ tells how to ask", clean_line(&search.query)))
+                CollectError::failed(tr!("VictoriaLogs does not understand {:?}: https://docs.victoriametrics.com/victorialogs/logsql/ tells how to ask", clean_line(&search.query)))
             }
             CollectError::Docker(DockerError::ExecTooMuch { .. }) => {
-                "that is more than 8 MiB: ask for fewer, or for less".into()
+                tr!("that is more than 8 MiB: ask for fewer, or for less").into()
             }
             other => other,
         })?;
@@ -133,7 +134,7 @@ impl LogStore {
                     at: None,
                     node: String::new(),
                     app: String::new(),
-                    line: "more came than could be read".into(),
+                    line: tr!("more came than could be read").into(),
                     fields: Vec::new(),
                 };
                 if out.send(vec![more]).await.is_err() {
@@ -172,7 +173,7 @@ fn render_app_filter(swarm: &Swarm, app: &str) -> Result<String, CollectError> {
     if services.is_empty() {
         let running = swarm.services.iter();
         let running = running.map(|s| s.stack.as_deref().unwrap_or(&s.name));
-        return Err(matou_config::unknown_name("application", app, running).into());
+        return Err(matou_config::unknown_name(tr!("application"), app, running).into());
     }
     let ids: Vec<String> = service_names_by_container(swarm, |id| services.contains(&id))
         .into_keys()

@@ -1,5 +1,6 @@
 //! Snapshots, the repository's state, proofs and restores, read on the storage node.
 
+use matou_i18n::tr;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,8 +16,8 @@ use matou_config::Config;
 use matou_docker::Nodes;
 use matou_host::Command;
 use matou_model::{
-    BackupNight, BackupSchedule, Backups, Datum, Drill, NightOutcome, Proof, Repository,
-    RepositoryLock, Snapshot, UnfinishedRestore,
+    BackupNight, BackupSchedule, Backups, Datum, Drill, NightOutcome, NightRehearsal, Proof,
+    Repository, RepositoryLock, RestoreStanding, Snapshot, UnfinishedRestore,
 };
 
 /// How often the repository is asked. It costs a second of the storage node's time.
@@ -70,7 +71,7 @@ pub async fn open_primary_repository(
         .primary_repository()
         .ok_or(BackupError::NotConfigured)?;
     let node = nodes.get(&config.storage.node).ok_or_else(|| {
-        BackupError::Wrong(format!(
+        BackupError::Wrong(tr!(
             "[storage] node = {:?} is not among the nodes of config.toml",
             config.storage.node
         ))
@@ -128,12 +129,13 @@ fn model_of_snapshot(view: &SnapshotView, snapshot: backup::ResticSnapshot) -> S
 /// One sentence, when the storage node can't be asked.
 pub async fn read_backups(config: &Config, nodes: &Nodes) -> Result<Backups, CollectError> {
     let Some(node) = nodes.get(&config.storage.node) else {
-        return Err(CollectError::failed(format_args!(
+        return Err(CollectError::failed(tr!(
             "{} is not among the nodes",
             config.storage.node
         )));
     };
-    let (proofs, restores) = read_proofs_and_restores(config, &node.host).await?;
+    let (proofs, restores) = read_proofs(config, &node.host).await?;
+    let rehearsals = read_night_rehearsals(config, &node.host).await?;
     let mut repositories = Vec::new();
     for repository in &config.backup.repositories {
         let mut out = Repository {
@@ -163,6 +165,7 @@ pub async fn read_backups(config: &Config, nodes: &Nodes) -> Result<Backups, Col
         proofs,
         restores,
         drill: read_last_drill(&config.fleet.name),
+        rehearsals,
     })
 }
 
@@ -220,7 +223,7 @@ async fn read_backup_schedule(
         let end = format!(" of {}", repository.name);
         let checked = reports.iter().find_map(|r| {
             let part = r.checked.iter().find_map(|c| c.strip_suffix(&end))?;
-            Some((r.ended, Ok(format!("{part} of its data read").into())))
+            Some((r.ended, Ok(tr!("{part} of its data read").into())))
         });
         repository.check = checked;
     }
@@ -252,33 +255,96 @@ fn night_of_report(report: &backup::BackupReport) -> BackupNight {
     }
 }
 
-/// Reads proofs and the states of restores, small JSON files beside the data.
-async fn read_proofs_and_restores(
+/// Reads proofs, and what is true of restores.
+async fn read_proofs(
     config: &Config,
     host: &matou_host::Host,
 ) -> Result<(BTreeMap<String, Proof>, Vec<UnfinishedRestore>), CollectError> {
+    let (proofs, states) = read_proofs_and_states(config, host).await?;
+    let unfinished = |states: &[backup::RestoreState]| {
+        let apps = states.iter().filter(|s| s.is_interrupted());
+        apps.map(|s| s.app.clone()).collect::<Vec<_>>()
+    };
+    let apps = unfinished(&states);
+    if apps.is_empty() {
+        let kept = states.into_iter().map(|s| (s, RestoreStanding::Kept));
+        return Ok((proofs, kept.map(list_restore).collect()));
+    }
+    let busy = matou_job::list_busy_apps(host, &apps).await?;
+    // Whoever worked on it may have come to the end before the locks were read.
+    let (proofs, states) = read_proofs_and_states(config, host).await?;
+    let restores = states.into_iter().map(|state| {
+        let standing = match state.is_interrupted() {
+            false => RestoreStanding::Kept,
+            // One that was not there a moment ago has just begun.
+            true if busy.contains(&state.app) || !apps.contains(&state.app) => {
+                RestoreStanding::Running
+            }
+            true => RestoreStanding::Interrupted,
+        };
+        list_restore((state, standing))
+    });
+    Ok((proofs, restores.collect()))
+}
+
+fn list_restore((state, standing): (backup::RestoreState, RestoreStanding)) -> UnfinishedRestore {
+    UnfinishedRestore {
+        standing,
+        app: state.app,
+        at: state.begun,
+        kept: None,
+    }
+}
+
+/// Reads proofs and the states of restores, small JSON files beside the data.
+async fn read_proofs_and_states(
+    config: &Config,
+    host: &matou_host::Host,
+) -> Result<(BTreeMap<String, Proof>, Vec<backup::RestoreState>), CollectError> {
     let script = "for f in \"$1\"/proofs/*.json \"$1\"/restores/*.json; do \
         [ -f \"$f\" ] && head -c 65536 \"$f\" | tr -d '\\n' && echo; done; :";
     let list = Command::sh(script)
         .arg(backup::matou_folder(config).display().to_string())
         .sudo()
         .timeout(Duration::from_secs(30))
-        .label("proofs and restores");
+        .label(tr!("proofs and restores"));
     let text = host.run_ok(&list).await?.stdout_text();
     let (mut proofs, mut restores) = (BTreeMap::new(), Vec::new());
     for line in text.lines() {
         if let Ok(proof) = serde_json::from_str::<Proof>(line) {
             proofs.insert(proof.app.clone(), proof);
         } else if let Ok(state) = serde_json::from_str::<backup::RestoreState>(line) {
-            restores.push(UnfinishedRestore {
-                interrupted: state.is_interrupted(),
-                app: state.app,
-                at: state.begun,
-                kept: None,
-            });
+            restores.push(state);
         }
     }
     Ok((proofs, restores))
+}
+
+/// Reads what nights found out about patch releases, small JSON files beside the data.
+///
+/// # Errors
+/// The storage node can't be asked.
+pub async fn read_night_rehearsals(
+    config: &Config,
+    storage: &matou_host::Host,
+) -> Result<Vec<NightRehearsal>, CollectError> {
+    let script = "for f in \"$1\"/*.json; do \
+        [ -f \"$f\" ] && head -c 131072 \"$f\" | tr -d '\\n' && echo; done; :";
+    let folder = backup::matou_folder(config).join("rehearsals/nights");
+    let list = Command::sh(script)
+        .arg(folder.display().to_string())
+        .sudo()
+        .timeout(Duration::from_secs(30))
+        .label(tr!("rehearsals"));
+    let text = storage.run_ok(&list).await?.stdout_text();
+    Ok(parse_night_rehearsals(&text))
+}
+
+fn parse_night_rehearsals(text: &str) -> Vec<NightRehearsal> {
+    let read = text.lines().filter_map(|l| serde_json::from_str(l).ok());
+    let mut all: Vec<NightRehearsal> = read.collect();
+    all.sort_by(|a, b| a.app.cmp(&b.app));
+    all
 }
 
 /// A lock, as `restic cat lock` prints it.

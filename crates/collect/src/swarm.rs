@@ -1,5 +1,6 @@
 //! The swarm, as one of its managers sees it.
 
+use matou_i18n::tr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -69,7 +70,7 @@ async fn query_any_manager(nodes: &Nodes) -> Result<Swarm, CollectError> {
         }
     }
     match reasons.len() {
-        0 => Err("config.toml names no manager".into()),
+        0 => Err(tr!("config.toml names no manager").into()),
         1 => Err(reasons.remove(0)),
         _ => {
             let all: Vec<String> = reasons.iter().map(ToString::to_string).collect();
@@ -85,7 +86,7 @@ async fn query_manager(manager: &NodeHandle) -> Result<Swarm, CollectError> {
         Ok(Ok(swarm)) => Ok(swarm),
         Ok(Err(e)) if e.is_not_manager() => Err(explain_not_a_manager(manager, &e).into()),
         Ok(Err(e)) => Err(e.into()),
-        Err(_) => Err(CollectError::Unreachable(format!(
+        Err(_) => Err(CollectError::Unreachable(tr!(
             "{} did not answer within {} s",
             manager.config.name,
             PATIENCE.as_secs()
@@ -97,9 +98,9 @@ fn explain_not_a_manager(manager: &NodeHandle, error: &DockerError) -> String {
     let text = error.to_string();
     let name = &manager.config.name;
     if text.contains("locked") {
-        format!("the swarm is locked: unlock it with `docker swarm unlock` on {name}")
+        tr!("the swarm is locked: unlock it with `docker swarm unlock` on {name}")
     } else if text.contains("not a swarm manager") && text.contains("join") {
-        format!("{name} is in no swarm yet: make one with `docker swarm init` there")
+        tr!("{name} is in no swarm yet: make one with `docker swarm init` there")
     } else {
         text
     }

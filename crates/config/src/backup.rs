@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use matou_i18n::tr;
 use toml::Spanned;
 
 use super::ConfigError;
@@ -35,7 +36,9 @@ impl ConfigChecker<'_> {
         } else if let Some(copy) = raw.copies.first() {
             return Err(self.error_at(
                 copy.name.span(),
-                "a copy needs a repository to copy from: add repository = \"…\" under [backup]",
+                tr!(
+                    "a copy needs a repository to copy from: add repository = \"…\" under [backup]"
+                ),
             ));
         } else if let (Some(file), Some(_)) = (&raw.password_file, &raw.password_command) {
             return Err(self.two_passwords_error(file));
@@ -51,18 +54,21 @@ impl ConfigChecker<'_> {
         if kept.iter().all(|k| *k == Some(0)) {
             return Err(self.error_at(
                 0..0,
-                "keep_daily and the like under [backup] are all 0: no snapshot would be kept",
+                tr!("keep_daily and the like under [backup] are all 0: no snapshot would be kept"),
             ));
         }
         if let Some(parts) = raw.check_parts.as_ref().filter(|p| *p.get_ref() == 0) {
-            return Err(self.error_at(parts.span(), "the data is checked in at least one part"));
+            return Err(self.error_at(
+                parts.span(),
+                tr!("the data is checked in at least one part"),
+            ));
         }
         if let Some(when) = &raw.schedule
             && !is_calendar(when.get_ref())
         {
             return Err(self.error_at(
                 when.span(),
-                "a time as systemd has it: \"03:30\", \"*-*-* 02:00\" or \"Mon..Fri 04:00\" (`systemd-analyze calendar` tries it)",
+                tr!("a time as systemd has it: \"03:30\", \"*-*-* 02:00\" or \"Mon..Fri 04:00\" (`systemd-analyze calendar` tries it)"),
             ));
         }
         let time = |written: &Option<Spanned<String>>, default| match written {
@@ -104,7 +110,7 @@ impl ConfigChecker<'_> {
             if !plain || repositories.iter().any(|r| r.name == *name) {
                 return Err(self.error_at(
                     copy.name.span(),
-                    "a copy has a name of its own, of letters, digits and dashes; \"main\" is the repository itself",
+                    tr!("a copy has a name of its own, of letters, digits and dashes; \"main\" is the repository itself"),
                 ));
             }
             let secrets = (copy.password_file, copy.password_command);
@@ -124,8 +130,9 @@ impl ConfigChecker<'_> {
             None => Ok(0),
             Some(text) => {
                 let bytes = self.parse_unit(text, units::parse_human_size)?;
-                u32::try_from(bytes.div_ceil(1024))
-                    .map_err(|_| self.error_at(text.span(), "no line is so fast: leave it away"))
+                u32::try_from(bytes.div_ceil(1024)).map_err(|_| {
+                    self.error_at(text.span(), tr!("no line is so fast: leave it away"))
+                })
             }
         }
     }
@@ -133,7 +140,7 @@ impl ConfigChecker<'_> {
     fn two_passwords_error(&self, file: &Spanned<String>) -> ConfigError {
         self.error_at(
             file.span(),
-            "give the repository's password by password_file or by password_command, not by both",
+            tr!("give the repository's password by password_file or by password_command, not by both"),
         )
     }
 
@@ -149,7 +156,7 @@ impl ConfigChecker<'_> {
         if !path.starts_with('/') && !REPOSITORY_SCHEMES[1..].iter().any(|s| text.starts_with(s)) {
             return Err(self.error_at(
                 location.span(),
-                "a repository is an absolute path on the storage node, or begins with sftp:, s3:, rest:, rclone:, b2:, azure:, gs: or swift:",
+                tr!("a repository is an absolute path on the storage node, or begins with sftp:, s3:, rest:, rclone:, b2:, azure:, gs: or swift:"),
             ));
         }
         match (&file, &command) {
@@ -157,13 +164,13 @@ impl ConfigChecker<'_> {
             (None, None) => {
                 return Err(self.error_at(
                     location.span(),
-                    "the repository has no password: add password_file = \"…\" or password_command = [\"…\"]",
+                    tr!("the repository has no password: add password_file = \"…\" or password_command = [\"…\"]"),
                 ));
             }
             _ => {}
         }
         if let Some(command) = command.as_ref().filter(|c| c.get_ref().is_empty()) {
-            return Err(self.error_at(command.span(), "a program that prints the password"));
+            return Err(self.error_at(command.span(), tr!("a program that prints the password")));
         }
         Ok(RepositoryConfig {
             name: name.to_owned(),

@@ -8,6 +8,8 @@
 use std::fmt;
 use std::ops::Range;
 
+use matou_i18n::tr;
+
 use super::error::find_nearest_name;
 use super::load::ConfigChecker;
 use super::{ConfigError, raw};
@@ -206,15 +208,17 @@ impl ConfigChecker<'_> {
     fn check_command(&self, raw: raw::RawCommandConfig) -> Result<CommandConfig, ConfigError> {
         let description = raw.description.get_ref().trim().to_owned();
         if description.is_empty() || description.contains(char::is_control) {
-            let text = "a command needs a description of one line, which help and palette show";
+            let text =
+                tr!("a command needs a description of one line, which help and palette show");
             return Err(self.error_at(raw.description.span(), text));
         }
         let span = raw.command.span();
         let argv = raw.command.into_inner();
         if argv.first().is_none_or(String::is_empty) {
-            let text =
-                "a command is a list of a program and its arguments, as [\"dig\", \"{domain}\"]";
-            return Err(self.error_at(span, text));
+            let text = tr!(
+                "a command is a list of a program and its arguments, as [\"dig\", \"{{domain}}\"]"
+            );
+            return Err(self.error_at(span, &text));
         }
         let script = find_script(&argv);
         for (at, argument) in argv.iter().enumerate() {
@@ -222,16 +226,16 @@ impl ConfigChecker<'_> {
                 let near = find_nearest_name(word, Placeholder::ALL.map(Placeholder::name));
                 let hint = near.map_or_else(
                     || {
-                        format!(
+                        tr!(
                             "there are {}",
                             Placeholder::ALL.map(|p| p.to_string()).join(" ")
                         )
                     },
-                    |near| format!("did you mean {{{near}}}?"),
+                    |near| tr!("did you mean {{{near}}}?"),
                 );
                 self.error_at(
                     span.clone(),
-                    &format!("there is no placeholder {{{word}}}; {hint}"),
+                    &tr!("there is no placeholder {{{word}}}; {hint}"),
                 )
             })?;
             let filled = parts.iter().find_map(|part| match part {
@@ -240,11 +244,11 @@ impl ConfigChecker<'_> {
             });
             let Some(placeholder) = filled else { continue };
             if at == 0 {
-                let text = format!("{placeholder} comes from a server: it can't name the program");
+                let text = tr!("{placeholder} comes from a server: it can't name the program");
                 return Err(self.error_at(span, &text));
             }
             if script.is_some_and(|script| at <= script) {
-                let text = format!(
+                let text = tr!(
                     "{placeholder} comes from a server, and {} would run it: write \"$1\" there, and after it \"-\", \"{placeholder}\" as arguments of their own",
                     argv[0]
                 );

@@ -6,6 +6,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use matou_base::text::InvalidInput;
+use matou_i18n::{Text, both, tr};
 
 /// What is wrong with the configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,6 +45,41 @@ const NUMBER_WORDS: [(&str, &str); 3] = [
     ("expected u32", "expected a whole number"),
 ];
 
+/// How serde's messages begin, in the languages of matou.
+const SERDE_BEGINNINGS: [Text; 6] = [
+    both!("unknown field "),
+    both!("unknown variant "),
+    both!("missing field "),
+    both!("duplicate key "),
+    both!("invalid type: "),
+    both!("invalid value: "),
+];
+
+/// What stands between a thing of the wrong kind and the right one there; the longer first.
+const SERDE_EXPECTATIONS: [Text; 4] = [
+    both!(", expected one of "),
+    both!(", expected a whole number up to "),
+    both!(", expected a whole number"),
+    both!(", expected "),
+];
+
+/// Puts what serde says around names and values into the language that is spoken.
+fn translate_serde(message: String) -> String {
+    let found = SERDE_BEGINNINGS
+        .iter()
+        .find_map(|b| Some((b, message.strip_prefix(b.english())?)));
+    let Some((beginning, rest)) = found else {
+        return message;
+    };
+    let expectation = SERDE_EXPECTATIONS
+        .iter()
+        .find_map(|e| Some((e, rest.split_once(e.english())?)));
+    match expectation {
+        Some((between, (thing, wanted))) => format!("{beginning}{thing}{between}{wanted}"),
+        None => format!("{beginning}{rest}"),
+    }
+}
+
 impl ConfigError {
     pub(super) fn at_span(path: &Path, text: &str, span: Range<usize>, message: String) -> Self {
         // The file may be another one by now.
@@ -71,11 +107,15 @@ impl ConfigError {
             message = message.replace(rust, people);
         }
         let names: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
-        if let [wrong, allowed @ ..] = names.as_slice()
-            && message.starts_with("unknown ")
-            && let Some(near) = find_nearest_name(wrong, allowed.iter().copied())
-        {
-            message = format!("{message}; did you mean `{near}`?");
+        let near = match names.as_slice() {
+            [wrong, allowed @ ..] if message.starts_with("unknown ") => {
+                find_nearest_name(wrong, allowed.iter().copied()).map(str::to_owned)
+            }
+            _ => None,
+        };
+        message = translate_serde(message);
+        if let Some(near) = near {
+            message = tr!("{message}; did you mean `{near}`?");
         }
         Self::at_span(path, text, error.span().unwrap_or(0..0), message)
     }
@@ -107,19 +147,19 @@ pub fn unknown_name<'a>(
     let known: BTreeSet<&str> = known.into_iter().collect();
     let listed: Vec<&str> = known.iter().copied().take(LISTED_NAMES).collect();
     let hint = match (find_nearest_name(given, known.iter().copied()), known.len()) {
-        (Some(near), _) => format!("did you mean {near:?}?"),
-        (None, 0) => "there is none yet".to_owned(),
-        (None, 1) => format!("there is {}", listed[0]),
+        (Some(near), _) => tr!("did you mean {near:?}?"),
+        (None, 0) => tr!("there is none yet").to_owned(),
+        (None, 1) => tr!("there is {}", listed[0]),
         (None, n) if n > LISTED_NAMES => {
-            format!(
+            tr!(
                 "there are {} and {} more",
                 listed.join(", "),
                 n - LISTED_NAMES
             )
         }
-        (None, _) => format!("there are {}", listed.join(", ")),
+        (None, _) => tr!("there are {}", listed.join(", ")),
     };
-    InvalidInput::new(format_args!("there is no {kind} {given:?}; {hint}"))
+    InvalidInput::new(tr!("there is no {kind} {given:?}; {hint}"))
 }
 
 impl fmt::Display for ConfigError {

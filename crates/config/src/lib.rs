@@ -13,9 +13,13 @@
     )
 )]
 
+matou_i18n::catalogue!();
+
 mod backup;
 mod commands;
+mod digest;
 mod dirs;
+mod dns;
 mod error;
 mod load;
 mod mail;
@@ -29,6 +33,7 @@ mod types;
 pub use commands::{
     ArgumentPart, CommandConfig, CommandPlace, CommandRun, Placeholder, split_argument,
 };
+pub use digest::{DigestInterval, DigestSchedule};
 pub use dirs::{cache_path, ensure_state_dir, state_path};
 pub use error::{ConfigError, FilePosition, find_nearest_name, unknown_name};
 pub use load::user_config_path;

@@ -8,15 +8,19 @@ use std::time::Duration;
 use toml::Spanned;
 
 use super::ConfigError;
-use super::raw::{self, RawConfig};
+use super::raw::{self, RawConfig, RawKeys, RawLanguage};
 use super::types::*;
 use matou_base::files;
 use matou_base::text::InvalidInput;
 use matou_base::units;
+use matou_i18n::{Language, tr};
 use matou_model::Role;
 
 /// Least memory a log view works with.
 const MIN_LOG_MEMORY: usize = 1 << 20;
+
+/// How long the rehearsal of one application may take in the night.
+const REHEARSAL_LIMIT: Duration = Duration::from_secs(3600);
 
 /// Least time between two requests to an application.
 const MIN_PROBE_INTERVAL: Duration = Duration::from_secs(5);
@@ -42,7 +46,7 @@ impl Config {
         let unreadable = |e: std::io::Error| ConfigError {
             path: path.to_owned(),
             place: None,
-            message: format!("can't be read: {e}"),
+            message: tr!("can't be read: {e}"),
         };
         let text = files::read_text(path, files::MAX_CONFIG_BYTES).map_err(unreadable)?;
         let path = std::path::absolute(path).map_err(unreadable)?;
@@ -134,25 +138,44 @@ impl ConfigChecker<'_> {
         if let Some(email) = &raw.edge.email
             && !email.get_ref().contains('@')
         {
-            return Err(self.error_at(email.span(), "an e-mail address has an @"));
+            return Err(self.error_at(email.span(), tr!("an e-mail address has an @")));
         }
         if let Some(memory) = &raw.logs.memory {
             let size = self.parse_unit(memory, units::parse_human_size)?;
             if size < MIN_LOG_MEMORY {
-                return Err(self.error_at(memory.span(), "a log view needs at least \"1 MiB\""));
+                return Err(
+                    self.error_at(memory.span(), tr!("a log view needs at least \"1 MiB\""))
+                );
             }
         }
+        let keyboard = self.take_keyboard(&mut raw.keys)?;
         for (action, keys) in &raw.keys {
             if let raw::OneOrMany::Many(keys) = keys.get_ref()
                 && keys.is_empty()
             {
-                return Err(self.error_at(action.span(), "an action needs at least one key"));
+                return Err(self.error_at(action.span(), tr!("an action needs at least one key")));
             }
         }
         let mut config = self.build_config(raw, nodes, name)?;
         config.path = Some(self.path.to_owned());
+        config.keyboard = keyboard;
         config.warnings.extend(self.find_exposed_files(&config));
         Ok(config)
+    }
+
+    /// Takes `layout` out of `[keys]`, which is no action.
+    fn take_keyboard(&self, keys: &mut RawKeys) -> Result<KeyboardLayout, ConfigError> {
+        let found = keys.keys().find(|name| name.get_ref() == "layout");
+        let Some(name) = found.cloned() else {
+            return Ok(KeyboardLayout::default());
+        };
+        let Some(layout) = keys.remove(&name) else {
+            return Ok(KeyboardLayout::default());
+        };
+        let span = layout.span();
+        let words = layout.into_inner().into_vec();
+        let parsed = words.join(" ").parse::<KeyboardLayout>();
+        parsed.map_err(|e| self.error_at(span, &e.to_string()))
     }
 
     /// Fills in the defaults.
@@ -167,6 +190,8 @@ impl ConfigChecker<'_> {
             .find(|n| n.role == Role::Manager)
             .map_or_else(String::new, |n| n.name.clone());
         let percent = |value: Option<Spanned<u8>>| value.map_or(95, Spanned::into_inner);
+        let backup = self.check_backup(raw.backup)?;
+        let updates = self.check_updates(&raw.updates, backup.primary_repository().is_some())?;
         Ok(Config {
             fleet: FleetConfig {
                 name,
@@ -176,9 +201,13 @@ impl ConfigChecker<'_> {
             storage: self.check_storage(raw.storage, &nodes, first_manager)?,
             provision: self.check_provision(raw.provision)?,
             scaleway: self.check_scaleway(raw.scaleway)?,
-            backup: self.check_backup(raw.backup)?,
+            rdap: self.check_rdap(raw.dns.as_ref())?,
+            dns: self.check_dns(raw.dns, raw.fleet.name.as_deref(), &nodes)?,
+            backup,
             edge: self.build_edge(raw.edge),
             page: self.check_page(raw.page)?,
+            updates,
+            room: self.check_room(&raw.room)?,
             alerts: AlertsConfig {
                 cpu: percent(raw.alerts.cpu),
                 memory: percent(raw.alerts.memory),
@@ -213,6 +242,7 @@ impl ConfigChecker<'_> {
                 .into_iter()
                 .map(|(action, keys)| (action.into_inner(), keys.into_inner().into_vec()))
                 .collect(),
+            keyboard: KeyboardLayout::default(),
             commands: self.check_commands(raw.commands)?,
             theme: ThemeConfig {
                 colours: match raw.theme.colours {
@@ -223,6 +253,10 @@ impl ConfigChecker<'_> {
                 ascii: raw.theme.ascii,
                 light: raw.theme.light,
                 mouse: raw.theme.mouse.unwrap_or(true),
+                language: raw.theme.language.map(|l| match l {
+                    RawLanguage::En => Language::English,
+                    RawLanguage::Fr => Language::French,
+                }),
             },
             nodes,
             path: None,
@@ -252,6 +286,40 @@ impl ConfigChecker<'_> {
         })
     }
 
+    fn check_updates(
+        &self,
+        raw: &raw::RawUpdatesConfig,
+        has_repository: bool,
+    ) -> Result<UpdatesConfig, ConfigError> {
+        let nightly = raw.rehearse.as_ref();
+        let nightly = nightly.filter(|r| *r.get_ref() == raw::RawRehearse::Nightly);
+        if let Some(written) = nightly
+            && !has_repository
+        {
+            let message = tr!(
+                "a rehearsal restores the newest snapshot: add [backup] with a repository, or leave it \"off\""
+            );
+            return Err(self.error_at(written.span(), message));
+        }
+        let limit = match &raw.limit {
+            None => REHEARSAL_LIMIT,
+            Some(written) => self.parse_unit(written, units::parse_human_duration)?,
+        };
+        Ok(UpdatesConfig {
+            rehearse_nightly: nightly.is_some(),
+            limit,
+        })
+    }
+
+    fn check_room(&self, raw: &raw::RawRoomConfig) -> Result<RoomConfig, ConfigError> {
+        let floor = raw.floor.as_ref().map(|floor| {
+            DiskFloor::parse(floor.get_ref())
+                .map_err(|e| self.error_at(floor.span(), &e.to_string()))
+        });
+        let floor = floor.transpose()?;
+        Ok(RoomConfig { floor })
+    }
+
     fn check_nodes(&self, raw: &mut RawConfig) -> Result<Vec<NodeConfig>, ConfigError> {
         let common = self.check_ssh(&raw.ssh)?;
         let mut nodes: Vec<NodeConfig> = Vec::new();
@@ -265,13 +333,13 @@ impl ConfigChecker<'_> {
         if nodes.is_empty() {
             return Err(self.error_at(
                 0..0,
-                "no node: add a table [[nodes]] with name, address and role = \"manager\"",
+                tr!("no node: add a table [[nodes]] with name, address and role = \"manager\""),
             ));
         }
         if !nodes.iter().any(|n| n.role == Role::Manager) {
             return Err(self.error_at(
                 first_span.unwrap_or(0..0),
-                "no manager: give at least one node role = \"manager\"",
+                tr!("no manager: give at least one node role = \"manager\""),
             ));
         }
         Ok(nodes)
@@ -288,13 +356,13 @@ impl ConfigChecker<'_> {
         if !is_host_name(name) {
             return Err(self.error_at(
                 node.name.span(),
-                "a node's name has letters, digits and dashes, at most 63, and neither begins nor ends with a dash",
+                tr!("a node's name has letters, digits and dashes, at most 63, and neither begins nor ends with a dash"),
             ));
         }
         if others.iter().any(|o| o.name == *name) {
             return Err(self.error_at(
                 node.name.span(),
-                &format!("two nodes are named {name:?}: names must differ"),
+                &tr!("two nodes are named {name:?}: names must differ"),
             ));
         }
         let role = match node.role {
@@ -306,7 +374,7 @@ impl ConfigChecker<'_> {
             (None, Role::Worker) => {
                 return Err(self.error_at(
                     span,
-                    &format!(
+                    &tr!(
                         "the worker {name:?} has no address: add address = \"its host name or IP address\" (only a manager may be this machine)"
                     ),
                 ));
@@ -315,7 +383,7 @@ impl ConfigChecker<'_> {
                 if !is_address(address.get_ref()) {
                     return Err(self.error_at(
                         address.span(),
-                        "an address is a host name or an IP address; user and port have keys of their own",
+                        tr!("an address is a host name or an IP address; user and port have keys of their own"),
                     ));
                 }
                 let mut ssh = common.clone();
@@ -386,7 +454,10 @@ impl ConfigChecker<'_> {
         if fine {
             Ok(text.clone())
         } else {
-            Err(self.error_at(jump.span(), "a jump host is written \"user@host:port\""))
+            Err(self.error_at(
+                jump.span(),
+                tr!("a jump host is written \"user@host:port\""),
+            ))
         }
     }
 
@@ -396,7 +467,9 @@ impl ConfigChecker<'_> {
             .flatten()
         {
             if !(1..=100).contains(value.get_ref()) {
-                return Err(self.error_at(value.span(), "a threshold is a percentage, 1 to 100"));
+                return Err(
+                    self.error_at(value.span(), tr!("a threshold is a percentage, 1 to 100"))
+                );
             }
         }
         if let Some(interval) = &raw.alerts.interval
@@ -404,7 +477,7 @@ impl ConfigChecker<'_> {
         {
             return Err(self.error_at(
                 interval.span(),
-                "applications are asked every \"5 s\" at most",
+                tr!("applications are asked every \"5 s\" at most"),
             ));
         }
         Ok(())
@@ -420,14 +493,16 @@ impl ConfigChecker<'_> {
         let files = backup.repositories.iter().flat_map(of).chain(ping);
         let mail = config.mail.as_ref().and_then(|m| m.password_file.clone());
         let receivers = config.receivers.secret_files().cloned().chain(mail);
+        let dns = config.dns.iter().flat_map(|d| d.provider.secret_files());
         files
             .flatten()
             .chain(receivers)
+            .chain(dns.cloned())
             .filter(|file| {
                 std::fs::metadata(file).is_ok_and(|m| m.permissions().mode() & 0o077 != 0)
             })
             .map(|file| {
-                format!(
+                tr!(
                     "{0} holds a secret and others can read it: run `chmod 600 {0}`",
                     file.display()
                 )
@@ -450,7 +525,7 @@ impl ConfigChecker<'_> {
         let readable =
             std::fs::metadata(self.path).is_ok_and(|m| m.permissions().mode() & 0o077 != 0);
         (secret && readable).then(|| {
-            format!(
+            tr!(
                 "{0} holds a password in backup.repository and others can read it: run `chmod 600 {0}`",
                 self.path.display()
             )
@@ -504,7 +579,7 @@ fn find_missing_identities(config: &Config) -> Vec<String> {
     missing.sort();
     missing.dedup();
     let told = missing.iter().map(|file| {
-        format!(
+        tr!(
             "the identity {} of [ssh] or a node is not there: no node can be logged in to with it",
             file.display()
         )

@@ -1,5 +1,6 @@
 //! Checks the table `[mail]`: the server that applications send through.
 
+use matou_i18n::tr;
 use toml::Spanned;
 
 use super::ConfigError;
@@ -15,32 +16,34 @@ impl ConfigChecker<'_> {
         let Some(raw) = raw else { return Ok(None) };
         let (place, raw) = (raw.span(), raw.into_inner());
         let Some(server) = raw.server else {
-            let message = "mail needs a server that sends it: add server = \"smtp.example.org\"";
+            let message =
+                tr!("mail needs a server that sends it: add server = \"smtp.example.org\"");
             return Err(self.error_at(place, message));
         };
         // Applications take host and port as two values.
         if server.get_ref().is_empty() || server.get_ref().contains([':', '/', ' ', '@']) {
             let message =
-                "a mail server is a host name, as \"smtp.example.org\"; its port is `port`";
+                tr!("a mail server is a host name, as \"smtp.example.org\"; its port is `port`");
             return Err(self.error_at(server.span(), message));
         }
         let Some(sender) = raw.sender else {
             let message =
-                "mail needs an address that it comes from: add sender = \"hello@example.org\"";
+                tr!("mail needs an address that it comes from: add sender = \"hello@example.org\"");
             return Err(self.error_at(place, message));
         };
         let address = sender.get_ref().split_once('@');
         if !address.is_some_and(|(name, domain)| !name.is_empty() && domain.contains('.'))
             || sender.get_ref().contains([' ', '<', '>'])
         {
-            let message = "an address is written name@example.org, without a name before it";
+            let message = tr!("an address is written name@example.org, without a name before it");
             return Err(self.error_at(sender.span(), message));
         }
         if let Some(user) = &raw.user
             && raw.password_file.is_none()
         {
-            let message =
-                "a mail server asks for a password too: add password_file = \"a file with it\"";
+            let message = tr!(
+                "a mail server asks for a password too: add password_file = \"a file with it\""
+            );
             return Err(self.error_at(user.span(), message));
         }
         let security = match raw.security {

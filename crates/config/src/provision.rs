@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use matou_i18n::tr;
 use toml::Spanned;
 
 use super::load::ConfigChecker;
@@ -31,7 +32,7 @@ impl ConfigChecker<'_> {
         if raw.gluster.len() == 1 {
             return Err(self.error_at(
                 raw.gluster[0].span(),
-                "a distributed store needs at least two nodes: name them all, or none when something else mounts the path",
+                tr!("a distributed store needs at least two nodes: name them all, or none when something else mounts the path"),
             ));
         }
         let path = match raw.path {
@@ -79,10 +80,10 @@ impl ConfigChecker<'_> {
         for name in &raw.off {
             if !CONCERNS.contains(&name.get_ref().as_str()) {
                 let near = super::find_nearest_name(name.get_ref(), CONCERNS)
-                    .map_or_else(String::new, |n| format!("; did you mean {n:?}?"));
+                    .map_or_else(String::new, |n| tr!("; did you mean {n:?}?"));
                 return Err(self.error_at(
                     name.span(),
-                    &format!(
+                    &tr!(
                         "there is no concern {:?}, only {}{near}",
                         name.get_ref(),
                         CONCERNS.join(", ")
@@ -102,7 +103,7 @@ impl ConfigChecker<'_> {
             if !fine {
                 return Err(self.error_at(
                     package.span(),
-                    "a package's name has lower-case letters, digits and + - . only",
+                    tr!("a package's name has lower-case letters, digits and + - . only"),
                 ));
             }
         }
@@ -110,7 +111,7 @@ impl ConfigChecker<'_> {
             if !is_network(network.get_ref()) {
                 return Err(self.error_at(
                     network.span(),
-                    "write an address (\"203.0.113.7\") or a network (\"203.0.113.0/24\")",
+                    tr!("write an address (\"203.0.113.7\") or a network (\"203.0.113.0/24\")"),
                 ));
             }
         }
@@ -119,15 +120,16 @@ impl ConfigChecker<'_> {
                 n.parse::<u16>().is_ok_and(|n| n > 0) && matches!(kind, "tcp" | "udp")
             });
             if !fine {
-                return Err(
-                    self.error_at(port.span(), "write a port as \"8443/tcp\" or \"53/udp\"")
-                );
+                return Err(self.error_at(
+                    port.span(),
+                    tr!("write a port as \"8443/tcp\" or \"53/udp\""),
+                ));
             }
         }
         if let Some(swappiness) = &raw.swappiness
             && *swappiness.get_ref() > 100
         {
-            return Err(self.error_at(swappiness.span(), "swappiness is 0 to 100"));
+            return Err(self.error_at(swappiness.span(), tr!("swappiness is 0 to 100")));
         }
         let docker_key = match raw.docker_key {
             None => DOCKER_KEY.to_owned(),
@@ -136,7 +138,7 @@ impl ConfigChecker<'_> {
                 if plain.len() != 40 || !plain.chars().all(|c| c.is_ascii_hexdigit()) {
                     return Err(self.error_at(
                         key.span(),
-                        "a key's fingerprint has 40 hexadecimal digits (`gpg --show-keys FILE` prints it)",
+                        tr!("a key's fingerprint has 40 hexadecimal digits (`gpg --show-keys FILE` prints it)"),
                     ));
                 }
                 plain
@@ -164,7 +166,7 @@ impl ConfigChecker<'_> {
                 let period = self.parse_unit(time, units::parse_human_duration)?;
                 let seconds = period.as_secs_f64();
                 if !(1.0..=60.0).contains(&seconds) {
-                    return Err(self.error_at(time.span(), "heartbeat is 1 s to 60 s"));
+                    return Err(self.error_at(time.span(), tr!("heartbeat is 1 s to 60 s")));
                 }
                 period
             }
@@ -217,7 +219,7 @@ impl ConfigChecker<'_> {
             if !fine {
                 return Err(self.error_at(
                     id.span(),
-                    "write a zone as \"fr-par-1\" and a security group by its id, as the console's address shows it",
+                    tr!("write a zone as \"fr-par-1\" and a security group by its id, as the console's address shows it"),
                 ));
             }
         }
@@ -254,7 +256,7 @@ impl ConfigChecker<'_> {
         if text.parse::<IpAddr>().is_err() && !interface {
             return Err(self.error_at(
                 written.span(),
-                "advertise is an IP address of the node (\"10.0.0.11\") or one of its network interfaces (\"eth1\")",
+                tr!("advertise is an IP address of the node (\"10.0.0.11\") or one of its network interfaces (\"eth1\")"),
             ));
         }
         Ok(Some(written.into_inner()))
@@ -270,11 +272,11 @@ impl ConfigChecker<'_> {
             return Ok(());
         }
         let near = super::find_nearest_name(node.get_ref(), names())
-            .map_or_else(String::new, |n| format!("; did you mean {n:?}?"));
+            .map_or_else(String::new, |n| tr!("; did you mean {n:?}?"));
         let all = names().collect::<Vec<_>>().join(", ");
         Err(self.error_at(
             node.span(),
-            &format!("no node is named {:?}, only {all}{near}", node.get_ref()),
+            &tr!("no node is named {:?}, only {all}{near}", node.get_ref()),
         ))
     }
 
@@ -293,11 +295,11 @@ impl ConfigChecker<'_> {
         }
         Err(self.error_at(
             path.span(),
-            "write a whole path from /, of letters, digits and - _ . : +",
+            tr!("write a whole path from /, of letters, digits and - _ . : +"),
         ))
     }
 
-    fn check_url(&self, url: &Spanned<String>) -> Result<(), ConfigError> {
+    pub(super) fn check_url(&self, url: &Spanned<String>) -> Result<(), ConfigError> {
         let text = url.get_ref();
         let rest = text
             .strip_prefix("https://")
@@ -309,7 +311,10 @@ impl ConfigChecker<'_> {
         if fine {
             return Ok(());
         }
-        Err(self.error_at(url.span(), "write an address that begins with https://"))
+        Err(self.error_at(
+            url.span(),
+            tr!("write an address that begins with https://"),
+        ))
     }
 
     fn check_download(
@@ -324,13 +329,13 @@ impl ConfigChecker<'_> {
             (Some(url), None) => {
                 return Err(self.error_at(
                     url.span(),
-                    &format!("a download is known by its content: add {what}_sha256 = \"…\""),
+                    &tr!("a download is known by its content: add {what}_sha256 = \"…\""),
                 ));
             }
             (None, Some(sha256)) => {
                 return Err(self.error_at(
                     sha256.span(),
-                    &format!("there is nothing to compare it with: add {what}_url = \"…\""),
+                    &tr!("there is nothing to compare it with: add {what}_url = \"…\""),
                 ));
             }
         };
@@ -339,7 +344,7 @@ impl ConfigChecker<'_> {
         if hex.len() != 64 || !hex.chars().all(|c| c.is_ascii_hexdigit()) {
             return Err(self.error_at(
                 sha256.span(),
-                "a SHA-256 has 64 hexadecimal digits (`sha256sum FILE` prints it)",
+                tr!("a SHA-256 has 64 hexadecimal digits (`sha256sum FILE` prints it)"),
             ));
         }
         Ok(Some(Download {

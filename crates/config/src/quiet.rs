@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use jiff::civil::Time;
 use jiff::tz::TimeZone;
+use matou_i18n::tr;
 
 /// A span of every day, over midnight when it ends before it begins.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,16 +22,18 @@ impl QuietHours {
     /// # Errors
     /// What is wrong, in a sentence.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
-        const FORM: &str = "quiet hours are written \"22:00-07:00 Europe/Paris\"";
-        let (span, zone) = text.trim().split_once(' ').ok_or(FORM)?;
-        let (from, until) = span.split_once('-').ok_or(FORM)?;
-        let time = |written: &str| Time::strptime("%H:%M", written.trim()).map_err(|_| FORM);
+        let form = tr!("quiet hours are written \"22:00-07:00 Europe/Paris\"");
+        let (span, zone) = text.trim().split_once(' ').ok_or(form)?;
+        let (from, until) = span.split_once('-').ok_or(form)?;
+        let time = |written: &str| Time::strptime("%H:%M", written.trim()).map_err(|_| form);
         let (from, until) = (time(from)?, time(until)?);
         if from == until {
-            return Err("quiet hours end when they begin: leave quiet out to be told always");
+            return Err(tr!(
+                "quiet hours end when they begin: leave quiet out to be told always"
+            ));
         }
         let zone = TimeZone::get(zone.trim()).map_err(
-            |_| "nobody knows the time zone: it is one like \"Europe/Paris\" (`timedatectl list-timezones`)",
+            |_| tr!("nobody knows the time zone: it is one like \"Europe/Paris\" (`timedatectl list-timezones`)"),
         )?;
         Ok(Self { from, until, zone })
     }

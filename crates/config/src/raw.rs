@@ -20,12 +20,15 @@ pub(super) struct RawConfig {
     pub backup: RawBackupConfig,
     pub edge: RawEdgeConfig,
     pub page: RawPageConfig,
+    pub updates: RawUpdatesConfig,
+    pub room: RawRoomConfig,
     pub scaleway: Option<RawScalewayConfig>,
+    pub dns: Option<Spanned<RawDnsConfig>>,
     pub alerts: RawAlertsConfig,
     pub receivers: RawReceiversConfig,
     pub mail: Option<Spanned<RawMailConfig>>,
     pub logs: RawLogsConfig,
-    pub keys: BTreeMap<Spanned<String>, Spanned<OneOrMany>>,
+    pub keys: RawKeys,
     pub commands: Vec<RawCommandConfig>,
     pub theme: RawThemeConfig,
 }
@@ -44,6 +47,9 @@ pub(super) struct RawCommandConfig {
     #[serde(default)]
     pub confirm: bool,
 }
+
+/// `[keys]`.
+pub(super) type RawKeys = BTreeMap<Spanned<String>, Spanned<OneOrMany>>;
 
 /// A string, or a list of strings.
 #[derive(Debug, Deserialize)]
@@ -189,6 +195,43 @@ pub(super) struct RawScalewayConfig {
     pub url: Option<Spanned<String>>,
 }
 
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum RawDnsProvider {
+    Rfc2136,
+    Gandi,
+    Scaleway,
+    Ovh,
+}
+
+#[derive(Debug, Default, Clone, Copy, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum RawDnsKeyAlgorithm {
+    #[default]
+    HmacSha256,
+    HmacSha512,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[serde(expecting = "struct Dns")]
+pub(super) struct RawDnsConfig {
+    pub provider: Option<RawDnsProvider>,
+    pub zones: Vec<Spanned<String>>,
+    pub addresses: Vec<Spanned<String>>,
+    pub ttl: Option<Spanned<u32>>,
+    pub server: Option<Spanned<String>>,
+    pub key_name: Option<Spanned<String>>,
+    pub key_algorithm: RawDnsKeyAlgorithm,
+    pub key_file: Option<String>,
+    pub token_file: Option<String>,
+    pub application_key: Option<Spanned<String>>,
+    pub application_secret_file: Option<String>,
+    pub consumer_key_file: Option<String>,
+    pub endpoint: Option<Spanned<String>>,
+    pub rdap: Option<Spanned<String>>,
+}
+
 #[derive(Debug, Default, Clone, Copy, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum RawStorageDriver {
@@ -268,6 +311,28 @@ pub(super) struct RawPageConfig {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+#[serde(expecting = "struct Updates")]
+pub(super) struct RawUpdatesConfig {
+    pub rehearse: Option<Spanned<RawRehearse>>,
+    pub limit: Option<Spanned<String>>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum RawRehearse {
+    Off,
+    Nightly,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[serde(expecting = "struct Room")]
+pub(super) struct RawRoomConfig {
+    pub floor: Option<Spanned<String>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 #[serde(expecting = "struct Alerts")]
 pub(super) struct RawAlertsConfig {
     pub cpu: Option<Spanned<u8>>,
@@ -310,6 +375,7 @@ pub(super) struct RawReceiversConfig {
     pub gotify_token_file: Option<String>,
     pub deadman_file: Option<String>,
     pub quiet: Option<Spanned<String>>,
+    pub digest: Option<Spanned<String>>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -349,6 +415,14 @@ pub(super) enum RawColours {
     Never,
 }
 
+/// A language, as ISO 639 has it.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum RawLanguage {
+    En,
+    Fr,
+}
+
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[serde(expecting = "struct Theme")]
@@ -357,4 +431,5 @@ pub(super) struct RawThemeConfig {
     pub ascii: Option<bool>,
     pub light: Option<bool>,
     pub mouse: Option<bool>,
+    pub language: Option<RawLanguage>,
 }

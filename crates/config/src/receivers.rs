@@ -2,9 +2,12 @@
 
 use std::path::PathBuf;
 
+use jiff::tz::TimeZone;
+use matou_i18n::tr;
 use toml::Spanned;
 
 use super::ConfigError;
+use super::digest::DigestSchedule;
 use super::load::ConfigChecker;
 use super::quiet::QuietHours;
 use super::raw;
@@ -20,18 +23,20 @@ impl ConfigChecker<'_> {
             None => None,
             Some(to) => {
                 if !to.get_ref().contains('@') {
-                    return Err(self.error_at(to.span(), "an e-mail address has an @"));
+                    return Err(self.error_at(to.span(), tr!("an e-mail address has an @")));
                 }
                 let Some(smtp) = raw.smtp else {
                     return Err(self.error_at(
                         to.span(),
-                        "e-mail needs a server that sends it: add smtp = \"smtp.example.org:587\"",
+                        tr!("e-mail needs a server that sends it: add smtp = \"smtp.example.org:587\""),
                     ));
                 };
                 let port = smtp.get_ref().rsplit_once(':');
                 if !port.is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok())
                 {
-                    return Err(self.error_at(smtp.span(), "a server is written \"host:port\""));
+                    return Err(
+                        self.error_at(smtp.span(), tr!("a server is written \"host:port\""))
+                    );
                 }
                 Some(EmailConfig {
                     from: raw.smtp_from.unwrap_or_else(|| to.get_ref().clone()),
@@ -48,20 +53,22 @@ impl ConfigChecker<'_> {
             (Some(chat), None) => {
                 return Err(self.error_at(
                     chat.span(),
-                    "Telegram needs a bot: add telegram_token_file = \"a file with its token\"",
+                    tr!(
+                        "Telegram needs a bot: add telegram_token_file = \"a file with its token\""
+                    ),
                 ));
             }
             (None, Some(_)) => {
                 return Err(self.error_at(
                     0..0,
-                    "Telegram needs a chat: add telegram_chat = its number to [receivers]",
+                    tr!("Telegram needs a chat: add telegram_chat = its number to [receivers]"),
                 ));
             }
         };
         if let Some(topic) = &raw.ntfy
             && !topic.get_ref().starts_with("http")
         {
-            let message = "a topic of ntfy is an address, as \"https://ntfy.sh/my-topic\"";
+            let message = tr!("a topic of ntfy is an address, as \"https://ntfy.sh/my-topic\"");
             return Err(self.error_at(topic.span(), message));
         }
         let gotify = self.check_gotify(raw.gotify, raw.gotify_token_file)?;
@@ -69,9 +76,16 @@ impl ConfigChecker<'_> {
             let read = QuietHours::parse(written.get_ref());
             read.map_err(|e| self.error_at(written.span(), e))
         });
+        let quiet = quiet.transpose()?;
+        let zone = quiet.as_ref().map_or(TimeZone::UTC, |q| q.zone.clone());
+        let digest = raw.digest.map(|written| {
+            let read = DigestSchedule::parse(written.get_ref(), zone);
+            read.map_err(|e| self.error_at(written.span(), e))
+        });
         Ok(ReceiversConfig {
             gotify,
-            quiet: quiet.transpose()?,
+            quiet,
+            digest: digest.transpose()?.flatten(),
             email,
             webhook_file: file(raw.webhook_file),
             telegram,
@@ -93,16 +107,19 @@ impl ConfigChecker<'_> {
             }
             (None, None) => Ok(None),
             (Some(server), Some(_)) => {
-                let message = "a Gotify server is an address, as \"https://gotify.example.org\"";
+                let message =
+                    tr!("a Gotify server is an address, as \"https://gotify.example.org\"");
                 Err(self.error_at(server.span(), message))
             }
             (Some(server), None) => Err(self.error_at(
                 server.span(),
-                "Gotify needs an application: add gotify_token_file = \"a file with its token\"",
+                tr!(
+                    "Gotify needs an application: add gotify_token_file = \"a file with its token\""
+                ),
             )),
             (None, Some(_)) => Err(self.error_at(
                 0..0,
-                "Gotify needs a server: add gotify = its address to [receivers]",
+                tr!("Gotify needs a server: add gotify = its address to [receivers]"),
             )),
         }
     }

@@ -10,6 +10,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use color_eyre::eyre::{Result, eyre};
+use matou_i18n::tr;
 use nix::fcntl::{Flock, FlockArg};
 
 use super::dirs::ensure_private_dir;
@@ -62,14 +63,19 @@ pub fn ensure_runtime_dir() -> Result<PathBuf> {
             Ok(made) => return Ok(own.insert(made).folder.clone()),
             Err(e) if is_write_failure(&e) => {
                 why.get_or_insert(eyre!(
-                    "the folder {} can't be written ({e:#}): make room there, or set XDG_RUNTIME_DIR",
+                    "{}", tr!("the folder {} can't be written ({e:#}): make room there, or set XDG_RUNTIME_DIR",
                     base.display()
-                ));
+                )));
             }
             Err(e) => return Err(e),
         }
     }
-    Err(why.unwrap_or_else(|| eyre!("there is no folder for sockets: set XDG_RUNTIME_DIR")))
+    Err(why.unwrap_or_else(|| {
+        eyre!(
+            "{}",
+            tr!("there is no folder for sockets: set XDG_RUNTIME_DIR")
+        )
+    }))
 }
 
 /// Removes this process's folder, which closes its connections.

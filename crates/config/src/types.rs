@@ -5,8 +5,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::commands::CommandConfig;
+use matou_base::text::InvalidInput;
+use matou_base::units;
+use matou_i18n::{Language, tr};
 use matou_model::{Availability, Role};
 
+use super::digest::DigestSchedule;
 use super::quiet::QuietHours;
 
 /// Everything config.toml says, with defaults filled in.
@@ -26,8 +30,16 @@ pub struct Config {
     pub edge: EdgeConfig,
     /// `[page]`.
     pub page: PageConfig,
+    /// `[updates]`.
+    pub updates: UpdatesConfig,
+    /// `[room]`.
+    pub room: RoomConfig,
     /// `[scaleway]`; `None` when it is not there.
     pub scaleway: Option<ScalewayConfig>,
+    /// `[dns]`; `None` when it is not there: records are the operator's.
+    pub dns: Option<DnsConfig>,
+    /// `[dns] rdap`: who is asked when domains expire.
+    pub rdap: RdapConfig,
     /// `[alerts]`.
     pub alerts: AlertsConfig,
     /// `[alerts.receivers]`.
@@ -38,6 +50,8 @@ pub struct Config {
     pub logs: LogsConfig,
     /// Action → keys, as written; the console's key map checks the names.
     pub keys: BTreeMap<String, Vec<String>>,
+    /// `layout` of `[keys]`.
+    pub keyboard: KeyboardLayout,
     /// `[[commands]]`; the console's key map checks their keys.
     pub commands: Vec<CommandConfig>,
     /// `[theme]`.
@@ -46,6 +60,28 @@ pub struct Config {
     pub path: Option<PathBuf>,
     /// What is not wrong but should be known.
     pub warnings: Vec<String>,
+}
+
+/// Which keyboard the default keys are for, where they are not the same on all.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum KeyboardLayout {
+    /// QWERTY, QWERTZ and AZERTY, whose digits without Shift are no keys of anything else.
+    #[default]
+    Azerty,
+    /// BÉPO, in all its versions.
+    Bepo,
+}
+
+impl std::str::FromStr for KeyboardLayout {
+    type Err = InvalidInput;
+
+    fn from_str(text: &str) -> Result<Self, InvalidInput> {
+        match text {
+            "azerty" | "qwerty" => Ok(Self::Azerty),
+            "bepo" => Ok(Self::Bepo),
+            _ => Err(tr!("expected \"qwerty\", \"azerty\" or \"bepo\"").into()),
+        }
+    }
 }
 
 impl Config {
@@ -229,7 +265,7 @@ pub struct Download {
 
 /// The concerns of provisioning, in the order in which they are worked through; each can be
 /// switched off in config.toml.
-pub const CONCERNS: [&str; 26] = [
+pub const CONCERNS: [&str; 27] = [
     "base",
     "names",
     "time",
@@ -256,6 +292,7 @@ pub const CONCERNS: [&str; 26] = [
     "metrics",
     "alerts",
     "jobs",
+    "room",
 ];
 
 /// Where Docker is installed from.
@@ -332,6 +369,129 @@ pub struct ScalewayConfig {
     pub token_file: PathBuf,
     /// Address of the API.
     pub url: String,
+}
+
+/// Where the records of applications' names are, and what they say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DnsConfig {
+    /// Who is asked.
+    pub provider: DnsProviderConfig,
+    /// Names of the zones in which records are made; at least one, in lower case.
+    pub zones: Vec<String>,
+    /// What names lead to; empty: the public addresses of the nodes that take https.
+    pub addresses: Vec<DnsAddress>,
+    /// How long others may keep a record, seconds.
+    pub ttl: u32,
+    /// No key of config.toml: the fleet that applications are being moved from, whose records of their names become
+    /// this one's.
+    pub predecessor: Option<String>,
+}
+
+/// Who is asked when domains expire (RDAP, RFC 9082).
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum RdapConfig {
+    /// The registries, whose servers IANA lists (RFC 9224).
+    #[default]
+    Registries,
+    /// This server alone, by its base address without a slash at the end.
+    Server(String),
+    /// Nobody.
+    Off,
+}
+
+/// What names lead to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DnsAddress {
+    /// An address.
+    Ip(std::net::IpAddr),
+    /// The address of a node.
+    Node(String),
+}
+
+/// Who has the zones, and by which files it knows matou.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DnsProviderConfig {
+    /// A name server that takes updates (RFC 2136).
+    NameServer {
+        /// `host:port`.
+        server: String,
+        /// Name of the key (TSIG).
+        key_name: String,
+        /// How it signs.
+        key_algorithm: DnsKeyAlgorithm,
+        /// File with the key, in base64.
+        key_file: PathBuf,
+    },
+    /// Gandi LiveDNS.
+    Gandi {
+        /// File with a personal access token.
+        token_file: PathBuf,
+        /// Address of the API; that of the provider when `None`.
+        endpoint: Option<String>,
+    },
+    /// Scaleway Domains and DNS.
+    Scaleway {
+        /// File with the secret key of an API key.
+        token_file: PathBuf,
+        /// Address of the API; that of the provider when `None`.
+        endpoint: Option<String>,
+    },
+    /// OVHcloud.
+    Ovh {
+        /// Names the application.
+        application_key: String,
+        /// File with the application's secret.
+        application_secret_file: PathBuf,
+        /// File with the consumer key.
+        consumer_key_file: PathBuf,
+        /// Address of the API; that for customers in Europe when `None`.
+        endpoint: Option<String>,
+    },
+}
+
+impl DnsConfig {
+    /// Returns a zone that two configurations change at the same place.
+    pub fn find_shared_zone<'a>(&'a self, other: &Self) -> Option<&'a String> {
+        let same = self.provider.place() == other.provider.place();
+        let mut zones = self.zones.iter();
+        zones.find(|zone| same && other.zones.contains(zone))
+    }
+}
+
+impl DnsProviderConfig {
+    /// Returns what is asked: a server, or an address of an API.
+    fn place(&self) -> &str {
+        let (usual, endpoint) = match self {
+            Self::NameServer { server, .. } => return server,
+            Self::Gandi { endpoint, .. } => ("gandi", endpoint),
+            Self::Scaleway { endpoint, .. } => ("scaleway", endpoint),
+            Self::Ovh { endpoint, .. } => ("ovh", endpoint),
+        };
+        endpoint.as_deref().unwrap_or(usual)
+    }
+
+    /// Lists the files with its secrets.
+    pub fn secret_files(&self) -> Vec<&PathBuf> {
+        match self {
+            Self::NameServer { key_file, .. } => vec![key_file],
+            Self::Gandi { token_file, .. } | Self::Scaleway { token_file, .. } => vec![token_file],
+            Self::Ovh {
+                application_secret_file,
+                consumer_key_file,
+                ..
+            } => vec![application_secret_file, consumer_key_file],
+        }
+    }
+}
+
+/// How messages to a name server are signed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum DnsKeyAlgorithm {
+    /// HMAC with SHA-256.
+    #[default]
+    HmacSha256,
+    /// HMAC with SHA-512.
+    HmacSha512,
 }
 
 /// A place where restic keeps snapshots.
@@ -445,6 +605,61 @@ pub struct PageConfig {
     pub automatic: bool,
 }
 
+/// What is found out about updates while nobody looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UpdatesConfig {
+    /// Whether the night rehearses newer patch releases after its backup.
+    pub rehearse_nightly: bool,
+    /// How long the rehearsal of one application may take.
+    pub limit: Duration,
+}
+
+/// Room on the nodes' disks.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct RoomConfig {
+    /// What is to be free of the file system of each node's engine; below it the night cleans.
+    pub floor: Option<DiskFloor>,
+}
+
+/// What is to be free of a file system.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DiskFloor {
+    /// Percent of all.
+    Percent(u8),
+    /// Bytes.
+    Bytes(u64),
+}
+
+impl DiskFloor {
+    /// Parses it: `20%`, `15 GB`.
+    ///
+    /// # Errors
+    /// A sentence that says what is allowed.
+    pub fn parse(text: &str) -> Result<Self, InvalidInput> {
+        let allowed = || InvalidInput::new(tr!("{text:?} is no floor: write \"20%\" or \"15 GB\""));
+        match text.trim().strip_suffix('%') {
+            Some(percent) => {
+                let percent = percent.trim().parse().map_err(|_| allowed())?;
+                match percent {
+                    1..=90 => Ok(Self::Percent(percent)),
+                    _ => Err(InvalidInput::new(tr!("a floor is from 1 % to 90 %"))),
+                }
+            }
+            None => units::parse_disk_size(text)
+                .map(Self::Bytes)
+                .map_err(|_| allowed()),
+        }
+    }
+
+    /// Bytes that are to be free of `total`.
+    pub fn bytes_of(self, total: u64) -> u64 {
+        match self {
+            Self::Percent(percent) => total / 100 * u64::from(percent),
+            Self::Bytes(bytes) => bytes,
+        }
+    }
+}
+
 /// When the console alerts, and how.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AlertsConfig {
@@ -491,6 +706,8 @@ pub struct ReceiversConfig {
     pub deadman_file: Option<PathBuf>,
     /// When only what is critical is told.
     pub quiet: Option<QuietHours>,
+    /// When digests are sent; `None`: never.
+    pub digest: Option<DigestSchedule>,
 }
 
 impl ReceiversConfig {
@@ -607,6 +824,8 @@ pub struct ThemeConfig {
     pub light: Option<bool>,
     /// Take turns of the wheel and clicks; text is selected with Shift then.
     pub mouse: bool,
+    /// The language that matou speaks; `None`: that of the environment.
+    pub language: Option<Language>,
 }
 
 impl Default for ThemeConfig {
@@ -616,6 +835,7 @@ impl Default for ThemeConfig {
             ascii: None,
             light: None,
             mouse: true,
+            language: None,
         }
     }
 }

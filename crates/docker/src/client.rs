@@ -1,5 +1,6 @@
 //! One node's engine: connecting to it, and what is asked of it with bollard.
 
+use matou_i18n::tr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -161,7 +162,7 @@ impl Docker {
                 }
                 Ok(_) => HostError::Unreachable {
                     node: self.node_name(),
-                    reason: "the connection was lost".into(),
+                    reason: tr!("the connection was lost").into(),
                 },
                 Err(lost) => lost,
             },
@@ -218,13 +219,13 @@ impl Docker {
             },
             Error::JsonDataError { .. } | Error::JsonSerdeError { .. } => DockerError::Other {
                 node: self.node_name(),
-                reason: format!("an answer that matou does not understand: {error}"),
+                reason: tr!("an answer that matou does not understand: {error}"),
             },
             Error::RequestTimeoutError => {
                 self.forget_client().await;
                 DockerError::Other {
                     node: self.node_name(),
-                    reason: format!("no answer within {REQUEST_TIMEOUT} s"),
+                    reason: tr!("no answer within {REQUEST_TIMEOUT} s"),
                 }
             }
             other => {

@@ -1,6 +1,7 @@
 //! What an engine keeps on its node's disk, and letting go of it. Nothing is ever removed by force: what
 //! is in use by then, the engine refuses.
 
+use matou_i18n::tr;
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -231,7 +232,7 @@ impl Docker {
         if !is_image_name(image) {
             return Err(DockerError::Other {
                 node: self.node_name(),
-                reason: format!("{image:?} is no name of an image"),
+                reason: tr!("{image:?} is no name of an image"),
             });
         }
         let path = format!("/images/{image}?force=false&noprune=true");

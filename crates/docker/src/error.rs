@@ -1,6 +1,7 @@
 //! Why an engine gave no answer, or refused.
 
 use matou_host::HostError;
+use matou_i18n::tr;
 
 /// Why an engine could not be asked, or refused.
 #[derive(Debug, thiserror::Error)]
@@ -10,26 +11,26 @@ pub enum DockerError {
     Host(#[from] HostError),
     /// The socket is there and nobody answers, or it is not there.
     #[error(
-        "no Docker engine answers on {node} ({reason}): is it installed and running? try `systemctl status docker` there"
-    )]
+        "{}", tr!("no Docker engine answers on {node} ({reason}): is it installed and running? try `systemctl status docker` there"
+    ))]
     NoEngine { node: String, reason: String },
     #[error(
-        "the Docker engine of {node} is too old ({version}, API {api}): matou needs Docker 20.10 (API 1.41) or newer; upgrade it with its package manager"
-    )]
+        "{}", tr!("the Docker engine of {node} is too old ({version}, API {api}): matou needs Docker 20.10 (API 1.41) or newer; upgrade it with its package manager"
+    ))]
     TooOld {
         node: String,
         version: String,
         api: String,
     },
     /// The engine's own words.
-    #[error("Docker on {node} says: {message}")]
+    #[error("{}", tr!("Docker on {node} says: {message}"))]
     Api {
         node: String,
         status: u16,
         message: String,
     },
     /// A program that was run in a container failed.
-    #[error("Docker on {node}: {program} in the container ended with exit code {code}: {said}")]
+    #[error("{}", tr!("Docker on {node}: {program} in the container ended with exit code {code}: {said}"))]
     ExecFailed {
         node: String,
         program: String,
@@ -37,9 +38,9 @@ pub enum DockerError {
         /// What it wrote to its standard error.
         said: String,
     },
-    #[error("Docker on {node}: {program} printed too much")]
+    #[error("{}", tr!("Docker on {node}: {program} printed too much"))]
     ExecTooMuch { node: String, program: String },
-    #[error("Docker on {node}: {reason}")]
+    #[error("{}", tr!("Docker on {node}: {reason}"))]
     Other { node: String, reason: String },
 }
 

@@ -1,5 +1,6 @@
 //! A command in a running container, by the engine's API.
 
+use matou_i18n::tr;
 use std::pin::Pin;
 
 use bollard::container::LogOutput;
@@ -91,7 +92,7 @@ impl Docker {
             }),
             Ok(StartExecResults::Detached) => Err(DockerError::Other {
                 node: self.node_name(),
-                reason: "the command's output is not handed out".into(),
+                reason: tr!("the command's output is not handed out").into(),
             }),
             Err(e) => Err(self.error_of_client(e).await),
         }

@@ -14,6 +14,8 @@
     )
 )]
 
+matou_i18n::catalogue!();
+
 mod client;
 mod connection;
 mod container_end;

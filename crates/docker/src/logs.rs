@@ -5,6 +5,7 @@
 
 use http_body_util::BodyExt;
 use jiff::Timestamp;
+use matou_i18n::tr;
 use tokio::sync::mpsc;
 
 use super::{Docker, DockerError};
@@ -254,7 +255,7 @@ impl FrameJoiner {
         let mut line = self.open.take()?;
         if self.dropped > 0 {
             line.bytes
-                .extend_from_slice(format!(" [{} more bytes]", self.dropped).as_bytes());
+                .extend_from_slice(tr!(" [{} more bytes]", self.dropped).as_bytes());
             self.dropped = 0;
         }
         Some(line)

@@ -1,5 +1,6 @@
 //! Making a swarm, joining it, and what a manager sets of its nodes.
 
+use matou_i18n::tr;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -75,7 +76,7 @@ impl Docker {
             .map(SecretString::from)
             .ok_or_else(|| DockerError::Other {
                 node: self.node_name(),
-                reason: "the manager gave no join token".into(),
+                reason: tr!("the manager gave no join token").into(),
             })
     }
 
@@ -147,7 +148,7 @@ impl Docker {
         role: Role,
         own: &Self,
     ) -> Result<(), DockerError> {
-        let mut last = "no answer yet".to_owned();
+        let mut last = tr!("no answer yet").to_owned();
         let settled = async {
             loop {
                 match self.check_role_took_effect(node, role, own).await {
@@ -165,7 +166,7 @@ impl Docker {
         }
         Err(DockerError::Other {
             node: self.node_name(),
-            reason: format!(
+            reason: tr!(
                 "the swarm takes no change {} s after the new role ({last}): is 2377/tcp open between the managers, and does `docker node ls` name each of them Reachable?",
                 ROLE_CHANGE_LIMIT.as_secs()
             ),
@@ -181,11 +182,11 @@ impl Docker {
         let is_manager = role == Role::Manager;
         let swarm = self.query_swarm().await?;
         let found = swarm.nodes.iter().find(|n| n.id == node);
-        let found = found.ok_or("the managers do not list the node")?;
+        let found = found.ok_or(tr!("the managers do not list the node"))?;
         if (found.reachability == Reachability::Reachable) != is_manager {
             let why = match is_manager {
-                true => format!("{} is no reachable manager yet", found.hostname),
-                false => format!("{} still counts as a manager", found.hostname),
+                true => tr!("{} is no reachable manager yet", found.hostname),
+                false => tr!("{} still counts as a manager", found.hostname),
             };
             return Err(why.into());
         }
@@ -218,7 +219,7 @@ impl Docker {
             .arg(root)
             .sudo()
             .timeout(Duration::from_secs(15))
-            .label("ask for the role in its certificate");
+            .label(tr!("ask for the role in its certificate"));
         Ok(parse_certificate_role(
             &self.host().run_ok(&read).await?.stdout,
         ))

@@ -1,5 +1,6 @@
 //! The fleet's nodes with their hosts and engines.
 
+use matou_i18n::tr;
 use std::sync::Arc;
 
 use super::{Docker, DockerError};
@@ -96,8 +97,8 @@ impl Nodes {
             }
         }
         Err(last.unwrap_or_else(|| DockerError::Other {
-            node: "the fleet".into(),
-            reason: "config.toml names no manager".into(),
+            node: tr!("the fleet").into(),
+            reason: tr!("config.toml names no manager").into(),
         }))
     }
 

@@ -2,6 +2,7 @@
 //! what they do not know (`ContainerSpec.Healthcheck`, what newer engines have), and what is left
 //! out would be lost when the rest is written.
 
+use matou_i18n::tr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -129,7 +130,7 @@ pub(super) struct EngineVersion {
 
 fn answer_too_large(node: String) -> DockerError {
     let most = matou_base::text::human_bytes(MAX_ANSWER_BYTES as u64);
-    let reason = format!("an answer larger than {most}, which is not taken");
+    let reason = tr!("an answer larger than {most}, which is not taken");
     DockerError::Other { node, reason }
 }
 
@@ -206,7 +207,7 @@ impl Docker {
             span.in_scope(|| tracing::debug!(result = "late"));
             return Err(DockerError::Other {
                 node: self.node_name(),
-                reason: format!("no answer within {} s", limit.as_secs()),
+                reason: tr!("no answer within {} s", limit.as_secs()),
             });
         };
         match answered {
@@ -265,7 +266,7 @@ impl Docker {
             },
             Err(RequestFailure::Late) => DockerError::Other {
                 node,
-                reason: format!("no answer within {REQUEST_TIMEOUT} s"),
+                reason: tr!("no answer within {REQUEST_TIMEOUT} s"),
             },
             Err(RequestFailure::Large) => answer_too_large(node),
             Err(RequestFailure::Link(reason)) => DockerError::NoEngine { node, reason },
@@ -346,7 +347,7 @@ impl Docker {
     pub(super) fn parse_answer<T>(&self, read: serde_json::Result<T>) -> Result<T, DockerError> {
         read.map_err(|error| DockerError::Other {
             node: self.node_name(),
-            reason: format!("an answer that matou does not understand: {error}"),
+            reason: tr!("an answer that matou does not understand: {error}"),
         })
     }
 

@@ -3,21 +3,28 @@
 use super::DockerError;
 
 /// How often a change is tried again on a fresh description when somebody else was faster.
-const SEQUENCE_RETRIES: usize = 5;
+const SEQUENCE_RETRIES: usize = 20;
+
+/// How much longer is waited before each of them than before the last: somebody may change the same all the time.
+const SEQUENCE_WAIT: std::time::Duration = std::time::Duration::from_millis(5);
 
 /// How often a change is tried again while the managers have no leader: an election takes a few
 /// seconds.
 const LEADER_RETRIES: usize = 15;
 
 /// Returns whether a failed change is worth another try; waits a second for a leader where there is
-/// none.
+/// none, a moment where somebody else was faster.
 pub(super) async fn wait_for_retry(error: &DockerError, tries: &mut usize) -> bool {
     *tries += 1;
     if error.is_without_leader() && *tries <= LEADER_RETRIES {
         tokio::time::sleep(std::time::Duration::from_secs(1)).await;
         return true;
     }
-    error.is_out_of_sequence() && *tries <= SEQUENCE_RETRIES
+    let again = error.is_out_of_sequence() && *tries <= SEQUENCE_RETRIES;
+    if again {
+        tokio::time::sleep(SEQUENCE_WAIT * u32::try_from(*tries).unwrap_or(1)).await;
+    }
+    again
 }
 
 #[cfg(test)]

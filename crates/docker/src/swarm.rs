@@ -1,5 +1,6 @@
 //! What a manager's engine knows of the swarm, and how it is changed.
 
+use matou_i18n::tr;
 use serde_json::Value;
 
 use super::outdated::find_outdated_tasks;
@@ -125,7 +126,7 @@ impl Docker {
             true => Ok(()),
             false => Err(DockerError::Other {
                 node: self.node_name(),
-                reason: format!("{service} is not a replicated service, it can't be scaled"),
+                reason: tr!("{service} is not a replicated service, it can't be scaled"),
             }),
         }
     }

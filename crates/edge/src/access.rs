@@ -1,5 +1,6 @@
 //! Traefik's access log: where it is, and what its lines say.
 
+use matou_i18n::tr;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -119,12 +120,12 @@ pub fn find_access_log(spec: &ServiceSpec, service: &str) -> Result<AccessLog, E
         .iter()
         .any(|(k, _)| k == "accesslog" || k.starts_with("accesslog."));
     if !on || option("accesslog") == Some("false") {
-        return Err(EdgeError::failed(format_args!(
+        return Err(EdgeError::failed(tr!(
             "{service} writes no access log: give it --accesslog=true and --accesslog.format=json"
         )));
     }
     if !option("accesslog.format").is_some_and(|f| f.eq_ignore_ascii_case("json")) {
-        return Err(EdgeError::failed(format_args!(
+        return Err(EdgeError::failed(tr!(
             "the access log of {service} is not JSON: give it --accesslog.format=json"
         )));
     }
@@ -132,7 +133,7 @@ pub fn find_access_log(spec: &ServiceSpec, service: &str) -> Result<AccessLog, E
         return Ok(AccessLog::Output);
     };
     let (source, volume, rest) = find_service_mount(spec, path).ok_or_else(|| {
-        format!("{path} of {service} is in no folder of its node: mount one there, or leave --accesslog.filepath out")
+        tr!("{path} of {service} is in no folder of its node: mount one there, or leave --accesslog.filepath out")
     })?;
     Ok(AccessLog::File {
         source,

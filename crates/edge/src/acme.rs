@@ -5,6 +5,7 @@
 
 use base64::Engine as _;
 use jiff::Timestamp;
+use matou_i18n::tr;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use serde_json::{Map, Value};
@@ -16,11 +17,11 @@ use matou_base::text::human_bytes;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[expect(missing_docs, reason = "its sentences say it")]
 pub enum AcmeError {
-    #[error("acme.json is no JSON: {0}")]
+    #[error("{}", tr!("acme.json is no JSON: {_0}"))]
     Json(String),
-    #[error("acme.json holds no certificates of Traefik: {0}")]
+    #[error("{}", tr!("acme.json holds no certificates of Traefik: {_0}"))]
     Shape(&'static str),
-    #[error("acme.json is larger than {}, which no store of certificates is", human_bytes(LARGEST as u64))]
+    #[error("{}", tr!("acme.json is larger than {}, which no store of certificates is", human_bytes(LARGEST as u64)))]
     Large,
 }
 
@@ -64,7 +65,7 @@ impl AcmeStore {
         let value: Value =
             serde_json::from_str(text).map_err(|e| AcmeError::Json(e.to_string()))?;
         let Value::Object(document) = value else {
-            return Err(AcmeError::Shape("it is no object"));
+            return Err(AcmeError::Shape(tr!("it is no object")));
         };
         let mut certificates = Vec::new();
         if is_version_1_store(&document) {
@@ -76,7 +77,7 @@ impl AcmeStore {
                         append_acme_certificates(data, resolver, &mut certificates);
                     }
                     Value::Null => {}
-                    _ => return Err(AcmeError::Shape("a resolver is no object")),
+                    _ => return Err(AcmeError::Shape(tr!("a resolver is no object"))),
                 }
             }
         }

@@ -1,5 +1,6 @@
 //! Where acme.json is: named by Traefik's options, in one of its mounts, on some node.
 
+use matou_i18n::tr;
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -75,13 +76,14 @@ impl AcmeFile {
         manager: &NodeHandle,
         swarm: &Swarm,
     ) -> Result<Self, EdgeError> {
-        let service = find_edge_service(swarm)
-            .ok_or("nothing takes https for the fleet: `matou deploy traefik edge` does")?;
+        let service = find_edge_service(swarm).ok_or(tr!(
+            "nothing takes https for the fleet: `matou deploy traefik edge` does"
+        ))?;
         let name = &service.name;
         let spec = manager.docker.query_service_spec(&service.id).await;
         let spec = spec?;
         let path = find_acme_path(&spec).ok_or_else(|| {
-            format!("the options of {name} do not say where its acme.json is (certificatesresolvers.NAME.acme.storage): is it a Traefik?")
+            tr!("the options of {name} do not say where its acme.json is (certificatesresolvers.NAME.acme.storage): is it a Traefik?")
         })?;
         // The newest task says which node it is on, also when it has been stopped.
         let tasks = swarm.tasks.iter().filter(|t| t.service_id == service.id);
@@ -90,10 +92,10 @@ impl AcmeFile {
             .max_by_key(|t| (t.desired == TaskState::Running, t.since));
         let at = newest.and_then(|t| nodes.find_name(swarm, &t.node_id));
         let node = at.and_then(|n| nodes.get(&n)).ok_or_else(|| {
-            format!("{name} runs on no node of config.toml: its acme.json can't be reached")
+            tr!("{name} runs on no node of config.toml: its acme.json can't be reached")
         })?;
         let (source, volume, rest) = find_service_mount(&spec, &path).ok_or_else(|| {
-            format!("{path} of {name} is in no volume: its certificates are lost whenever it is replaced; mount one there")
+            tr!("{path} of {name} is in no volume: its certificates are lost whenever it is replaced; mount one there")
         })?;
         let of = |node: &NodeHandle, folder: &str| Self {
             node: node.clone(),
@@ -113,7 +115,7 @@ impl AcmeFile {
         let volumes = node.docker.list_volumes().await?;
         let found = volumes.iter().find(|v| v.name == source);
         let found = found.ok_or_else(|| {
-            format!(
+            tr!(
                 "the volume {source} of {name} is not on {}",
                 node.config.name
             )
@@ -122,7 +124,7 @@ impl AcmeFile {
         let server = || {
             nodes
                 .get(&storage.node)
-                .ok_or_else(|| format!("[storage] node {} is not there", storage.node))
+                .ok_or_else(|| tr!("[storage] node {} is not there", storage.node))
         };
         Ok(match (option("type"), option("device"), option("share")) {
             // A volume of the network is mounted only while Traefik runs.
@@ -148,10 +150,7 @@ impl AcmeFile {
     }
 
     fn explain(&self, error: &AcmeError) -> EdgeError {
-        EdgeError::failed(format_args!(
-            "{} of {}: {error}",
-            self.path, self.node.config.name
-        ))
+        EdgeError::failed(tr!("{} of {}: {error}", self.path, self.node.config.name))
     }
 
     /// Removes the certificates of a name and returns their number. Only the file's owner can read

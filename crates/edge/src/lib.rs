@@ -13,6 +13,8 @@
     )
 )]
 
+matou_i18n::catalogue!();
+
 mod access;
 mod acme;
 mod acme_file;
@@ -22,6 +24,7 @@ mod probe;
 mod reasons;
 mod request;
 
+use matou_i18n::tr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -67,7 +70,7 @@ impl EdgeEndpoints {
         };
         if let Some(path) = &config.edge.ca_file {
             let wrong = |e: &dyn std::fmt::Display| {
-                format!("[edge] ca_file {} can't be read: {e}", path.display())
+                tr!("[edge] ca_file {} can't be read: {e}", path.display())
             };
             let pem = std::fs::read(path).map_err(|e| wrong(&e))?;
             for certificate in CertificateDer::pem_slice_iter(&pem) {

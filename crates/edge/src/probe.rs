@@ -1,5 +1,6 @@
 //! What a server really serves for a name: the handshake is the truth, whatever a store says.
 
+use matou_i18n::tr;
 use std::sync::{Arc, LazyLock};
 
 use crate::EdgeError;
@@ -93,17 +94,17 @@ pub(super) async fn connect_tls(
     tls: &Arc<ClientConfig>,
 ) -> Result<TlsStream<TcpStream>, EdgeError> {
     let server_name = ServerName::try_from(name.to_owned())
-        .map_err(|_| format!("{} is no host name", matou_base::text::escape_line(name)))?;
+        .map_err(|_| tr!("{} is no host name", matou_base::text::escape_line(name)))?;
     let tcp = match timeout(PATIENCE, TcpStream::connect((address, port))).await {
         Ok(Ok(tcp)) => tcp,
         Ok(Err(e)) if e.kind() == std::io::ErrorKind::ConnectionRefused => {
-            return Err(EdgeError::failed(format_args!(
+            return Err(EdgeError::failed(tr!(
                 "nothing listens on port {port} of {address}"
             )));
         }
         Ok(Err(e)) => return Err(EdgeError::failed(format_args!("{address}:{port}: {e}"))),
         Err(_) => {
-            return Err(EdgeError::failed(format_args!(
+            return Err(EdgeError::failed(tr!(
                 "{address}:{port} did not answer within {} s",
                 PATIENCE.as_secs()
             )));
@@ -112,10 +113,10 @@ pub(super) async fn connect_tls(
     let connector = TlsConnector::from(tls.clone());
     match timeout(PATIENCE, connector.connect(server_name, tcp)).await {
         Ok(Ok(stream)) => Ok(stream),
-        Ok(Err(e)) => Err(EdgeError::failed(format_args!(
+        Ok(Err(e)) => Err(EdgeError::failed(tr!(
             "{address}:{port} speaks no TLS for {name}: {e}"
         ))),
-        Err(_) => Err(EdgeError::failed(format_args!(
+        Err(_) => Err(EdgeError::failed(tr!(
             "{address}:{port} did not finish the handshake within {} s",
             PATIENCE.as_secs()
         ))),
@@ -128,9 +129,11 @@ pub(super) fn judge_chain(
     name: &str,
     roots: &Arc<RootCertStore>,
 ) -> Result<PresentedCertificate, EdgeError> {
-    let leaf = chain.first().ok_or("the server showed no certificate")?;
-    let (_, parsed) = X509Certificate::from_der(leaf)
-        .map_err(|e| format!("the certificate can't be read: {e}"))?;
+    let leaf = chain
+        .first()
+        .ok_or(tr!("the server showed no certificate"))?;
+    let (_, parsed) =
+        X509Certificate::from_der(leaf).map_err(|e| tr!("the certificate can't be read: {e}"))?;
     let time = |t: x509_parser::time::ASN1Time| {
         Timestamp::from_second(t.timestamp()).unwrap_or(Timestamp::UNIX_EPOCH)
     };
@@ -158,7 +161,7 @@ pub(super) fn judge_chain(
         .collect();
     let problem = match subject.as_str() {
         TRAEFIK_DEFAULT => {
-            Some("Traefik shows its own certificate: it has none for this name".into())
+            Some(tr!("Traefik shows its own certificate: it has none for this name").into())
         }
         _ => explain_browser_refusal(chain, name, roots),
     };
@@ -190,7 +193,7 @@ pub fn parse_certificate_chain(pem: &str) -> Vec<ChainLink> {
             let key = match parsed.public_key().parsed() {
                 Ok(PublicKey::RSA(key)) => format!("RSA {}", key.key_size()),
                 Ok(PublicKey::EC(point)) => format!("EC {}", point.key_size()),
-                _ => "key of another kind".to_owned(),
+                _ => tr!("key of another kind").to_owned(),
             };
             let end = parsed.validity().not_after.timestamp();
             Some(ChainLink {
@@ -222,21 +225,21 @@ fn explain_browser_refusal(
     Some(match error {
         Error::InvalidCertificate(reason) => match reason {
             CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
-                "it has expired".into()
+                tr!("it has expired").into()
             }
             CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
-                "it is not valid yet: is the clock right?".into()
+                tr!("it is not valid yet: is the clock right?").into()
             }
             CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
-                "it is for other names".into()
+                tr!("it is for other names").into()
             }
-            CertificateError::UnknownIssuer => {
+            CertificateError::UnknownIssuer => tr!(
                 "browsers do not know its authority (a staging one, or a chain that is not whole)"
-                    .into()
-            }
-            other => format!("it is refused: {other:?}"),
+            )
+            .into(),
+            other => tr!("it is refused: {other:?}"),
         },
-        other => format!("it is refused: {other}"),
+        other => tr!("it is refused: {other}"),
     })
 }
 

@@ -1,5 +1,7 @@
 //! Why Traefik has no certificate for a name, from its log, in plain words.
 
+use matou_i18n::tr;
+
 /// Finds the newest reason in Traefik's log why a domain has no certificate.
 pub fn find_acme_failure(log: &str, domain: &str) -> Option<String> {
     let line = log
@@ -40,12 +42,14 @@ fn explain_acme_failure(line: &str) -> String {
             rest[..end.unwrap_or(rest.len())].trim().to_owned()
         });
         return match until {
-            Some(until) => format!("the authority's rate limit is reached, until {until}"),
-            None => "the authority's rate limit is reached: wait before the next attempt".into(),
+            Some(until) => tr!("the authority's rate limit is reached, until {until}"),
+            None => {
+                tr!("the authority's rate limit is reached: wait before the next attempt").into()
+            }
         };
     }
     if has(&["nonexistent certificate resolver"]) {
-        return "the router names a certificate resolver that Traefik does not have".into();
+        return tr!("the router names a certificate resolver that Traefik does not have").into();
     }
     if has(&[
         "error:dns",
@@ -55,30 +59,31 @@ fn explain_acme_failure(line: &str) -> String {
         "looking up a",
         "lookup",
     ]) {
-        return "DNS does not know the name, or leads nowhere: add an A record".into();
+        return tr!("DNS does not know the name, or leads nowhere: add an A record").into();
     }
     if has(&[
         "error:connection",
         "timeout during connect",
         "connection refused",
     ]) {
-        return "the authority can't reach port 80 of the address that DNS gives: is it open, and this fleet's?".into();
+        return tr!("the authority can't reach port 80 of the address that DNS gives: is it open, and this fleet's?").into();
     }
     if has(&[
         "error:unauthorized",
         "invalid response",
         "incorrect validation",
     ]) {
-        return "another server answers under this name: DNS leads elsewhere".into();
+        return tr!("another server answers under this name: DNS leads elsewhere").into();
     }
     if has(&["error:caa"]) {
-        return "a CAA record of the domain forbids this authority".into();
+        return tr!("a CAA record of the domain forbids this authority").into();
     }
     if has(&["permissions"]) {
-        return "acme.json can be read by others, so Traefik leaves it alone: chmod 600".into();
+        return tr!("acme.json can be read by others, so Traefik leaves it alone: chmod 600")
+            .into();
     }
     let words: String = line.chars().take(200).collect();
-    format!("Traefik says: {words}")
+    tr!("Traefik says: {words}")
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! One request to an application, through the edge node that is asked: DNS plays no part in it.
 
+use matou_i18n::tr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -169,8 +170,7 @@ async fn send_request(
     message: &LoginMessage,
     wanted: &ExpectedAnswer,
 ) -> Result<HttpsAnswer, EdgeError> {
-    let failed =
-        |e: &dyn std::fmt::Display| EdgeError::failed(format_args!("{name} gave no answer: {e}"));
+    let failed = |e: &dyn std::fmt::Display| EdgeError::failed(tr!("{name} gave no answer: {e}"));
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
         .await
         .map_err(|e| failed(&e))?;
@@ -201,7 +201,7 @@ async fn send_request(
         Ok(Ok(response)) => response,
         Ok(Err(e)) => return Err(failed(&e)),
         Err(_) => {
-            return Err(EdgeError::failed(format_args!(
+            return Err(EdgeError::failed(tr!(
                 "{name} did not answer within {} s",
                 PATIENCE.as_secs() * 2
             )));
@@ -221,7 +221,7 @@ async fn send_request(
     let fault = match is_looked_at && wanted.needs_text() {
         _ if wanted.redirect_to.as_ref().is_some_and(|m| !leads_to(m)) => {
             let main = wanted.redirect_to.as_deref().unwrap_or_default();
-            Some(format!(", and does not lead to https://{main}"))
+            Some(tr!(", and does not lead to https://{main}"))
         }
         true => {
             let text = timeout(PATIENCE, read_beginning(response.into_body())).await;

@@ -1,5 +1,6 @@
 //! What goes wrong with the fleet folder.
 
+use matou_i18n::tr;
 use std::path::PathBuf;
 
 use matou_base::text::SafeText;
@@ -16,10 +17,10 @@ pub enum HistoryError {
         error: std::io::Error,
     },
     /// Git is not installed, or can't be started.
-    #[error("git can't be started: {0}; install it, or take `git = true` out of [fleet]")]
+    #[error("{}", tr!("git can't be started: {_0}; install it, or take `git = true` out of [fleet]"))]
     NoGit(std::io::Error),
     /// Git ended with a failure.
-    #[error("`git {command}` failed (exit code {code}): {said}")]
+    #[error("{}", tr!("`git {command}` failed (exit code {code}): {said}"))]
     Git {
         /// Its arguments.
         command: String,
@@ -29,10 +30,10 @@ pub enum HistoryError {
         said: SafeText,
     },
     /// Git did not end in time.
-    #[error("`git {0}` did not end within {1} s")]
+    #[error("{}", tr!("`git {_0}` did not end within {_1} s"))]
     TimedOut(String, u64),
     /// Another matou writes into the folder.
-    #[error("another matou is writing into {}", .0.display())]
+    #[error("{}", tr!("another matou is writing into {}", _0.display()))]
     Locked(PathBuf),
     /// One sentence.
     #[error("{0}")]

@@ -1,5 +1,6 @@
 //! Writing into the fleet folder, and the commit that goes with it.
 
+use matou_i18n::tr;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -192,7 +193,7 @@ impl FleetFolder {
             Err(e) => Err(e),
         };
         if let Err(e) = recorded {
-            notes.push(format!("what changed is not in the history yet: {e}"));
+            notes.push(tr!("what changed is not in the history yet: {e}"));
         }
         Ok(notes)
     }
@@ -262,8 +263,8 @@ impl FleetFolder {
         self.finish_pending(git).await?;
         let names: Vec<&str> = changes.iter().map(FileChange::name).collect();
         let by_hand = Reason {
-            title: format!("{} as edited by hand", names.join(", ")),
-            lines: vec![format!("Before: {}", reason.title)],
+            title: tr!("{} as edited by hand", names.join(", ")),
+            lines: vec![tr!("Before: {}", reason.title)],
         };
         // What is left out for its secrets is told once, of what is written now.
         self.commit(git, &names, &by_hand, &mut Vec::new()).await?;
@@ -301,7 +302,7 @@ impl FleetFolder {
         self.list_files("stacks", 0, &mut names);
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         let reason = Reason {
-            title: "The fleet's files as they are".to_owned(),
+            title: tr!("The fleet's files as they are").to_owned(),
             lines: Vec::new(),
         };
         self.commit(git, &names, &reason, notes).await
@@ -337,10 +338,10 @@ impl FleetFolder {
         for (name, standing) in self.find_standings(git, names).await? {
             match standing {
                 Standing::Committed => {}
-                Standing::Ignored => notes.push(format!("git ignores {name}: it has no history")),
+                Standing::Ignored => notes.push(tr!("git ignores {name}: it has no history")),
                 Standing::Edited => match self.why_left_out(&name) {
                     None => wanted.push(name),
-                    Some(why) => notes.push(format!("{name} is not put into the history: {why}")),
+                    Some(why) => notes.push(tr!("{name} is not put into the history: {why}")),
                 },
             }
         }
@@ -378,7 +379,7 @@ impl FleetFolder {
         let path = self.path.join(name);
         match path.symlink_metadata() {
             Err(_) => return None,
-            Ok(found) if !found.is_file() => return Some("it is no plain file".to_owned()),
+            Ok(found) if !found.is_file() => return Some(tr!("it is no plain file").to_owned()),
             Ok(_) => {}
         }
         let text = match files::read_text(&path, files::MAX_CONFIG_BYTES) {
@@ -387,7 +388,7 @@ impl FleetFolder {
         };
         let found = find_open_secrets(name, &text);
         (!found.is_empty()).then(|| {
-            format!(
+            tr!(
                 "it holds in the open what looks like a secret ({})",
                 found.join(", ")
             )
@@ -490,7 +491,7 @@ impl FleetFolder {
             }
             let before = self.path.join(format!("{name}.before"));
             std::fs::rename(&path, &before).map_err(HistoryError::of_file(&path))?;
-            notes.push(format!("what {name} held is kept as {name}.before"));
+            notes.push(tr!("what {name} held is kept as {name}.before"));
         }
         Ok(())
     }
@@ -511,10 +512,10 @@ impl FleetFolder {
             .find(|folder| is_link(folder));
         match (plain, link) {
             (true, None) => Ok(()),
-            (false, _) => Err(HistoryError::Other(format!(
+            (false, _) => Err(HistoryError::Other(tr!(
                 "{name:?} is no path in the fleet folder"
             ))),
-            (true, Some(folder)) => Err(HistoryError::Other(format!(
+            (true, Some(folder)) => Err(HistoryError::Other(tr!(
                 "{} in the fleet folder is a link: {name} is not written through it; put a folder in its place",
                 folder.display()
             ))),

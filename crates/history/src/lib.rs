@@ -5,6 +5,8 @@
 //! operator has edited meanwhile is never part of it: an edit of a file that is about to be written gets a
 //! commit of its own before, and other files, and what is staged, stay as they are.
 
+matou_i18n::catalogue!();
+
 mod error;
 mod folder;
 mod git;

@@ -1,6 +1,7 @@
 //! Secrets that stand in a file in the open. Such a file is not put into the history, from which nothing
 //! goes away.
 
+use matou_i18n::tr;
 use std::collections::BTreeSet;
 
 use serde_yaml::Value;
@@ -33,10 +34,10 @@ const REFERENCE_WORDS: [&str; 9] = [
 pub fn find_open_secrets(name: &str, text: &str) -> Vec<String> {
     let mut found = BTreeSet::new();
     if text.contains("PRIVATE KEY-----") {
-        found.insert("a private key".to_owned());
+        found.insert(tr!("a private key").to_owned());
     }
     if text.split_whitespace().any(has_password_in_url) {
-        found.insert("a password in an address".to_owned());
+        found.insert(tr!("a password in an address").to_owned());
     }
     let extension = name.rsplit_once('.').map(|(_, e)| e);
     match extension {

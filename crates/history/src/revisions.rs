@@ -1,5 +1,6 @@
 //! Reading the history: which commits changed files, and what files held.
 
+use matou_i18n::tr;
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
@@ -41,7 +42,7 @@ impl FleetFolder {
     fn history(&self) -> Result<&Git, HistoryError> {
         self.git.as_ref().ok_or_else(|| {
             HistoryError::Other(
-                "no history is kept: `git = true` under [fleet] of config.toml does that"
+                tr!("no history is kept: `git = true` under [fleet] of config.toml does that")
                     .to_owned(),
             )
         })
@@ -84,7 +85,7 @@ impl FleetFolder {
         let found = git.call(&arguments, b"").await?;
         match found.code {
             0 => Ok(found.text().trim().to_owned()),
-            _ => Err(HistoryError::Other(format!(
+            _ => Err(HistoryError::Other(tr!(
                 "{revision:?} is no revision of {}: `matou history` lists them",
                 self.path().display()
             ))),
@@ -119,7 +120,7 @@ impl FleetFolder {
             blobs.push((name.to_owned(), id.to_owned()));
         }
         if sum > MAX_REVISION_BYTES {
-            return Err(HistoryError::Other(format!(
+            return Err(HistoryError::Other(tr!(
                 "apps/ and stacks/ of {commit} hold more than {}",
                 matou_base::text::human_bytes(MAX_REVISION_BYTES)
             )));

@@ -1,5 +1,6 @@
 //! Why a command could not be run, or failed, in sentences that say what to do.
 
+use matou_i18n::tr;
 use std::time::Duration;
 
 use matou_base::text;
@@ -13,17 +14,17 @@ pub enum HostError {
     #[error("{node}: {reason}")]
     Unreachable { node: String, reason: String },
     /// The connection broke while the command ran: whether it ended is not known.
-    #[error("{node}: the connection was lost while `{command}` ran; whether it ended is not known")]
+    #[error("{}", tr!("{node}: the connection was lost while `{command}` ran; whether it ended is not known"))]
     Lost { node: String, command: String },
-    #[error("{node}: `{command}` took longer than {} s and was ended", .limit.as_secs())]
+    #[error("{}", tr!("{node}: `{command}` took longer than {} s and was ended", limit.as_secs()))]
     Timeout {
         node: String,
         command: String,
         limit: Duration,
     },
-    #[error("{node}: `{command}` was cancelled")]
+    #[error("{}", tr!("{node}: `{command}` was cancelled"))]
     Cancelled { node: String, command: String },
-    #[error("{node}: `{command}` ended with exit code {code}{}", format_output_tail(.last_lines))]
+    #[error("{}", tr!("{node}: `{command}` ended with exit code {code}{}", format_output_tail(last_lines)))]
     Failed {
         node: String,
         command: String,
@@ -80,7 +81,7 @@ fn explain_unusable_identity(said: &str, options: &SshOptions) -> Option<String>
     if said.contains("Permission denied")
         && let Err(why) = std::fs::File::open(identity)
     {
-        return Some(format!(
+        return Some(tr!(
             "the identity {} can't be read ({why}): correct identity under [ssh], or put the key there",
             identity.display()
         ));
@@ -88,7 +89,7 @@ fn explain_unusable_identity(said: &str, options: &SshOptions) -> Option<String>
     let why = said
         .lines()
         .find(|l| unusable.iter().any(|u| l.contains(u)))?;
-    Some(format!(
+    Some(tr!(
         "the identity {} can't be used: {}: correct identity under [ssh], or the file (mode 600)",
         identity.display(),
         text::clean_line(why.trim().trim_end_matches('.'))
@@ -98,26 +99,26 @@ fn explain_unusable_identity(said: &str, options: &SshOptions) -> Option<String>
 /// Says why no connection came about.
 fn explain_connection(said: &str, options: &SshOptions) -> Option<String> {
     let port = options.port.unwrap_or(22);
-    let refused = |why: &str, hint: &str| format!("{} port {port} {why}: {hint}", options.address);
+    let refused = |why: &str, hint: &str| tr!("{} port {port} {why}: {hint}", options.address);
     if said.contains("Connection refused") {
         return Some(refused(
-            "refuses the connection",
-            "does sshd run there, on that port?",
+            tr!("refuses the connection"),
+            tr!("does sshd run there, on that port?"),
         ));
     }
     if said.contains("timed out") || said.contains("Timeout") {
         return Some(refused(
-            &format!(
+            &tr!(
                 "did not answer within {} s",
                 options.connect_timeout.as_secs()
             ),
-            "is the server up, and does its firewall let this address in?",
+            tr!("is the server up, and does its firewall let this address in?"),
         ));
     }
     if said.contains("No route to host") || said.contains("Network is unreachable") {
         return Some(refused(
-            "can't be reached",
-            "is the server up, and this machine online?",
+            tr!("can't be reached"),
+            tr!("is the server up, and this machine online?"),
         ));
     }
     None
@@ -144,18 +145,18 @@ pub(super) fn explain_ssh(said: &str, options: &SshOptions) -> String {
     if said.contains("REMOTE HOST IDENTIFICATION HAS CHANGED")
         || said.contains("Host key for") && said.contains("has changed")
     {
-        let print =
-            find_fingerprint(said).map_or_else(String::new, |f| format!(" (it now shows {f})"));
-        return format!(
+        let print = find_fingerprint(said).map_or_else(String::new, |f| tr!(" (it now shows {f})"));
+        return tr!(
             "the host key of {} HAS CHANGED{print}: somebody may be listening. Only if you reinstalled the server, remove the old key with `ssh-keygen -R {} -f {known_hosts}`",
             options.address,
             known_hosts_name(&options.address, port),
         );
     }
     if is_unknown_host_key(said) {
-        return format!(
+        return tr!(
             "the host key of {} is not known. Compare its fingerprint with the provider's, then add it with `ssh-keyscan -p {port} {} >> {known_hosts}`, or set known_hosts = \"accept-new\" under [ssh]",
-            options.address, options.address
+            options.address,
+            options.address
         );
     }
     if let Some(why) = explain_unusable_identity(said, options) {
@@ -163,15 +164,15 @@ pub(super) fn explain_ssh(said: &str, options: &SshOptions) -> String {
     }
     if said.contains("Permission denied") {
         let key = match &options.identity {
-            Some(file) => format!("the key {}", file.display()),
-            None => "the keys of the SSH agent and ~/.ssh".into(),
+            Some(file) => tr!("the key {}", file.display()),
+            None => tr!("the keys of the SSH agent and ~/.ssh").into(),
         };
-        return format!(
+        return tr!(
             "{who} refuses {key}: add the public key to ~/.ssh/authorized_keys of that user there, or set user and identity under [ssh]"
         );
     }
     if said.contains("Could not resolve hostname") {
-        return format!(
+        return tr!(
             "the name {} can't be resolved: correct its address in config.toml, or the DNS",
             options.address
         );
@@ -180,8 +181,8 @@ pub(super) fn explain_ssh(said: &str, options: &SshOptions) -> String {
         return why;
     }
     match last.as_str() {
-        "" => format!("ssh to {who} ended without a word"),
-        other => format!("ssh to {who}: {other}"),
+        "" => tr!("ssh to {who} ended without a word"),
+        other => tr!("ssh to {who}: {other}"),
     }
 }
 

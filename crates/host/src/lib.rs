@@ -13,6 +13,8 @@
     )
 )]
 
+matou_i18n::catalogue!();
+
 mod command;
 mod confined;
 mod detached;
@@ -21,7 +23,9 @@ mod lines;
 mod local;
 mod script;
 mod ssh;
+mod whole_file;
 
+use matou_i18n::tr;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -43,6 +47,7 @@ pub use error::HostError;
 pub use lines::LONGEST_LINE;
 pub use lines::LineCutter;
 pub use script::shell_script;
+pub use whole_file::{ParentFolder, write_file_command};
 
 use command::CommandInput;
 use ssh::{SshConnection, SshSession};
@@ -217,7 +222,7 @@ impl Host {
     pub async fn check_connection(&self) -> Result<(), HostError> {
         match &self.0.reach {
             Transport::Ssh(keeper) if !keeper.check_standing().await => {
-                Err(self.unreachable_error("the connection was lost".into()))
+                Err(self.unreachable_error(tr!("the connection was lost").into()))
             }
             _ => Ok(()),
         }
@@ -422,15 +427,8 @@ impl Host {
         content: &[u8],
         mode: u32,
     ) -> Result<(), HostError> {
-        // The size is checked before the rename: a cut connection ends the input early.
-        let script = shell_script(include_str!("../scripts/write_file.sh"));
-        let command = Command::sh(script)
-            .arg(path)
-            .arg(format!("{mode:o}"))
-            .arg(content.len().to_string())
-            .stdin(content.to_vec())
-            .sudo()
-            .label(format!("write {path}"));
+        let command = write_file_command(path, content.to_vec(), mode, ParentFolder::Required);
+        let command = command.label(tr!("write {path}"));
         self.run_ok(&command).await.map(|_| ())
     }
 
@@ -540,7 +538,7 @@ impl Host {
             reason,
         };
         let mut child = local::spawn_local_process(command)
-            .map_err(|e| local(format!("`{command}` can't be started: {e}")))?;
+            .map_err(|e| local(tr!("`{command}` can't be started: {e}")))?;
         let guard = local::LocalGroupGuard::of(&child);
         let pipes = Pipes {
             stdin: child.stdin.take(),
@@ -668,7 +666,7 @@ impl Host {
             Ok(child) => child,
             Err(e) => {
                 keeper.check_now();
-                let reason = format!("no channel for `{command}`: {e}");
+                let reason = tr!("no channel for `{command}`: {e}");
                 return Err(self.unreachable_error(reason));
             }
         };
@@ -730,7 +728,7 @@ fn explain_sudo(line: &str) -> Option<String> {
     ];
     refusals.iter().any(|refusal| line.contains(refusal))
         .then(|| {
-            format!("{line}: give the user `NOPASSWD: ALL` in a file of /etc/sudoers.d, or connect as root")
+            tr!("{line}: give the user `NOPASSWD: ALL` in a file of /etc/sudoers.d, or connect as root")
         })
 }
 

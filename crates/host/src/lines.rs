@@ -1,5 +1,7 @@
 //! Cuts a stream of bytes into lines of bounded length.
 
+use matou_i18n::tr;
+
 /// Longest line handed out, bytes; the rest of a longer one is dropped and counted.
 pub const LONGEST_LINE: usize = 64 * 1024;
 
@@ -37,7 +39,7 @@ impl LineCutter {
     fn take_line(&mut self) -> Vec<u8> {
         let mut line = std::mem::take(&mut self.open);
         if self.dropped > 0 {
-            line.extend_from_slice(format!(" [{} more bytes]", self.dropped).as_bytes());
+            line.extend_from_slice(tr!(" [{} more bytes]", self.dropped).as_bytes());
             self.dropped = 0;
         }
         line

@@ -4,6 +4,7 @@
 //! remote process; a broken master is not replaced; the builder's jump hosts ignore its other
 //! options (so a configuration file is generated instead).
 
+use matou_i18n::tr;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -224,7 +225,7 @@ impl SshConnection {
     }
 
     fn no_answer_reason(&self) -> String {
-        format!(
+        tr!(
             "{} did not answer within {} s: is the server up?",
             self.options.address,
             self.attempt_limit().as_secs()
@@ -329,14 +330,14 @@ impl SshConnection {
         if let Some(bad) = values.into_iter().flatten().find(|v| {
             v.starts_with('-') || v.contains(|c: char| c.is_whitespace() || c.is_control())
         }) {
-            return Err(format!(
+            return Err(tr!(
                 "\"{}\" is no host name or user: correct it in config.toml",
                 matou_base::text::clean_line(bad)
             ));
         }
         let config = self
             .write_ssh_config()
-            .map_err(|e| format!("{} can't be written: {e}", self.runtime_dir.display()))?;
+            .map_err(|e| tr!("{} can't be written: {e}", self.runtime_dir.display()))?;
         let mut builder = SessionBuilder::default();
         builder
             .control_directory(&self.runtime_dir)
@@ -417,13 +418,13 @@ impl SshConnection {
         if prints.is_empty() {
             return String::new();
         }
-        format!(". It shows {}", prints.join(", "))
+        tr!(". It shows {}", prints.join(", "))
     }
 
     fn explain_error(&self, error: &openssh::Error) -> String {
         match error {
             openssh::Error::Connect(e) if e.kind() == std::io::ErrorKind::NotFound => {
-                "ssh can't be started: install openssh-client on this machine".into()
+                tr!("ssh can't be started: install openssh-client on this machine").into()
             }
             other => explain_ssh(&output_of_ssh(other), &self.options),
         }
@@ -511,7 +512,7 @@ impl SshConnection {
                     let _ = closing.await;
                 }
                 let _ = std::fs::remove_file(&path);
-                return Err(format!(
+                return Err(tr!(
                     "the Docker engine does not answer on {} there ({e}): is it running (`systemctl status docker`), and may sshd forward sockets (AllowStreamLocalForwarding)?",
                     self.docker_socket.display()
                 ));
@@ -537,7 +538,7 @@ impl SshConnection {
             .session
             .request_port_forward(ForwardType::Local, local, remote);
         let refused = |why: String| {
-            format!(
+            tr!(
                 "the Docker socket can't be forwarded: {why}; sshd needs AllowStreamLocalForwarding yes"
             )
         };
@@ -553,7 +554,7 @@ impl SshConnection {
                 std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
                 Ok(l)
             })
-            .map_err(|e| format!("{} can't be made: {e}", path.display()))?;
+            .map_err(|e| tr!("{} can't be made: {e}", path.display()))?;
         let engine = format!("unix://{}", self.docker_socket.display());
         let alive = connected.alive.clone();
         let connected = Arc::downgrade(connected);
@@ -633,16 +634,18 @@ async fn check_engine_answers(path: &Path) -> std::io::Result<()> {
         if &first == b"HTTP/" {
             Ok(())
         } else {
-            Err(std::io::Error::other("something else than Docker answers"))
+            Err(std::io::Error::other(tr!(
+                "something else than Docker answers"
+            )))
         }
     };
     let limit = Duration::from_secs(5);
     match tokio::time::timeout(limit, asking).await {
         Ok(Err(e)) if e.kind() == std::io::ErrorKind::UnexpectedEof => {
-            Err(std::io::Error::other("connection closed"))
+            Err(std::io::Error::other(tr!("connection closed")))
         }
         Ok(answer) => answer,
-        Err(_) => Err(std::io::Error::other("no answer within 5 s")),
+        Err(_) => Err(std::io::Error::other(tr!("no answer within 5 s"))),
     }
 }
 

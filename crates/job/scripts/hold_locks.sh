@@ -1,7 +1,8 @@
 # shellcheck shell=sh
-# Takes the locks named by $6 and on, all or none, and holds them until it is told to let go.
+# Takes the locks named by $7 and on, all or none, and holds them until it is told to let go.
 # $1 folder, $2 who it is (a token), $3 seconds it may wait, $4 seconds of silence after which nobody
-# is believed to be there, $5 three lines: who, what, since when.
+# is believed to be there, $5 three lines: who, what, since when, $6 the token of an earlier hold that was lost:
+# they are taken only if nobody else had them since (exit code 76: somebody had); - for none.
 #
 # A lock is a link NAME -> job-TOKEN. Who holds it has job-TOKEN locked (flock): the kernel lets go with
 # the process. Its time is that of the last sign of life, which comes as a byte of input: q to let go,
@@ -9,7 +10,7 @@
 # stay and tell the next one whose they were.
 # The mask closes the folders above it.
 # shellcheck disable=SC2174
-d=$1 t=$2 wait=$3 silent=$4 content=$5; shift 5; umask 077
+d=$1 t=$2 wait=$3 silent=$4 content=$5 old=$6; shift 6; umask 077
 mkdir -p -m 700 -- "$d" || exit 1
 me=$d/job-$t
 exec 9>>"$d/.mutex" 8>"$me" || exit 1
@@ -22,6 +23,10 @@ try() {
     flock 9
     for n; do
         l=$d/$n
+        if [ "$old" != - ]; then
+            [ "$(readlink -- "$l")" != "job-$old" ] || continue
+            rm -f -- "$me"; exit 76
+        fi
         [ -e "$l" ] || continue
         a=$(($(date +%s) - $(stat -L -c %Y -- "$l")))
         [ "$a" -ge 0 ] || a=0
@@ -32,7 +37,7 @@ try() {
     # It may have waited for long.
     touch -c -- "$me"
     for n; do
-        [ ! -e "$d/$n" ] || tell taken "$n" "$(($(date +%s) - $(stat -L -c %Y -- "$d/$n")))"
+        [ "$old" != - ] || [ ! -e "$d/$n" ] || tell taken "$n" "$(($(date +%s) - $(stat -L -c %Y -- "$d/$n")))"
         ln -sfn -- "job-$t" "$d/$n" || exit 1
     done
     # What the dead left behind and nothing points to any more.

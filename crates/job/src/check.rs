@@ -1,9 +1,11 @@
 //! What a step found, line by line, and why it failed.
 
+use matou_i18n::tr;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::lock::LockError;
 use matou_base::text::SafeText;
 use matou_docker::DockerError;
 use matou_host::HostError;
@@ -112,7 +114,7 @@ impl fmt::Display for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.kind.sign(), self.what)?;
         match (&self.old, &self.new) {
-            (Some(old), Some(new)) => write!(f, ": {old} → {new}")?,
+            (Some(old), Some(new)) => f.write_str(&tr!(": {old} → {new}"))?,
             (None, Some(new)) => write!(f, ": {new}")?,
             (Some(old), None) => write!(f, ": {old}")?,
             (None, None) => {}
@@ -157,7 +159,7 @@ pub enum StepError {
     /// A node or its engine gave no answer; the sentence says which.
     #[error("{0}")]
     Unreachable(String),
-    #[error("cancelled")]
+    #[error("{}", tr!("cancelled"))]
     Cancelled,
 }
 
@@ -167,6 +169,12 @@ impl From<DockerError> for StepError {
             true => Self::Unreachable(error.to_string()),
             false => Self::Failed(error.to_string()),
         }
+    }
+}
+
+impl From<LockError> for StepError {
+    fn from(error: LockError) -> Self {
+        Self::Failed(error.to_string())
     }
 }
 

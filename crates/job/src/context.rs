@@ -1,6 +1,7 @@
 //! What a step works with on its node, and the tools that every step has: running commands, reading
 //! the swarm.
 
+use matou_i18n::tr;
 use std::collections::VecDeque;
 
 use tokio::sync::mpsc;
@@ -8,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::check::StepError;
 use super::event::EventSink;
+use super::held_locks::LockFence;
 use matou_base::text::clean_bytes;
 use matou_docker::{Docker, NodeHandle};
 use matou_host::{Command, Host, OutputStream};
@@ -29,6 +31,8 @@ pub struct StepContext {
     pub out: EventSink,
     /// The job was cancelled.
     pub cancel: CancellationToken,
+    /// The job's locks; what is spawned works under them too.
+    pub fence: LockFence,
 }
 
 impl StepContext {
@@ -129,7 +133,7 @@ impl StepContext {
 fn check_exit_code(host: &Host, what: &str, code: i32, last: &LastLines) -> Result<(), StepError> {
     match code {
         0 => Ok(()),
-        code => Err(StepError::failed(format!(
+        code => Err(StepError::failed(tr!(
             "`{what}` on {} ended with exit code {code}: {}",
             host.name(),
             last.join(" / ")

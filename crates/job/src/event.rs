@@ -47,6 +47,11 @@ pub enum JobEvent {
         /// What the job is, in a few words.
         title: SafeText,
     },
+    /// The work begins.
+    Steps {
+        /// Of all nodes and stages.
+        count: usize,
+    },
     /// A step works.
     StepStarted {
         /// The node's name.

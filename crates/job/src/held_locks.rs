@@ -1,23 +1,24 @@
 //! The locks that a running job holds, and what is told of them.
 
-use std::future::pending;
+use matou_i18n::{Text, both};
+use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::{join_all, select_all};
+use futures_util::future::join_all;
 use tokio::sync::mpsc;
 
-use super::event::JobEvent;
-use super::lock::{JobLock, LockRequest};
+use super::event::{EventSink, JobEvent};
+use super::lock::{JobLock, LockError, LockRequest, run_under_locks};
 use super::redactor::Redactor;
 use matou_base::text::SafeText;
 use matou_host::OutputStream;
 
 /// The step that lines about locks belong to.
-const LOCK_STEP: &str = "lock";
+const LOCK_STEP: Text = both!("lock");
 
 /// Locks of one job; dropping gives them back.
 pub struct HeldLocks {
-    locks: Vec<JobLock>,
+    locks: Vec<Arc<JobLock>>,
     redactor: Redactor,
     /// The job's first event was sent.
     told: bool,
@@ -123,41 +124,79 @@ impl HeldLocks {
         let mut failed = Vec::new();
         for (node, lock) in taken {
             match lock {
-                Ok(lock) => self.locks.push(lock),
+                Ok(lock) => self.locks.push(Arc::new(lock)),
                 Err(why) => failed.push((node, self.redactor.redact(&why.to_string()))),
             }
         }
         failed
     }
 
-    fn binding_locks(&self) -> impl Iterator<Item = &JobLock> {
-        self.locks.iter().filter(|l| l.is_binding())
+    /// The locks without which the job must not go on.
+    pub fn fence(&self) -> LockFence {
+        let binding = self.locks.iter().filter(|l| l.is_binding());
+        LockFence {
+            locks: binding.cloned().collect(),
+            out: None,
+        }
     }
 
-    /// Waits until a lock is lost without which the job must not go on; for ever when there is
-    /// none.
-    pub(super) async fn wait_for_loss(&self) {
-        let lost: Vec<_> = self
-            .binding_locks()
-            .map(|l| Box::pin(l.lost_token().cancelled()))
-            .collect();
-        match lost.is_empty() {
-            true => pending().await,
-            false => {
-                select_all(lost).await;
-            }
-        }
+    /// Takes locks again that were lost before the job began, if nobody else had them; sends that they are
+    /// asked for.
+    ///
+    /// # Errors
+    /// [`LockError::Lost`].
+    pub(super) async fn ensure_held(
+        &mut self,
+        title: &str,
+        events: &mpsc::Sender<JobEvent>,
+    ) -> Result<(), LockError> {
+        let fence = self.fence();
+        let Some(lost) = fence.locks.iter().find(|l| l.is_lost()) else {
+            return Ok(());
+        };
+        self.send_started(title, events).await;
+        let (step, redactor) = (LOCK_STEP.to_string(), self.redactor.clone());
+        let out = EventSink::new(lost.host_name(), &step, redactor, events.clone());
+        fence.with_output(out).run_until_lost(async {}).await
     }
 
     /// Returns a sentence when such a lock is lost.
     pub(super) fn loss_reason(&self) -> Option<String> {
-        self.binding_locks()
-            .find(|l| l.is_lost())
-            .map(JobLock::loss_reason)
+        let fence = self.fence();
+        let lost = fence.locks.iter().find(|l| l.is_lost());
+        lost.map(|lock| lock.loss_reason())
     }
 
     /// Gives all back, and waits until they are.
-    pub async fn release(mut self) {
-        join_all(self.locks.drain(..).map(JobLock::release)).await;
+    pub async fn release(self) {
+        join_all(self.locks.iter().map(|lock| lock.release())).await;
+    }
+}
+
+/// What a job may work under: locks that must be held. Work that goes on when the job was dropped keeps them until
+/// it has ended.
+#[derive(Clone, Default)]
+pub struct LockFence {
+    locks: Vec<Arc<JobLock>>,
+    /// Who is told when one was lost and is asked for again.
+    out: Option<EventSink>,
+}
+
+impl LockFence {
+    /// Has a step tell what becomes of the locks.
+    pub(super) fn with_output(self, out: EventSink) -> Self {
+        Self {
+            out: Some(out),
+            ..self
+        }
+    }
+
+    /// Does work as [`JobLock::run_until_lost`] does, under all of them.
+    ///
+    /// # Errors
+    /// [`LockError::Lost`].
+    pub async fn run_until_lost<T>(&self, work: impl Future<Output = T>) -> Result<T, LockError> {
+        let locks = self.locks.iter().map(Arc::as_ref);
+        run_under_locks(locks, self.out.as_ref(), work).await
     }
 }

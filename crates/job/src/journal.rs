@@ -4,6 +4,7 @@
 //! Every line is written under a lock of the file, and only when that is still the one of its name:
 //! whoever waited while another process set it aside writes into the new one.
 
+use matou_i18n::tr;
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::unix::fs::MetadataExt;
@@ -50,7 +51,7 @@ impl JournalFile {
             tracing::warn!("the journal can't be written: {e}");
             let path = self.path.display();
             self.trouble
-                .get_or_insert_with(|| format!("{path} can't be written: {e}"));
+                .get_or_insert_with(|| tr!("{path} can't be written: {e}"));
         }
     }
 
@@ -90,7 +91,7 @@ impl JournalFile {
             self.file = file.unlock().ok();
             return written;
         }
-        Err(io::Error::other("it is set aside again and again"))
+        Err(io::Error::other(tr!("it is set aside again and again")))
     }
 }
 

@@ -15,6 +15,8 @@
     )
 )]
 
+matou_i18n::catalogue!();
+
 mod check;
 mod context;
 mod event;
@@ -34,10 +36,12 @@ mod waiting;
 pub use check::{Change, ChangeKind, Check, StepError};
 pub use context::{LastLines, StepContext};
 pub use event::{EventSink, JobEvent, JobId, JobOutcome};
-pub use held_locks::HeldLocks;
+pub use held_locks::{HeldLocks, LockFence};
 pub use journal::Journal;
 pub use journal_reader::read_past_jobs;
-pub use lock::{DEFAULT_LOCK_WAIT as LOCK_PATIENCE, JobLock, LockError, LockName, LockRequest};
+pub use lock::{
+    DEFAULT_LOCK_WAIT as LOCK_PATIENCE, JobLock, LockError, LockName, LockRequest, list_busy_apps,
+};
 pub use matou_host::OutputStream;
 pub use past_job::{PastCommand, PastJob};
 pub use plan::{Confirm, NodePlan, Plan, PlanSummary, StagePhase, StagePlan, StepPlan};

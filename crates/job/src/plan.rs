@@ -1,12 +1,13 @@
 //! A plan: what every step found, and a hash that tells whether the facts are still the same.
 
+use matou_i18n::{tr, trn};
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::check::{Change, ChangeKind, Check};
-use matou_base::text::{SafeText, format_plural};
+use matou_base::text::SafeText;
 
 /// More lines than this, and a plan is long: it ends with its sums and its warnings.
 const LONG_PLAN_LINES: usize = 24;
@@ -123,17 +124,17 @@ impl StagePhase {
     /// The name in a report.
     pub fn name(self) -> &'static str {
         match self {
-            Self::Provision => "provision",
-            Self::Swarm => "swarm",
-            Self::Storage => "storage",
-            Self::ConsoleAndTimers => "console and timers",
-            Self::Restore => "restore",
-            Self::Isolation => "isolation",
-            Self::Edge => "edge",
-            Self::Applications => "applications",
-            Self::Checks => "checks",
-            Self::FirstPass => "first pass",
-            Self::Switch => "switch",
+            Self::Provision => tr!("provision"),
+            Self::Swarm => tr!("swarm"),
+            Self::Storage => tr!("storage"),
+            Self::ConsoleAndTimers => tr!("console and timers"),
+            Self::Restore => tr!("restore"),
+            Self::Isolation => tr!("isolation"),
+            Self::Edge => tr!("edge"),
+            Self::Applications => tr!("applications"),
+            Self::Checks => tr!("checks"),
+            Self::FirstPass => tr!("first pass"),
+            Self::Switch => tr!("switch"),
         }
     }
 }
@@ -184,16 +185,16 @@ pub struct PlanSummary {
 impl fmt::Display for PlanSummary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let counted = [
-            (self.adds, "to add"),
-            (self.changes, "to change"),
-            (self.removes, "to remove"),
-            (self.decisions, "to decide"),
-            (self.unclear, "not known yet"),
+            (self.adds, tr!("to add")),
+            (self.changes, tr!("to change")),
+            (self.removes, tr!("to remove")),
+            (self.decisions, tr!("to decide")),
+            (self.unclear, tr!("not known yet")),
         ];
         let parts = counted.into_iter().filter(|(n, _)| *n > 0);
         let parts: Vec<String> = parts.map(|(n, what)| format!("{n} {what}")).collect();
-        let nodes = format_plural(self.nodes, "node");
-        write!(f, "{nodes}: {}", parts.join(", "))
+        let nodes = trn!(self.nodes, "{n} node", "{n} nodes");
+        write!(f, "{}", tr!("{nodes}: {}", parts.join(", ")))
     }
 }
 
@@ -297,7 +298,7 @@ impl Plan {
             return None;
         }
         self.steps()
-            .find_map(|s| s.check.as_ref().err().map(|e| format!("{}: {e}", s.step)))
+            .find_map(|s| s.check.as_ref().err().map(|e| tr!("{}: {e}", s.step)))
             .or_else(|| {
                 self.changes()
                     .find(|c| c.kind == ChangeKind::Decide)

@@ -1,5 +1,6 @@
 //! Plans and runs jobs: stages one after another, nodes in parallel, steps in order.
 
+use matou_i18n::tr;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -13,7 +14,7 @@ use tracing::Instrument as _;
 use super::check::{Check, StepError};
 use super::context::StepContext;
 use super::event::{EventSink, JobEvent, JobOutcome, send_job_event};
-use super::held_locks::HeldLocks;
+use super::held_locks::{HeldLocks, LockFence};
 use super::journal::Journal;
 use super::lock::{DEFAULT_LOCK_WAIT, LockName, LockRequest};
 use super::output_tail::OutputTail;
@@ -126,7 +127,7 @@ impl Track {
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
     /// The facts are no longer those the confirmed plan was made from.
-    #[error("the fleet changed since the plan was made")]
+    #[error("{}", tr!("the fleet changed since the plan was made"))]
     PlanChanged(Box<Plan>),
     /// A lock could not be taken: nothing was done. All events were sent, the last one too.
     #[error("{0:?}")]
@@ -353,8 +354,8 @@ impl Runner {
         let plan = self.plan_with_events(job, &events, &cancel).await;
         let hash = plan.hash();
         // A machine that slept until now would take what another did meanwhile for its own beginning.
-        if let Some(reason) = held.loss_reason() {
-            let reason = reason.into();
+        if let Err(loss) = held.ensure_held(&job.title, &events).await {
+            let reason = loss.to_string().into();
             let outcome = JobOutcome::Failed { reason };
             self.journal.record_job_started(&job.title, &hash);
             held.send_started(&job.title, &events).await;
@@ -365,9 +366,10 @@ impl Runner {
         if confirmed.is_some_and(|confirmed| confirmed != hash) && !cancel.is_cancelled() {
             if held.has_sent_events() {
                 let outcome = JobOutcome::Failed {
-                    reason:
+                    reason: tr!(
                         "the fleet changed meanwhile: nothing was done, and there is a new plan"
-                            .into(),
+                    )
+                    .into(),
                 };
                 self.finish_job(&job.title, begun, &outcome, &events).await;
             }
@@ -460,26 +462,17 @@ impl Runner {
         cancel: &CancellationToken,
     ) -> JobOutcome {
         let locked = failed.is_empty() || (job.keep_going && !job.lock_all);
-        // What is done without the lock may undo what somebody else does now.
-        let going = cancel.child_token();
         let changed = match locked {
             true => {
-                let work = self.run_locked_stages(job, held, events, &going, &mut failed);
-                tokio::pin!(work);
-                tokio::select! {
-                    changed = &mut work => changed,
-                    () = held.wait_for_loss() => {
-                        going.cancel();
-                        work.await
-                    }
-                }
+                self.run_locked_stages(job, held, events, cancel, &mut failed)
+                    .await
             }
             false => 0,
         };
         if cancel.is_cancelled() {
             return JobOutcome::Cancelled;
         }
-        if let Some(reason) = held.loss_reason() {
+        if let Some(reason) = held.loss_reason().filter(|_| !failed.is_empty()) {
             return JobOutcome::Failed {
                 reason: reason.into(),
             };
@@ -529,6 +522,9 @@ impl Runner {
         failed: &mut BTreeMap<String, String>,
     ) -> usize {
         let mut changed = 0;
+        let tracks = job.stages.iter().flat_map(|stage| &stage.tracks);
+        let count = tracks.map(|track| track.steps.len()).sum();
+        send_job_event(events, JobEvent::Steps { count }).await;
         for stage in &job.stages {
             let tracks: Vec<&Track> = stage
                 .tracks
@@ -564,10 +560,6 @@ impl Runner {
         let mut changed = 0;
         let mut failures = Vec::new();
         for (index, step) in track.steps.iter().enumerate() {
-            if let Some(loss) = held.loss_reason() {
-                failures.push(loss);
-                break;
-            }
             let (node, name) = (track.node.clone(), step.name());
             send_job_event(
                 events,
@@ -577,10 +569,11 @@ impl Runner {
                 },
             )
             .await;
-            let cx = self.step_context(track, step.as_ref(), events, cancel);
+            let mut cx = self.step_context(track, step.as_ref(), events, cancel);
+            cx.fence = held.fence().with_output(cx.out.clone());
             let begun = Instant::now();
             let span = self.step_span(track, index, &name);
-            let ran = run_step(step.as_ref(), &cx, || held.loss_reason());
+            let ran = run_step(step.as_ref(), &cx);
             let ran = ran.instrument(span.clone()).await;
             let ms = begun.elapsed().as_millis();
             span.in_scope(|| match &ran {
@@ -643,6 +636,7 @@ impl Runner {
             docker: track.docker.clone(),
             out: EventSink::new(&track.node, &step.name(), redactor, events.clone()),
             cancel: cancel.clone(),
+            fence: LockFence::default(),
         }
     }
 }

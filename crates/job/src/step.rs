@@ -1,5 +1,6 @@
 //! A step of a job: what is checked, changed and verified on one node.
 
+use matou_i18n::tr;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -18,7 +19,8 @@ pub trait Step: Send + Sync {
         Duration::from_secs(300)
     }
 
-    /// How long a cancelled step may take to end what it started on the node.
+    /// How long a cancelled step may take to end what it started on the node. One whose lock was lost takes
+    /// nothing back: it is another's by then.
     fn clean_up_limit(&self) -> Duration {
         Duration::from_secs(8)
     }
@@ -39,8 +41,8 @@ pub trait Step: Send + Sync {
     async fn verify(&self, cx: &StepContext) -> Result<(), StepError> {
         match self.check(cx).await? {
             Check::Done(_) => Ok(()),
-            Check::Unknown(why) => Err(StepError::Failed(format!("could not be verified: {why}"))),
-            Check::Change(left) => Err(StepError::Failed(format!(
+            Check::Unknown(why) => Err(StepError::Failed(tr!("could not be verified: {why}"))),
+            Check::Change(left) => Err(StepError::Failed(tr!(
                 "not as it should be afterwards: {}",
                 left.iter()
                     .map(Change::to_string)

@@ -1,5 +1,6 @@
 //! How one step is run: checked, applied, verified, each within its time.
 
+use matou_i18n::tr;
 use std::panic::AssertUnwindSafe;
 
 use futures_util::FutureExt;
@@ -31,8 +32,8 @@ pub async fn run_steps(cx: &StepContext, steps: &[Box<dyn Step>]) -> Result<(), 
 /// Puts the step's name before what it failed with: nothing else tells which of several it was.
 fn name_step(step: &dyn Step, error: StepError) -> StepError {
     match error {
-        StepError::Failed(why) => StepError::Failed(format!("{}: {why}", step.name())),
-        StepError::Unreachable(why) => StepError::Unreachable(format!("{}: {why}", step.name())),
+        StepError::Failed(why) => StepError::Failed(tr!("{}: {why}", step.name())),
+        StepError::Unreachable(why) => StepError::Unreachable(tr!("{}: {why}", step.name())),
         // They name the node and the command.
         other @ (StepError::Host(_) | StepError::Cancelled) => other,
     }
@@ -45,30 +46,24 @@ fn must_apply(found: &Check) -> Result<bool, StepError> {
         Check::Unknown(_) => Ok(true),
         // Found only now that the earlier steps have run: the plan could not ask for it.
         Check::Change(lines) => match lines.iter().find(|c| c.kind == ChangeKind::Decide) {
-            Some(open) => Err(StepError::failed(format!(
-                "{open}: decide, then run it again"
-            ))),
+            Some(open) => Err(StepError::failed(tr!("{open}: decide, then run it again"))),
             None => Ok(true),
         },
     }
 }
 
 /// Checks a step, applies it if needed, and verifies it. Returns whether something was changed.
-/// `loss_reason` says, before anything is changed, why the locks are held no more.
-pub(super) async fn run_step(
-    step: &dyn Step,
-    cx: &StepContext,
-    loss_reason: impl Fn() -> Option<String>,
-) -> Result<bool, StepError> {
+/// Nothing more is changed when the job's locks are lost: a machine that slept may wake in the middle of it.
+pub(super) async fn run_step(step: &dyn Step, cx: &StepContext) -> Result<bool, StepError> {
     let cx = &cx.until_step_ends();
     if !must_apply(&run_bounded(step, &cx.cancel, step.check(cx)).await?)? {
         return Ok(false);
     }
-    // A machine that slept wakes here as well as anywhere.
-    if let Some(loss) = loss_reason() {
-        return Err(StepError::failed(loss));
-    }
-    run_bounded(step, &cx.cancel, tell_late_failure(cx, step.apply(cx))).await?;
+    let work = cx
+        .fence
+        .run_until_lost(tell_late_failure(cx, step.apply(cx)));
+    let work = work.map(|done| done.unwrap_or_else(|loss| Err(loss.into())));
+    run_bounded(step, &cx.cancel, work).await?;
     run_bounded(step, &cx.cancel, step.verify(cx)).await?;
     Ok(true)
 }
@@ -84,9 +79,7 @@ async fn tell_late_failure(
         && cx.cancel.is_cancelled()
         && !error.is_cancelled()
     {
-        cx.out
-            .note(format!("after it was cancelled: {error}"))
-            .await;
+        cx.out.note(tr!("after it was cancelled: {error}")).await;
     }
     done
 }
@@ -117,13 +110,13 @@ pub(super) async fn run_bounded<T>(
                     .map(|s| (*s).to_owned())
                     .or_else(|| panic.downcast_ref::<String>().cloned())
                     .unwrap_or_default();
-                Err(StepError::failed(format!("a bug in matou: {what}")))
+                Err(StepError::failed(tr!("a bug in matou: {what}")))
             }
         },
         () = tokio::time::sleep(limit) => {
             cancel.cancel();
             let _ = tokio::time::timeout(clean_up, work).await;
-            Err(StepError::failed(format!("not done after {} s", limit.as_secs())))
+            Err(StepError::failed(tr!("not done after {} s", limit.as_secs())))
         }
         () = out_of_patience => Err(StepError::Cancelled),
     }

@@ -1,5 +1,6 @@
 //! `matou lab …`
 
+use matou_i18n::tr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -15,6 +16,23 @@ pub struct LabName {
     /// Name of the practice fleet
     #[arg(long, default_value = "lab")]
     name: String,
+}
+
+/// The practice fleet of that name, said with or without the option.
+#[derive(Debug, Args)]
+pub struct LabFleet {
+    /// Name of the practice fleet [default: lab]
+    fleet: Option<String>,
+    /// The same
+    #[arg(long, conflicts_with = "fleet")]
+    name: Option<String>,
+}
+
+impl LabFleet {
+    fn lab(self) -> Result<Lab> {
+        let name = self.fleet.or(self.name);
+        Lab::new(name.as_deref().unwrap_or("lab"))
+    }
 }
 
 /// Makes, shows and removes practice fleets.
@@ -54,7 +72,7 @@ pub enum LabCommand {
         #[arg(long, value_delimiter = ',', value_name = "PACKAGE", requires = "vm")]
         with: Vec<String>,
         #[command(flatten)]
-        which: LabName,
+        which: LabFleet,
     },
     /// Plug one more empty disk into a virtual machine
     Disk {
@@ -67,13 +85,18 @@ pub enum LabCommand {
         which: LabName,
     },
     /// Print its nodes and the path of its configuration
-    #[command(visible_alias = "list")]
     Status {
         /// Print JSON
         #[arg(long)]
         json: bool,
         #[command(flatten)]
-        which: LabName,
+        which: LabFleet,
+    },
+    /// List the practice fleets of this machine
+    List {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
     },
     /// Open a shell on a node, or run a command there
     Ssh {
@@ -109,7 +132,7 @@ pub enum LabCommand {
     /// Remove it and everything that belongs to it
     Down {
         #[command(flatten)]
-        which: LabName,
+        which: LabFleet,
     },
 }
 
@@ -138,14 +161,16 @@ impl LabCommand {
                     (_, true) => LabKind::Docker,
                     _ => LabKind::Swarm,
                 };
-                let mut lab = Lab::new(&which.name)?;
+                let mut lab = which.lab()?;
                 if let Some(engine) = engine {
                     lab = lab.with_engine(engine);
                 }
                 if shared {
                     lab = lab.with_shared_volumes();
                 }
-                let say = |phase: &str| matou_base::out::note_hanging(format_args!("lab: {phase}"));
+                let say = |phase: &str| {
+                    matou_base::out::note_hanging(tr!("lab: {phase}"));
+                };
                 if vm {
                     let options = VmOptions {
                         release,
@@ -162,9 +187,13 @@ impl LabCommand {
             }
             Self::Disk { node, size, which } => {
                 let serial = Lab::new(&which.name)?.add_disk(&node, &size).await?;
-                outln!("{node} has a new disk of {size}, serial number {serial}")?;
+                outln!(
+                    "{}",
+                    tr!("{node} has a new disk of {size}, serial number {serial}")
+                )?;
             }
-            Self::Status { json, which } => print_lab_status(&Lab::new(&which.name)?, json).await?,
+            Self::Status { json, which } => print_lab_status(&which.lab()?, json).await?,
+            Self::List { json } => print_labs(json).await?,
             Self::Ssh {
                 node,
                 which,
@@ -173,7 +202,7 @@ impl LabCommand {
             Self::Load { archive, which } => Lab::new(&which.name)?.load_images(&archive).await?,
             Self::Kill { node, which } => Lab::new(&which.name)?.kill_node(&node).await?,
             Self::Start { node, which } => Lab::new(&which.name)?.start_node(&node).await?,
-            Self::Down { which } => Lab::new(&which.name)?.down().await?,
+            Self::Down { which } => which.lab()?.down().await?,
         }
         Ok(ExitCode::SUCCESS)
     }
@@ -197,7 +226,11 @@ async fn print_lab_status(lab: &Lab, json: bool) -> Result<()> {
     let nodes = lab.list_nodes().await?;
     ensure!(
         !nodes.is_empty(),
-        "the practice fleet is not up: run `matou lab up`"
+        "{}",
+        tr!(
+            "the practice fleet {name} is not up: run `matou lab up {name}`, or `matou lab list` for those that there are",
+            name = lab.name
+        )
     );
     if json {
         let config = lab.config_path();
@@ -220,13 +253,67 @@ async fn print_lab_status(lab: &Lab, json: bool) -> Result<()> {
     Ok(())
 }
 
+/// What `matou lab list --json` prints.
+#[derive(serde::Serialize)]
+struct LabList {
+    fleets: Vec<LabLine>,
+}
+
+#[derive(serde::Serialize)]
+struct LabLine {
+    name: String,
+    config: PathBuf,
+    nodes: usize,
+    running: usize,
+}
+
+async fn print_labs(json: bool) -> Result<()> {
+    let mut fleets = Vec::new();
+    for name in Lab::names()? {
+        let lab = Lab::new(&name)?;
+        let nodes = lab.list_nodes().await?;
+        fleets.push(LabLine {
+            name,
+            config: lab.config_path(),
+            nodes: nodes.len(),
+            running: nodes.iter().filter(|n| n.state == "running").count(),
+        });
+    }
+    if json {
+        let list = LabList { fleets };
+        matou_base::out::print_json_pretty(&matou_base::out::WithFormat::new(&list))?;
+        return Ok(());
+    }
+    if fleets.is_empty() {
+        outln!(
+            "{}",
+            tr!("no practice fleet on this machine: `matou lab up` makes one")
+        )?;
+    }
+    for fleet in fleets {
+        let (name, config) = (fleet.name, fleet.config.display());
+        outln!(
+            "{}",
+            tr!(
+                "{name:<20} {}/{} nodes run  {config}",
+                fleet.running,
+                fleet.nodes
+            )
+        )?;
+    }
+    Ok(())
+}
+
 async fn run_lab_ssh(lab: &Lab, node: &str, command: &[String]) -> Result<ExitCode> {
     let nodes = lab.list_nodes().await?;
     let found = nodes.iter().find(|n| n.name == node).ok_or_else(|| {
         let names: Vec<&str> = nodes.iter().map(|n| n.name.as_str()).collect();
         eyre!(
-            "there is no node {node:?} in the practice fleet, only {}",
-            names.join(", ")
+            "{}",
+            tr!(
+                "there is no node {node:?} in the practice fleet, only {}",
+                names.join(", ")
+            )
         )
     })?;
     let dir = &lab.dir;
@@ -251,7 +338,7 @@ async fn run_lab_ssh(lab: &Lab, node: &str, command: &[String]) -> Result<ExitCo
     if !command.is_empty() {
         ssh.arg(matou_host::quote_args(command.iter().map(String::as_str)));
     }
-    let status = ssh.status().await.wrap_err("ssh can't be started")?;
+    let status = ssh.status().await.wrap_err(tr!("ssh can't be started"))?;
     let code = status.code().and_then(|c| u8::try_from(c).ok());
     Ok(ExitCode::from(code.unwrap_or(1)))
 }

@@ -1,5 +1,6 @@
 //! Nodes of a practice fleet: containers that boot systemd.
 
+use matou_i18n::tr;
 use std::time::Duration;
 
 use color_eyre::eyre::{Result, WrapErr as _, bail};
@@ -66,7 +67,7 @@ pub(super) async fn create_lab_network(engine: &LabEngine, lab: &str) -> Result<
             Err(e) => refusal = Some(e),
         }
     }
-    Err(refusal.unwrap_or_else(|| color_eyre::eyre::eyre!("no network can be made")))
+    Err(refusal.unwrap_or_else(|| color_eyre::eyre::eyre!("{}", tr!("no network can be made"))))
 }
 
 /// This machine's addresses, a line each; none where it does not tell.
@@ -250,8 +251,11 @@ pub(super) async fn wait_for_lab_docker(engine: &LabEngine, node: &StartedNode) 
     ];
     let said = engine.run_docker(&log).await.unwrap_or_default();
     bail!(
-        "the Docker engine of {} does not answer:\n{said}",
-        node.server.name
+        "{}",
+        tr!(
+            "the Docker engine of {} does not answer:\n{said}",
+            node.server.name
+        )
     )
 }
 

@@ -1,5 +1,6 @@
 //! The Docker engine under a practice fleet: this machine's, or a private one.
 
+use matou_i18n::tr;
 use std::fs::TryLockError;
 use std::path::PathBuf;
 use std::process::Stdio;
@@ -57,7 +58,9 @@ impl LabEngine {
         match file.try_lock() {
             Ok(()) => return Ok(file),
             Err(TryLockError::WouldBlock) => {
-                say("another practice fleet is being made or removed: waiting for it");
+                say(tr!(
+                    "another practice fleet is being made or removed: waiting for it"
+                ));
             }
             Err(TryLockError::Error(e)) => return Err(e.into()),
         }
@@ -87,9 +90,9 @@ impl LabEngine {
             .stdout(log.try_clone()?)
             .stderr(log);
         std::os::unix::process::CommandExt::process_group(&mut dockerd, 0);
-        let mut child = dockerd
-            .spawn()
-            .wrap_err("dockerd can't be started: run `apt-get install -y docker.io`")?;
+        let mut child = dockerd.spawn().wrap_err(tr!(
+            "dockerd can't be started: run `apt-get install -y docker.io`"
+        ))?;
         let engine = Self {
             here: here.clone(),
             private: Some(dir.clone()),
@@ -104,8 +107,11 @@ impl LabEngine {
             }
             if let Some(status) = child.try_wait()? {
                 bail!(
-                    "dockerd ended with {status}:\n{}",
-                    read_log_tail(&dir.join("log"))
+                    "{}",
+                    tr!(
+                        "dockerd ended with {status}:\n{}",
+                        read_log_tail(&dir.join("log"))
+                    )
                 );
             }
             tokio::time::sleep(Duration::from_millis(200)).await;
@@ -113,8 +119,11 @@ impl LabEngine {
         // We started it, and it is of no use.
         child.kill()?;
         bail!(
-            "dockerd did not answer within {START_SECONDS} s:\n{}",
-            read_log_tail(&dir.join("log"))
+            "{}",
+            tr!(
+                "dockerd did not answer within {START_SECONDS} s:\n{}",
+                read_log_tail(&dir.join("log"))
+            )
         )
     }
 
@@ -126,6 +135,25 @@ impl LabEngine {
                 .arg(format!("unix://{}", dir.join("docker.sock").display())),
             None => Command::new("docker"),
         }
+    }
+
+    /// Returns the beginning of a line that runs a program as root in one of its containers.
+    pub(super) fn exec_line(&self, container: &str) -> Vec<String> {
+        let mut line = vec!["docker".to_owned()];
+        if let Some(dir) = &self.private {
+            let socket = dir.join("docker.sock").display().to_string();
+            line.extend(["-H".to_owned(), format!("unix://{socket}")]);
+        }
+        let exec = [
+            "exec",
+            "--workdir",
+            "/root",
+            "--env",
+            "LANG=C.UTF-8",
+            container,
+        ];
+        line.extend(exec.map(str::to_owned));
+        line
     }
 
     pub(super) fn host(&self) -> &Host {
@@ -151,7 +179,7 @@ impl LabEngine {
             .args(["exec", "-i", container, "sh", "-s", "--"])
             .args(args.iter().copied())
             .stdin(script.as_bytes().to_vec())
-            .label(format!("set up {container}"));
+            .label(tr!("set up {container}"));
         Ok(self.here.run_ok(&command).await?.stdout_text())
     }
 
@@ -166,7 +194,7 @@ impl LabEngine {
         let script = shell_script(include_str!("../scripts/stop_engine.sh"));
         let stop = Command::sh(script)
             .arg(dir.to_string_lossy())
-            .label("stop the private engine");
+            .label(tr!("stop the private engine"));
         self.here.run_ok(&stop).await?;
         Ok(())
     }

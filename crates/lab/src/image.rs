@@ -1,6 +1,7 @@
 //! Images of a practice fleet: the nodes' own, and the small web site that runs on them. Nothing
 //! is pulled from a registry: both are made of Debian packages.
 
+use matou_i18n::tr;
 use std::path::{Path, PathBuf};
 
 use color_eyre::eyre::{Context as _, Result, eyre};
@@ -40,12 +41,14 @@ pub(super) async fn prepare_node_image(
     }
     let archive = lab_cache_dir()?.join(format!("node-{kind}-{VERSION}.tar"));
     if !archive.exists() {
-        say("making the nodes' image from Debian packages (once, one to three minutes)");
+        say(tr!(
+            "making the nodes' image from Debian packages (once, one to three minutes)"
+        ));
         let part = archive.with_extension("part");
         build_node_archive(engine, docker, &part).await?;
         std::fs::rename(&part, &archive)?;
     }
-    say("importing the nodes' image");
+    say(tr!("importing the nodes' image"));
     let archive = archive.to_string_lossy().into_owned();
     engine
         .run_docker(&["import", "-c", "CMD [\"/sbin/init\"]", &archive, &name])
@@ -71,7 +74,7 @@ async fn build_node_archive(
         .arg(packages)
         .arg(suite)
         .arg(newer)
-        .label("make the nodes' image");
+        .label(tr!("make the nodes' image"));
     engine.host().run_ok(&build).await?;
     Ok(())
 }
@@ -79,9 +82,9 @@ async fn build_node_archive(
 /// Returns the cache folder, which keeps what takes long to make.
 pub(super) fn lab_cache_dir() -> Result<PathBuf> {
     let dirs = directories::BaseDirs::new()
-        .ok_or_else(|| eyre!("no home folder: set HOME or XDG_CACHE_HOME"))?;
+        .ok_or_else(|| eyre!("{}", tr!("no home folder: set HOME or XDG_CACHE_HOME")))?;
     let dir = dirs.cache_dir().join("matou");
-    std::fs::create_dir_all(&dir).wrap_err_with(|| format!("{} can't be made", dir.display()))?;
+    std::fs::create_dir_all(&dir).wrap_err_with(|| tr!("{} can't be made", dir.display()))?;
     Ok(dir)
 }
 
@@ -101,7 +104,7 @@ pub(super) async fn load_hello_images(engine: &LabEngine, nodes: &[StartedNode])
             .arg(dir.path().to_string_lossy())
             .arg(version)
             .stdin(HELLO.as_bytes().to_vec())
-            .label(format!("build {name}"));
+            .label(tr!("build {name}"));
         engine.host().run_ok(&build).await?;
         let tar = dir.path().join(format!("{version}.tar"));
         engine
@@ -135,7 +138,7 @@ pub(super) async fn load_image_archive(
 ) -> Result<()> {
     let bytes = tokio::fs::read(archive)
         .await
-        .wrap_err_with(|| format!("{} can't be read", archive.display()))?;
+        .wrap_err_with(|| tr!("{} can't be read", archive.display()))?;
     let load = engine
         .docker_command()
         .args(["exec", "-i", container, "docker", "load", "--quiet"])

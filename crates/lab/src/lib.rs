@@ -17,6 +17,8 @@
     )
 )]
 
+matou_i18n::catalogue!();
+
 mod command;
 mod containers;
 mod engine;
@@ -26,6 +28,7 @@ mod node;
 mod release;
 mod vm;
 
+use matou_i18n::tr;
 use std::path::PathBuf;
 
 use color_eyre::eyre::{Context as _, Result, bail, ensure, eyre};
@@ -92,8 +95,7 @@ impl Lab {
     pub fn new(name: &str) -> Result<Self> {
         let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
         if !(1..=20).contains(&name.len()) || !name.chars().all(is_plain) {
-            return Err(InvalidInput::new(format_args!(
-                "{name:?} is no name for a practice fleet: use up to 20 lower-case letters and digits"
+            return Err(InvalidInput::new(tr!("{name:?} is no name for a practice fleet: use up to 20 lower-case letters and digits"
             ))
             .into());
         }
@@ -106,6 +108,31 @@ impl Lab {
             shared_at: SHARED_AT.into(),
             engine: None,
         })
+    }
+
+    /// Names of the practice fleets of this machine, up or not, in order.
+    ///
+    /// # Errors
+    /// When there is no state folder, or it can't be read.
+    pub fn names() -> Result<Vec<String>> {
+        let folder = ensure_state_dir()?.join("lab");
+        let mut names = Vec::new();
+        let entries = match std::fs::read_dir(&folder) {
+            Ok(entries) => entries,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(names),
+            Err(e) => return Err(e).wrap_err_with(|| folder.display().to_string()),
+        };
+        for entry in entries {
+            let name = entry?.file_name();
+            // What else may lie there has no name of a fleet.
+            names.extend(
+                name.to_str()
+                    .filter(|n| Self::new(n).is_ok())
+                    .map(str::to_owned),
+            );
+        }
+        names.sort();
+        Ok(names)
     }
 
     /// Volumes are folders of `/mnt/data`, which all nodes of a swarm of containers share.
@@ -139,20 +166,24 @@ impl Lab {
     pub async fn up(&self, nodes: usize, kind: LabKind, say: &dyn Fn(&str)) -> Result<()> {
         ensure!(
             (1..=MOST_NODES).contains(&nodes),
-            "a practice fleet has 1 to {MOST_NODES} nodes"
+            "{}",
+            tr!("a practice fleet has 1 to {MOST_NODES} nodes")
         );
         check_lab_requirements(&LAB_PROGRAMS)?;
         ensure!(
             !self.vms().exists(),
-            "the practice fleet {:?} is one of virtual machines: pass --vm, or another --name",
-            self.name
+            "{}",
+            tr!(
+                "the practice fleet {:?} is one of virtual machines: pass --vm, or another --name",
+                self.name
+            )
         );
         let lock = LabEngine::lock_engine(say).await?;
         let found = LabEngine::find_running(&self.here).await;
         let engine = match found {
             Some(engine) => engine,
             None => {
-                say("no Docker engine answers: starting a private one");
+                say(tr!("no Docker engine answers: starting a private one"));
                 LabEngine::start_private(&self.here).await?
             }
         };
@@ -167,7 +198,7 @@ impl Lab {
         }
         let network = containers::create_lab_network(&engine, &self.name).await?;
         limits::make_room_for_watches(nodes, say);
-        say(&format!("starting {nodes} nodes"));
+        say(&tr!("starting {nodes} nodes"));
         let names: Vec<String> = (1..=nodes).map(|i| format!("n{i}")).collect();
         let data = match kind == LabKind::Swarm || self.shared {
             true => Some(format!(
@@ -183,8 +214,9 @@ impl Lab {
             image: &image,
             data: data.as_deref(),
         };
-        let key = std::fs::read_to_string(self.dir.join("id_ed25519.pub"))
-            .wrap_err("the practice fleet's key is gone: run `matou lab down` first")?;
+        let key = std::fs::read_to_string(self.dir.join("id_ed25519.pub")).wrap_err(tr!(
+            "the practice fleet's key is gone: run `matou lab down` with its name first"
+        ))?;
         let starting = names
             .iter()
             .enumerate()
@@ -204,9 +236,9 @@ impl Lab {
             }
         }
         if kind == LabKind::Swarm {
-            say("joining them to a swarm");
+            say(tr!("joining them to a swarm"));
             containers::form_lab_swarm(&engine, &started).await?;
-            say("loading the practice images");
+            say(tr!("loading the practice images"));
             image::load_hello_images(&engine, &started).await?;
         }
         Ok(())
@@ -219,8 +251,7 @@ impl Lab {
             Err(_) => None,
         };
         match (has, self.engine) {
-            (Some(has), Some(wanted)) if has != wanted => Err(InvalidInput::new(format_args!(
-                "the practice fleet {:?} has Docker {}: run `matou lab down --name {}` first, or pass another --name",
+            (Some(has), Some(wanted)) if has != wanted => Err(InvalidInput::new(tr!("the practice fleet {:?} has Docker {}: run `matou lab down {}` first, or pass another name",
                 self.name,
                 has.name(),
                 self.name
@@ -248,17 +279,22 @@ impl Lab {
     ) -> Result<()> {
         ensure!(
             (1..=MOST_NODES).contains(&nodes),
-            "a practice fleet has 1 to {MOST_NODES} nodes"
+            "{}",
+            tr!("a practice fleet has 1 to {MOST_NODES} nodes")
         );
         check_lab_requirements(&vm::VM_PROGRAMS)?;
         ensure!(
             self.vms().exists() || !self.config_path().exists(),
-            "the practice fleet {:?} is one of containers: run `matou lab down`, or pass another --name",
-            self.name
+            "{}",
+            tr!(
+                "the practice fleet {:?} is one of containers: run `matou lab down` with its name, or pass another",
+                self.name
+            )
         );
         self.write_key().await?;
-        let key = std::fs::read_to_string(self.dir.join("id_ed25519.pub"))
-            .wrap_err("the practice fleet's key is gone: run `matou lab down` first")?;
+        let key = std::fs::read_to_string(self.dir.join("id_ed25519.pub")).wrap_err(tr!(
+            "the practice fleet's key is gone: run `matou lab down` with its name first"
+        ))?;
         let servers = self.vms().up(nodes, options, &key, say).await?;
         self.write_config(&servers, VM_TIMEOUTS).await
     }
@@ -271,7 +307,8 @@ impl Lab {
     pub async fn add_disk(&self, node: &str, size: &str) -> Result<String> {
         ensure!(
             self.vms().exists(),
-            "only virtual machines have disks of their own: `matou lab up --vm`"
+            "{}",
+            tr!("only virtual machines have disks of their own: `matou lab up --vm`")
         );
         self.vms().add_disk(node, size).await
     }
@@ -292,6 +329,19 @@ impl Lab {
             Some(engine) => containers::list_lab_nodes(&engine, &self.name).await,
             None => Ok(Vec::new()),
         }
+    }
+
+    /// Returns the beginning of a line that runs a program as root in a node, in a fifth of the time that a
+    /// connection takes; the program follows. `None` for virtual machines, which have no other way in.
+    ///
+    /// # Errors
+    /// The practice fleet is not up.
+    pub async fn exec_line(&self, node: &str) -> Result<Option<Vec<String>>> {
+        if self.vms().exists() {
+            return Ok(None);
+        }
+        let container = containers::lab_container_name(&self.name, node);
+        Ok(Some(self.find_engine().await?.exec_line(&container)))
     }
 
     /// Stops a node as a power cut does.
@@ -367,9 +417,12 @@ impl Lab {
     }
 
     async fn find_engine(&self) -> Result<LabEngine> {
-        LabEngine::find_running(&self.here)
-            .await
-            .ok_or_else(|| eyre!("the practice fleet is not up: run `matou lab up`"))
+        LabEngine::find_running(&self.here).await.ok_or_else(|| {
+            eyre!(
+                "{}",
+                tr!("the practice fleet is not up: run `matou lab up`")
+            )
+        })
     }
 
     /// Removes everything: nodes, network, volumes, configuration and key; the private engine with
@@ -409,7 +462,7 @@ impl Lab {
             return Ok(());
         }
         std::fs::create_dir_all(&self.dir)
-            .wrap_err_with(|| format!("{} can't be made", self.dir.display()))?;
+            .wrap_err_with(|| tr!("{} can't be made", self.dir.display()))?;
         let keygen = Command::new("ssh-keygen")
             .args([
                 "-q",
@@ -460,7 +513,7 @@ impl Lab {
 
 fn this_machine() -> Host {
     Host::new(
-        "this machine",
+        tr!("this machine"),
         &NodeConnection::Local,
         HostOptions {
             docker_socket: PathBuf::new(),
@@ -485,11 +538,13 @@ const LAB_PROGRAMS: [(&str, &str); 6] = [
 fn check_lab_requirements(needed: &[(&str, &str)]) -> Result<()> {
     ensure!(
         nix::unistd::geteuid().is_root(),
-        "a practice fleet needs root: run this with sudo"
+        "{}",
+        tr!("a practice fleet needs root: run this with sudo")
     );
     ensure!(
         std::path::Path::new("/etc/debian_version").exists(),
-        "practice fleets run on Debian and Ubuntu only"
+        "{}",
+        tr!("practice fleets run on Debian and Ubuntu only")
     );
     let missing: Vec<&str> = needed
         .iter()
@@ -498,8 +553,11 @@ fn check_lab_requirements(needed: &[(&str, &str)]) -> Result<()> {
         .collect();
     if !missing.is_empty() {
         bail!(
-            "a practice fleet needs packages that are not installed: run `apt-get install -y {}`",
-            missing.join(" ")
+            "{}",
+            tr!(
+                "a practice fleet needs packages that are not installed: run `apt-get install -y {}`",
+                missing.join(" ")
+            )
         );
     }
     Ok(())

@@ -1,5 +1,6 @@
 //! Limits of this machine's kernel that many containers with a systemd reach.
 
+use matou_i18n::tr;
 use std::path::Path;
 
 /// How many inotify instances the processes of one user may have (inotify(7)). All containers' root is this
@@ -24,10 +25,10 @@ pub(super) fn make_room_for_watches(nodes: usize, say: &dyn Fn(&str)) {
     }
     let wanted = ENOUGH.max(needed.next_power_of_two());
     match std::fs::write(LIMIT, wanted.to_string()) {
-        Ok(()) => say(&format!(
+        Ok(()) => say(&tr!(
             "fs.inotify.max_user_instances was {limit}, too few for {nodes} more nodes: it is {wanted} now, until this machine starts anew"
         )),
-        Err(e) => say(&format!(
+        Err(e) => say(&tr!(
             "{}, and it can't be raised from here ({e})",
             describe_low_limit(limit, wanted)
         )),
@@ -42,7 +43,7 @@ pub(super) fn describe_used_up_watches() -> Option<String> {
 }
 
 fn describe_low_limit(limit: usize, wanted: usize) -> String {
-    format!(
+    tr!(
         "fs.inotify.max_user_instances is {limit}, which is too few for the systemd of so many nodes: run `sysctl fs.inotify.max_user_instances={wanted}`"
     )
 }

@@ -1,6 +1,7 @@
 //! The Docker engines that the nodes of a practice fleet can have.
 
 use color_eyre::eyre::{Context as _, Result, bail};
+use matou_i18n::tr;
 
 use matou_base::text::InvalidInput;
 
@@ -42,7 +43,7 @@ impl EngineRelease {
     pub(super) fn from_environment() -> Result<Self> {
         match std::env::var(VARIABLE) {
             Ok(name) if !name.is_empty() => Self::parse(&name)
-                .wrap_err_with(|| format!("{VARIABLE} names the engine of practice fleets")),
+                .wrap_err_with(|| tr!("{VARIABLE} names the engine of practice fleets")),
             _ => Ok(Self::default()),
         }
     }
@@ -54,7 +55,7 @@ impl EngineRelease {
     pub(super) fn parse(name: &str) -> Result<Self> {
         match <Self as clap::ValueEnum>::from_str(name.trim(), false) {
             Ok(release) => Ok(release),
-            Err(_) => bail!(InvalidInput::new(format_args!(
+            Err(_) => bail!(InvalidInput::new(tr!(
                 "there is no engine {name:?} for a practice fleet: use 20.10, 26.1 or 28.5"
             ))),
         }
@@ -90,7 +91,7 @@ impl EngineRelease {
         if rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '+', '~', '-'])) {
             return None;
         }
-        Some(format!(
+        Some(tr!(
             "the nodes have Docker {}, not {}: Debian has moved on since that was written down",
             matou_base::text::clean_line(version),
             self.name()

@@ -1,5 +1,6 @@
 //! A request as the edge logged it, which of them are wanted, and what they add up to.
 
+use matou_i18n::tr;
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -51,7 +52,7 @@ impl AccessRecord {
             self.method,
             self.host,
             self.path,
-            matou_base::units::format_short_duration(self.duration),
+            matou_base::units::plain_short_duration(self.duration),
             self.client
         )
     }
@@ -143,7 +144,7 @@ impl AccessFilter {
 /// Parses `404`, `5xx`, `40x` or the beginning of one into a range of statuses.
 fn parse_status_range(text: &str) -> Result<(u16, u16), InvalidInput> {
     let wrong = || {
-        InvalidInput::new(format_args!(
+        InvalidInput::new(tr!(
             "{text:?} is no status: write 404, or 5xx for all from 500 to 599"
         ))
     };

@@ -1,5 +1,6 @@
 //! Scheduled jobs of applications: what a label of a service says, and what is remembered of their runs.
 
+use matou_i18n::tr;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -200,13 +201,13 @@ impl AppJobRun {
     /// Says how it ended, in some words.
     pub fn describe_end(&self) -> String {
         match (self.state, self.exit) {
-            (JobRunState::Seen, _) => "has not run yet".into(),
-            (JobRunState::Running, _) => "runs".into(),
-            (JobRunState::Done, _) => "done".into(),
-            (JobRunState::Failed, Some(code)) => format!("failed with exit code {code}"),
-            (JobRunState::Failed, None) => "could not be run".into(),
-            (JobRunState::TimedOut, _) => "took longer than its limit and was ended".into(),
-            (JobRunState::Lost, _) => "was cut off".into(),
+            (JobRunState::Seen, _) => tr!("has not run yet").into(),
+            (JobRunState::Running, _) => tr!("runs").into(),
+            (JobRunState::Done, _) => tr!("done").into(),
+            (JobRunState::Failed, Some(code)) => tr!("failed with exit code {code}"),
+            (JobRunState::Failed, None) => tr!("could not be run").into(),
+            (JobRunState::TimedOut, _) => tr!("took longer than its limit and was ended").into(),
+            (JobRunState::Lost, _) => tr!("was cut off").into(),
         }
     }
 }

@@ -3,6 +3,7 @@
 //! pages, and they are read out of its services.
 
 use jiff::Timestamp;
+use matou_i18n::tr;
 use serde::{Deserialize, Serialize};
 
 use crate::fleet::{Service, Swarm, Task};
@@ -40,6 +41,14 @@ impl PageKind {
         match self {
             Self::Maintenance => "maintenance",
             Self::Suspended => "suspended",
+        }
+    }
+
+    /// The word that people read.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Maintenance => tr!("maintenance"),
+            Self::Suspended => tr!("suspended"),
         }
     }
 
@@ -110,13 +119,13 @@ impl AppPage {
 
     /// Which page, why and since when, for lists: `maintenance, for restore shop, since …`.
     pub fn describe(&self) -> String {
-        let job = self.job.as_ref().map(|job| format!(" for the job {job:?}"));
+        let job = self.job.as_ref().map(|job| tr!(" for the job {job:?}"));
         let since = self
             .since
-            .map(|at| format!(" since {}", at.strftime("%Y-%m-%d %H:%M UTC")));
+            .map(|at| tr!(" since {}", at.strftime("%Y-%m-%d %H:%M UTC")));
         format!(
             "{}{}{}",
-            self.kind.as_str(),
+            self.kind.word(),
             job.unwrap_or_default(),
             since.unwrap_or_default()
         )
@@ -171,19 +180,12 @@ mod tests {
             mode: ServiceMode::Global,
             wanted: 1,
             running: 1,
-            job: None,
             domains: vec!["a.org".into()],
-            ports: Vec::new(),
             labels: labels
                 .iter()
                 .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
                 .collect(),
-            environment: [].into(),
-            volumes: Vec::new(),
-            created_at: None,
-            updated_at: None,
-            update: None,
-            version: 1,
+            ..Service::default()
         }
     }
 

@@ -1,5 +1,6 @@
 //! An address that fail2ban of a node shuts out.
 
+use matou_i18n::tr;
 use std::net::IpAddr;
 
 use jiff::Timestamp;
@@ -38,7 +39,7 @@ pub struct NodeBans {
 /// It is neither; says what is allowed.
 pub fn normalize_network(text: &str) -> Result<String, InvalidInput> {
     let wrong = || {
-        InvalidInput::new(format_args!(
+        InvalidInput::new(tr!(
             "{text:?} is no address: write 203.0.113.7, 2001:db8::7 or 203.0.113.0/24"
         ))
     };

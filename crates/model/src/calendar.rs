@@ -1,5 +1,6 @@
 //! Times that come again, written as OnCalendar of systemd; always of UTC, as nodes may have different zones.
 
+use matou_i18n::tr;
 use std::fmt;
 use std::str::FromStr;
 
@@ -195,8 +196,7 @@ impl FromStr for Calendar {
 
     fn from_str(text: &str) -> Result<Self, InvalidInput> {
         parse_calendar(text).ok_or_else(|| {
-            InvalidInput::new(format_args!(
-                "{text:?} is no time as systemd has it, in UTC: \"hourly\", \"*:0/5\", \"Mon..Fri 04:00\", \"*-*-01 02:30\" (`systemd-analyze calendar` tries it; fractions and ~ are not taken)"
+            InvalidInput::new(tr!("{text:?} is no time as systemd has it, in UTC: \"hourly\", \"*:0/5\", \"Mon..Fri 04:00\", \"*-*-01 02:30\" (`systemd-analyze calendar` tries it; fractions and ~ are not taken)"
             ))
         })
     }

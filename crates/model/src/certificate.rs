@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use matou_base::text::SafeText;
+use matou_i18n::{tr, trn};
 use serde::Serialize;
 
 /// What the edge serves for one domain of an application.
@@ -130,7 +131,7 @@ impl Certificate {
             Ok(_) => None,
         });
         if failed.is_some() || self.nodes.is_empty() {
-            return failed.or_else(|| Some("no node was asked".into()));
+            return failed.or_else(|| Some(tr!("no node was asked").into()));
         }
         let worst = self.worst_served(now, most)?;
         let days = worst.days_left(now);
@@ -140,9 +141,11 @@ impl Certificate {
                 worst
                     .problem
                     .clone()
-                    .unwrap_or_else(|| "it has expired".into()),
+                    .unwrap_or_else(|| tr!("it has expired").into()),
             ),
-            CertificateState::Late | CertificateState::Ending => Some(format!(
+            CertificateState::Late | CertificateState::Ending => Some(trn!(
+                days,
+                "it ends in {days} days and was not renewed: Traefik's log says why",
                 "it ends in {days} days and was not renewed: Traefik's log says why"
             )),
         }

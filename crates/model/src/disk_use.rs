@@ -1,6 +1,7 @@
 //! What fills the disks of a node.
 
 use matou_base::text::SafeText;
+use matou_i18n::tr;
 use serde::Serialize;
 
 use crate::NodeProblem;
@@ -46,9 +47,9 @@ impl EngineImage {
         match (self.tags.as_slice(), self.digests.first()) {
             ([], Some(digest)) => {
                 let name = digest.split('@').next().unwrap_or(digest);
-                format!("{name} without a tag ({id})")
+                tr!("{name} without a tag ({id})")
             }
-            ([], None) => format!("image without a name ({id})"),
+            ([], None) => tr!("image without a name ({id})"),
             (tags, _) => tags.join(", "),
         }
     }
@@ -106,7 +107,7 @@ pub struct NodeDiskUse {
 }
 
 /// A file system, as `df` says.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct FileSystemUse {
     /// Where it is mounted.
     pub mount: SafeText,
@@ -118,6 +119,8 @@ pub struct FileSystemUse {
     pub free: u64,
     /// Bytes that are used for nothing that was measured.
     pub rest: u64,
+    /// Days until it is full, if it fills as it did in the last weeks.
+    pub full_in_days: Option<u32>,
 }
 
 /// What is measured, in the order in which it is told.
@@ -173,19 +176,19 @@ impl DiskUseKind {
     /// Returns its name for people.
     pub fn name(self) -> &'static str {
         match self {
-            Self::Volume => "volumes",
-            Self::ImageInUse => "images in use",
-            Self::ImageForRollback => "images for a rollback",
-            Self::ImageUnused => "images of nobody",
-            Self::ImageShared => "layers images share",
-            Self::Container => "written by containers",
-            Self::ContainerLog => "logs of containers",
-            Self::BuildCache => "build cache",
-            Self::Dumps => "dumps",
-            Self::SetAside => "set aside by restores",
-            Self::Matou => "kept by matou",
-            Self::ResticCache => "restic's cache",
-            Self::Journal => "journal",
+            Self::Volume => tr!("volumes"),
+            Self::ImageInUse => tr!("images in use"),
+            Self::ImageForRollback => tr!("images for a rollback"),
+            Self::ImageUnused => tr!("images of nobody"),
+            Self::ImageShared => tr!("layers images share"),
+            Self::Container => tr!("written by containers"),
+            Self::ContainerLog => tr!("logs of containers"),
+            Self::BuildCache => tr!("build cache"),
+            Self::Dumps => tr!("dumps"),
+            Self::SetAside => tr!("set aside by restores"),
+            Self::Matou => tr!("kept by matou"),
+            Self::ResticCache => tr!("restic's cache"),
+            Self::Journal => tr!("journal"),
         }
     }
 }
@@ -203,6 +206,8 @@ pub struct DiskUse {
     pub bytes: Option<u64>,
     /// Where its file system is mounted.
     pub mount: SafeText,
+    /// Bytes by which a volume grows in a week; `None`: that is not known, or it is no volume.
+    pub bytes_a_week: Option<i64>,
 }
 
 impl NodeDiskUse {
@@ -238,6 +243,7 @@ mod tests {
             app: None,
             bytes,
             mount: SafeText::from_line(mount),
+            bytes_a_week: None,
         };
         let file_system = |mount: &str, used| FileSystemUse {
             mount: SafeText::from_line(mount),
@@ -245,6 +251,7 @@ mod tests {
             used,
             free: 1000 - used,
             rest: 0,
+            full_in_days: None,
         };
         let mut node = NodeDiskUse {
             node: "n1".into(),

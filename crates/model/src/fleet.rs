@@ -1,5 +1,6 @@
 //! Nodes, services, tasks, volumes, snapshots and the fleet that holds them.
 
+use matou_i18n::{tr, trn};
 use std::collections::{BTreeMap, VecDeque};
 
 use jiff::Timestamp;
@@ -8,7 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     AppJobRuns, Backups, Certificate, ExternalAlert, JobProgress, JobState, NodeState, Probe,
-    Reachability, Reading, Snapshot, SwarmState, TaskState, UpdateState,
+    Reachability, Reading, RegisteredDomain, Snapshot, SwarmState, TaskState, UpdateState,
+    VolumeSizes,
 };
 
 /// How many metric samples a node keeps for its charts: an hour, at one every three seconds.
@@ -45,6 +47,15 @@ impl Availability {
             Self::Active => "active",
             Self::Pause => "pause",
             Self::Drain => "drain",
+        }
+    }
+
+    /// The word that people read.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Active => tr!("active"),
+            Self::Pause => tr!("pause"),
+            Self::Drain => tr!("drain"),
         }
     }
 }
@@ -231,6 +242,13 @@ pub enum ServiceMode {
     GlobalJob,
 }
 
+impl Default for ServiceMode {
+    /// As the engine's client has it without a mode.
+    fn default() -> Self {
+        Self::Replicated(1)
+    }
+}
+
 impl ServiceMode {
     /// Whether its tasks end by themselves.
     pub fn is_job(self) -> bool {
@@ -239,7 +257,7 @@ impl ServiceMode {
 }
 
 /// A swarm service.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct Service {
     /// The swarm's own.
     pub id: String,
@@ -354,10 +372,14 @@ impl Task {
     pub fn failure_reason(&self) -> &str {
         match self.error.as_str() {
             "" if self.ended_unasked => {
-                "its container ended with exit code 0: its program came to its end, or its health check failed"
+                tr!(
+                    "its container ended with exit code 0: its program came to its end, or its health check failed"
+                )
             }
             "" => &self.message,
-            KILLED => "task: non-zero exit (137): killed, as by the kernel when memory runs out",
+            KILLED => {
+                tr!("task: non-zero exit (137): killed, as by the kernel when memory runs out")
+            }
             error => error,
         }
     }
@@ -414,19 +436,20 @@ impl Swarm {
         // A task that waits for a node has an error too.
         let told = ours().filter(|t| !t.error.is_empty());
         let Some(last) = told.max_by_key(|t| t.since) else {
-            return Some("no container has started yet".into());
+            return Some(tr!("no container has started yet").into());
         };
         let ago = last
             .since
-            .map_or_else(String::new, |at| format!("last {}", format_ago(now, at)));
+            .map_or_else(String::new, |at| tr!("last {}", format_ago(now, at)));
         let times = match failed.len() {
             0 => ago,
-            n => format!("failed {n} times that the swarm still knows of, {ago}"),
+            n => trn!(
+                n,
+                "failed {n} times that the swarm still knows of, {ago}",
+                "failed {n} times that the swarm still knows of, {ago}"
+            ),
         };
-        Some(format!(
-            "no container has started: {} ({times})",
-            last.error
-        ))
+        Some(tr!("no container has started: {} ({times})", last.error))
     }
 }
 
@@ -490,6 +513,9 @@ pub struct Fleet {
     pub backups: Reading<Backups>,
     /// What is really served.
     pub certificates: Reading<Vec<Certificate>>,
+    /// When the domains of applications' names end.
+    #[serde(skip)]
+    pub domains: Reading<Vec<RegisteredDomain>>,
     /// What applications answer.
     pub probes: Reading<Vec<Probe>>,
     /// What Alertmanager alerts of, where the monitoring stack is deployed.
@@ -497,6 +523,8 @@ pub struct Fleet {
     /// What is remembered of scheduled jobs of applications.
     #[serde(skip)]
     pub app_jobs: Reading<AppJobRuns>,
+    /// How large volumes were when they were measured last, and how disks fill.
+    pub sizes: Reading<VolumeSizes>,
 }
 
 /// One application: a stack, or a loose service.
@@ -547,6 +575,14 @@ impl TaskCount {
     }
 }
 
+/// The tasks of a job that are done: `3/3 done`, `1/3 failed`.
+pub(crate) fn format_done(done: u64, total: u64, failed: bool) -> String {
+    match failed {
+        true => tr!("{done}/{total} failed"),
+        false => tr!("{done}/{total} done"),
+    }
+}
+
 /// `2/2`, `3/3 done`, `2/2 + 1/3 failed`.
 impl std::fmt::Display for TaskCount {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -559,11 +595,7 @@ impl std::fmt::Display for TaskCount {
         if self.services > 0 {
             f.write_str(" + ")?;
         }
-        let word = match self.failed_jobs {
-            0 => "done",
-            _ => "failed",
-        };
-        write!(f, "{}/{} {word}", self.done, self.total)
+        f.write_str(&format_done(self.done, self.total, self.failed_jobs > 0))
     }
 }
 

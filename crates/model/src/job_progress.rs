@@ -1,6 +1,7 @@
 //! How far a job of the swarm is: a service whose tasks end by themselves (`replicated-job`,
 //! `global-job`).
 
+use matou_i18n::tr;
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -42,7 +43,7 @@ pub struct JobFailure {
 impl fmt::Display for JobFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.exit_code {
-            Some(code) if code != 0 => write!(f, "exit code {code}"),
+            Some(code) if code != 0 => write!(f, "{}", tr!("exit code {code}")),
             _ => f.write_str(&self.error),
         }
     }
@@ -172,40 +173,44 @@ impl JobProgress {
     /// is another one when it is carried out is refused.
     pub fn format_for_plan(&self) -> String {
         match self.goes_on() {
-            true => "under way".to_owned(),
+            true => tr!("under way").to_owned(),
             false => self.to_string(),
         }
     }
 
     /// Returns it in a few characters: `3/3 done`, `1/3 failed`.
     pub fn format_short(&self) -> String {
-        let word = match self.state {
-            JobState::Failed => "failed",
-            _ => "done",
-        };
-        format!("{}/{} {word}", self.done, self.total)
+        let failed = self.state == JobState::Failed;
+        crate::fleet::format_done(self.done, self.total, failed)
     }
 }
 
 impl fmt::Display for JobProgress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} of {} done", self.done, self.total)?;
+        write!(f, "{}", tr!("{} of {} done", self.done, self.total))?;
         match self.state {
             JobState::Done => return Ok(()),
-            JobState::Running => write!(f, ", {} running", self.running)?,
-            JobState::Waiting => f.write_str(", none running yet")?,
+            JobState::Running => write!(f, "{}", tr!(", {} running", self.running))?,
+            JobState::Waiting => f.write_str(tr!(", none running yet"))?,
             JobState::Failed => {}
         }
         let Some(failure) = &self.failure else {
             return Ok(());
         };
         match (self.failed, self.failures) {
-            (1.., _) if self.state == JobState::Failed => write!(f, ", failed with {failure}"),
-            (n @ 1.., _) => write!(f, ", {n} failed, the last with {failure}"),
-            (_, 1) => write!(f, ", failed once with {failure} and is tried again"),
+            (1.., _) if self.state == JobState::Failed => {
+                write!(f, "{}", tr!(", failed with {failure}"))
+            }
+            (n @ 1.., _) => write!(f, "{}", tr!(", {n} failed, the last with {failure}")),
+            (_, 1) => write!(
+                f,
+                "{}",
+                tr!(", failed once with {failure} and is tried again")
+            ),
             (_, n) => write!(
                 f,
-                ", failed {n} times, last with {failure}, and is tried again"
+                "{}",
+                tr!(", failed {n} times, last with {failure}, and is tried again")
             ),
         }
     }

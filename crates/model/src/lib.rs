@@ -13,6 +13,8 @@
     )
 )]
 
+matou_i18n::catalogue!();
+
 mod access;
 mod app_job;
 mod app_page;
@@ -20,6 +22,7 @@ mod ban;
 mod calendar;
 mod certificate;
 mod disk_use;
+mod domain;
 mod external_alert;
 mod fleet;
 mod intrusion;
@@ -34,6 +37,7 @@ mod route;
 mod snapshot;
 mod swarm_state;
 mod update;
+mod volume_sizes;
 
 pub use access::{
     AccessFilter, AccessRecord, COUNTED_MINUTES, MinuteCount, RecentMinutes, count_most_frequent,
@@ -52,6 +56,7 @@ pub use disk_use::{
     BuildCacheEntry, DiskUse, DiskUseKind, EngineContainer, EngineDisk, EngineImage, FileSystemUse,
     NodeDiskUse,
 };
+pub use domain::{DomainExpiry, RegisteredDomain};
 pub use external_alert::ExternalAlert;
 pub use fleet::*;
 pub use intrusion::{Intrusion, IntrusionGroup, NodeIntrusions, group_intrusions};
@@ -61,7 +66,9 @@ pub use log_record::{LogRecord, LogSearch};
 pub use node_problem::{NodeProblem, NodeProblemKind};
 pub use probe::{ExpectedAnswer, Probe, ProbeAnswer, status_hint};
 pub use reading::{Reading, write_node_outcomes, write_outcome};
-pub use rehearsal::{RehearsalReport, RehearsedImage, RehearsedPart};
+pub use rehearsal::{
+    NightRehearsal, RehearsalReport, RehearsedImage, RehearsedPart, UPDATE_PART, format_took,
+};
 pub use route::{
     ALIASES_LABEL, AppRoutes, MAIN_NAME_LABEL, REDIRECTS_LABEL, domains_from_labels,
     extra_names_from_labels, parse_rule_hosts, redirects_from_labels,
@@ -69,3 +76,7 @@ pub use route::{
 pub use snapshot::*;
 pub use swarm_state::{NodeState, Reachability, SwarmState, TaskState, UpdateState};
 pub use update::{Datum, Update};
+pub use volume_sizes::{
+    AppRoom, BUDGET_LABEL, DiskBudget, FileSystemSize, NightClean, NodeSizes, SizeSample,
+    VolumeRoom, VolumeSize, VolumeSizes,
+};

@@ -1,6 +1,7 @@
 //! What applications answer under their domains.
 
 use matou_base::text::SafeText;
+use matou_i18n::tr;
 use serde::Serialize;
 
 /// What one domain of an application answered, asked at the edge.
@@ -73,12 +74,12 @@ impl ExpectedAnswer {
     pub fn find_fault(&self, text: &str) -> Option<String> {
         let missing = self.contains.iter().find(|t| !text.contains(t.as_str()));
         if let Some(missing) = missing {
-            return Some(format!(
+            return Some(tr!(
                 " without `{missing}`, which it has when it is installed"
             ));
         }
         let found = self.lacks.iter().find(|t| text.contains(t.as_str()));
-        found.map(|found| format!(" with `{found}`, which its installer has"))
+        found.map(|found| tr!(" with `{found}`, which its installer has"))
     }
 }
 
@@ -88,7 +89,7 @@ impl Probe {
         let (domain, path) = (&self.domain, &self.path);
         match &self.outcome {
             Ok(answered) if answered.well => None,
-            Ok(answered) => Some(format!(
+            Ok(answered) => Some(tr!(
                 "https://{domain}{path} answers {}{}",
                 answered.status,
                 match &answered.fault {
@@ -104,8 +105,8 @@ impl Probe {
 /// Explains an unwanted status, as the end of a sentence.
 pub fn status_hint(status: u16) -> &'static str {
     match status {
-        404 => ": Traefik knows no router for it, or the application has no such page",
-        502..=504 => ": the application does not answer Traefik",
+        404 => tr!(": Traefik knows no router for it, or the application has no such page"),
+        502..=504 => tr!(": the application does not answer Traefik"),
         _ => "",
     }
 }

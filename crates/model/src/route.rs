@@ -218,22 +218,15 @@ mod tests {
             name: "blog_web".into(),
             stack: Some("blog".into()),
             image: "ghost:6".into(),
-            mode: crate::ServiceMode::Replicated(1),
             wanted: 1,
             running: 1,
-            job: None,
-            environment: BTreeMap::new(),
-            volumes: Vec::new(),
-            created_at: None,
-            updated_at: None,
-            update: None,
-            version: 1,
             domains: vec!["a.org".into()],
             ports: ports.iter().map(|p| (*p).to_owned()).collect(),
             labels: labels
                 .iter()
                 .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
                 .collect(),
+            ..Service::default()
         };
         let access = |router: &str, host: &str| AccessRecord {
             at: jiff::Timestamp::UNIX_EPOCH,

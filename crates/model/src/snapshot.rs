@@ -1,9 +1,12 @@
 //! Snapshots of a restic repository, what they hold, the repository's state, and proofs.
 
+use matou_i18n::tr;
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+
+use crate::NightRehearsal;
 
 use matou_base::text::SafeText;
 
@@ -46,7 +49,7 @@ impl Snapshot {
     pub fn title(&self) -> String {
         match &self.other_fleet {
             Some(fleet) if *fleet != self.group_name() => {
-                format!("{} of {fleet}", self.group_name())
+                tr!("{} of {fleet}", self.group_name())
             }
             _ => self.group_name().to_owned(),
         }
@@ -177,15 +180,27 @@ pub struct Proof {
     pub problem: Option<String>,
 }
 
-/// A restore that was interrupted, or whose old data is still kept.
+/// What is true of a restore that is not over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RestoreStanding {
+    /// A job works on it.
+    Running,
+    /// It was interrupted: the application is not usable before this is resolved.
+    Interrupted,
+    /// It is done, and the data from before is kept.
+    Kept,
+}
+
+/// A restore that runs, was interrupted, or whose old data is still kept.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct UnfinishedRestore {
     /// Whose data it is.
     pub app: String,
     /// When it was begun.
     pub at: Timestamp,
-    /// It was interrupted: the application is not usable before this is resolved.
-    pub interrupted: bool,
+    /// What is to be done about it.
+    pub standing: RestoreStanding,
     /// Bytes that are set aside, when known.
     pub kept: Option<u64>,
 }
@@ -203,6 +218,8 @@ pub struct Backups {
     pub restores: Vec<UnfinishedRestore>,
     /// The last drill that was made on this machine.
     pub drill: Option<Drill>,
+    /// What nights found out about patch releases, by application.
+    pub rehearsals: Vec<NightRehearsal>,
 }
 
 /// A nightly backup, or one by hand, as its report tells it.
@@ -246,8 +263,8 @@ impl Drill {
     pub fn summary_line(&self, now: Timestamp) -> String {
         let took = matou_base::text::format_seconds(self.took.as_secs() as i64);
         let apps = match (self.up == self.all, &self.problem) {
-            (true, None) => format!("all {} applications answered", self.all),
-            _ => format!("{} of {} applications answered", self.up, self.all),
+            (true, None) => tr!("all {} applications answered", self.all),
+            _ => tr!("{} of {} applications answered", self.up, self.all),
         };
         format!(
             "{took}, {apps}, {}",

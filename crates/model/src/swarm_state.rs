@@ -1,5 +1,6 @@
 //! The states of tasks, nodes, updates and engines, in the words of the Docker API.
 
+use matou_i18n::tr;
 use serde::{Deserialize, Serialize};
 use strum::{AsRefStr, Display, EnumString};
 
@@ -161,6 +162,70 @@ macro_rules! impl_words {
 }
 
 impl_words!(TaskState, NodeState, Reachability, SwarmState, UpdateState);
+
+impl TaskState {
+    /// The word that people read.
+    pub fn word(&self) -> &str {
+        match self {
+            Self::New => tr!("new"),
+            Self::Allocated => tr!("allocated"),
+            Self::Pending => tr!("pending"),
+            Self::Assigned => tr!("assigned"),
+            Self::Accepted => tr!("accepted"),
+            Self::Preparing => tr!("preparing"),
+            Self::Ready => tr!("ready"),
+            Self::Starting => tr!("starting"),
+            Self::Running => tr!("running"),
+            Self::Complete => tr!("complete"),
+            Self::Shutdown => tr!("shutdown"),
+            Self::Failed => tr!("failed"),
+            Self::Rejected => tr!("rejected"),
+            Self::Remove => tr!("remove"),
+            Self::Orphaned => tr!("orphaned"),
+            Self::Other(word) => word,
+        }
+    }
+}
+
+impl NodeState {
+    /// The word that people read.
+    pub fn word(&self) -> &str {
+        match self {
+            Self::Ready => tr!("ready"),
+            Self::Down => tr!("down"),
+            Self::Disconnected => tr!("disconnected"),
+            Self::Unknown => tr!("unknown"),
+            Self::Other(word) => word,
+        }
+    }
+}
+
+impl Reachability {
+    /// The word that people read.
+    pub fn word(&self) -> &str {
+        match self {
+            Self::Reachable => tr!("reachable"),
+            Self::Unreachable => tr!("unreachable"),
+            Self::Unknown => tr!("unknown"),
+            Self::Other(word) => word,
+        }
+    }
+}
+
+impl UpdateState {
+    /// The word that people read.
+    pub fn word(&self) -> &str {
+        match self {
+            Self::Updating => tr!("updating"),
+            Self::Paused => tr!("paused"),
+            Self::Completed => tr!("completed"),
+            Self::RollbackStarted => tr!("rollback_started"),
+            Self::RollbackPaused => tr!("rollback_paused"),
+            Self::RollbackCompleted => tr!("rollback_completed"),
+            Self::Other(word) => word,
+        }
+    }
+}
 
 impl SwarmState {
     /// Whether the engine is in no swarm. Some say so with an empty word.

@@ -4,7 +4,8 @@ use jiff::Timestamp;
 
 use super::{
     AppJobRuns, Backups, Certificate, Disk, EngineInfo, ExternalAlert, Fleet, KEPT_SAMPLES,
-    Metrics, Node, NodeLink, Probe, Role, Snapshot, Swarm, Volume, sort_snapshots,
+    Metrics, Node, NodeLink, Probe, RegisteredDomain, Role, Snapshot, Swarm, Volume, VolumeSizes,
+    sort_snapshots,
 };
 use matou_base::text::SafeText;
 
@@ -48,12 +49,16 @@ pub enum Datum {
     Backups(Result<Backups, SafeText>),
     /// What the edge serves.
     Certificates(Result<Vec<Certificate>, SafeText>),
+    /// When the domains of applications' names end.
+    Domains(Result<Vec<RegisteredDomain>, SafeText>),
     /// What applications answer.
     Probes(Result<Vec<Probe>, SafeText>),
     /// What Alertmanager alerts of.
     ExternalAlerts(Result<Vec<ExternalAlert>, SafeText>),
     /// What is remembered of scheduled jobs of applications.
     AppJobs(Result<AppJobRuns, SafeText>),
+    /// How large volumes were when they were measured last.
+    VolumeSizes(Result<VolumeSizes, SafeText>),
 }
 
 impl Fleet {
@@ -118,9 +123,11 @@ impl Fleet {
             }
             Datum::Backups(reading) => self.backups.record(reading, at),
             Datum::Certificates(reading) => self.certificates.record(reading, at),
+            Datum::Domains(reading) => self.domains.record(reading, at),
             Datum::Probes(reading) => self.probes.record(reading, at),
             Datum::ExternalAlerts(reading) => self.told.record(reading, at),
             Datum::AppJobs(reading) => self.app_jobs.record(reading, at),
+            Datum::VolumeSizes(reading) => self.sizes.record(reading, at),
         }
     }
 

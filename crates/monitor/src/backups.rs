@@ -1,12 +1,13 @@
 //! Backups that were missed, from the age of the newest snapshot of each application.
 
+use matou_i18n::{tr, trn};
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
 use super::rules::{AlertKind, AlertSeverity, AlertTarget, Finding, Remedy};
 use matou_base::text::format_seconds;
-use matou_model::{Backups, Fleet, Snapshot};
+use matou_model::{Backups, Fleet, RestoreStanding, Snapshot, UnfinishedRestore};
 
 /// When an application was backed up last.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,7 +54,7 @@ pub fn find_missed_backups(ages: &[BackupAge], hours: u32, now: Timestamp) -> Ve
                 Some(at) if old(at) <= limit => return None,
                 Some(at) => (
                     AlertSeverity::Warning,
-                    format!(
+                    tr!(
                         "the newest snapshot is {} old; {hours} h are allowed",
                         format_seconds(old(at))
                     ),
@@ -61,7 +62,7 @@ pub fn find_missed_backups(ages: &[BackupAge], hours: u32, now: Timestamp) -> Ve
                 None if age.deployed.is_none_or(|t| old(t) <= limit) => return None,
                 None => (
                     AlertSeverity::Critical,
-                    "NOT BACKED UP: no snapshot holds it".to_owned(),
+                    tr!("NOT BACKED UP: no snapshot holds it").to_owned(),
                 ),
             };
             Some(Finding {
@@ -87,18 +88,16 @@ pub(super) fn find_future_snapshots(fleet: &Fleet) -> Vec<Finding> {
         of.entry(snapshot.group_name()).or_default().push(snapshot);
     }
     let finding = |(name, snapshots): (&str, Vec<&Snapshot>)| {
-        let count = match snapshots.len() {
-            1 => "1 snapshot is".to_owned(),
-            n => format!("{n} snapshots are"),
-        };
         let latest = snapshots.iter().max_by_key(|s| s.at)?;
         Some(Finding {
             key: format!("backup/{name}/ahead"),
             kind: AlertKind::Backup,
             severity: AlertSeverity::Warning,
             what: name.to_owned(),
-            why: format!(
-                "{count} dated in the future, the last {}: the storage node's clock was wrong. Look at its clock (`date`), back up again; a restore leaves them out, unless one is named (`--snapshot {}`)",
+            why: trn!(
+                snapshots.len(),
+                "1 snapshot is dated in the future, the last {}: the storage node's clock was wrong. Look at its clock (`date`), back up again; a restore leaves them out, unless one is named (`--snapshot {}`)",
+                "{n} snapshots are dated in the future, the last {}: the storage node's clock was wrong. Look at its clock (`date`), back up again; a restore leaves them out, unless one is named (`--snapshot {}`)",
                 latest.at.strftime("%F"),
                 latest.short_id(),
             ),
@@ -143,11 +142,11 @@ fn find_schedule_problems(backups: &Backups) -> Vec<Finding> {
             .map_or("main", |r| r.name.as_str());
         let target = AlertTarget::Repository(first.to_owned());
         if let Some(at) = schedule.missed {
-            let why = "the nightly run was missed".to_owned();
+            let why = tr!("the nightly run was missed").to_owned();
             let key = "schedule/missed".to_owned();
             found.push(backup_finding(
                 key,
-                "backup",
+                tr!("backup"),
                 why,
                 Some(at),
                 target.clone(),
@@ -158,7 +157,7 @@ fn find_schedule_problems(backups: &Backups) -> Vec<Finding> {
             let key = "schedule/failed".to_owned();
             found.push(backup_finding(
                 key,
-                "backup",
+                tr!("backup"),
                 why.clone(),
                 schedule.last,
                 target,
@@ -175,7 +174,7 @@ pub(super) fn find_backup_problems(backups: &Backups) -> Vec<Finding> {
     let mut found = Vec::new();
     for repository in &backups.repositories {
         let name = &repository.name;
-        let what = format!("repository {name}");
+        let what = tr!("repository {name}");
         let target = AlertTarget::Repository(name.clone());
         if let Some(problem) = &repository.problem {
             let key = format!("{name}/problem");
@@ -200,9 +199,10 @@ pub(super) fn find_backup_problems(backups: &Backups) -> Vec<Finding> {
             ));
         }
     }
-    for restore in backups.restores.iter().filter(|r| r.interrupted) {
+    let interrupted = |r: &&UnfinishedRestore| r.standing == RestoreStanding::Interrupted;
+    for restore in backups.restores.iter().filter(interrupted) {
         let app = &restore.app;
-        let why = format!("a restore was interrupted: `matou restore undo {app}` resolves it");
+        let why = tr!("a restore was interrupted: `matou restore undo {app}` resolves it");
         let key = format!("{app}/restore");
         let target = AlertTarget::Snapshots(app.clone());
         found.push(backup_finding(
@@ -216,7 +216,7 @@ pub(super) fn find_backup_problems(backups: &Backups) -> Vec<Finding> {
     }
     for proof in backups.proofs.values() {
         if let Some(problem) = &proof.problem {
-            let why = format!("its snapshot is no proof: {problem}");
+            let why = tr!("its snapshot is no proof: {problem}");
             let key = format!("{}/proof", proof.app);
             let target = AlertTarget::Snapshots(proof.app.clone());
             found.push(backup_finding(
@@ -236,7 +236,7 @@ pub(super) fn find_backup_problems(backups: &Backups) -> Vec<Finding> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use matou_model::{Datum, Service, ServiceMode, Swarm, Update};
+    use matou_model::{Datum, Service, Swarm, Update};
 
     /// Backups stopped long ago; what other fleets made, and what a wrong clock dated, hides nothing.
     #[test]
@@ -262,19 +262,10 @@ mod tests {
                 name: "shop_web".into(),
                 stack: Some("shop".into()),
                 image: "x:1".into(),
-                mode: ServiceMode::Replicated(1),
                 wanted: 1,
                 running: 1,
-                job: None,
-                domains: Vec::new(),
-                ports: Vec::new(),
-                labels: [].into(),
-                environment: [].into(),
                 volumes: vec!["shop_files".into()],
-                created_at: None,
-                updated_at: None,
-                update: None,
-                version: 1,
+                ..Service::default()
             }],
             ..Swarm::default()
         })));

@@ -155,12 +155,14 @@ impl AlertEngine {
         }
     }
 
-    /// Ends what a single look that saw everything did not see, when the looks before did not either. What the
-    /// operator ignored until it is over is told when it comes back.
-    pub fn end_unseen(&mut self, now: Timestamp) {
+    /// Ends what a single look that saw everything did not see, when the looks before did not either; of what it could
+    /// not have seen `is_read` says so, by the key. What the operator ignored until it is over is told when it comes
+    /// back.
+    pub fn end_unseen(&mut self, now: Timestamp, is_read: impl Fn(&str) -> bool) {
         let keys: Vec<String> = self.ledger.seen.keys().cloned().collect();
         for key in keys {
-            if !self.states.contains_key(&key) && !self.ledger.was_just_seen(&key, now) {
+            let is_seen = self.states.contains_key(&key) || self.ledger.was_just_seen(&key, now);
+            if !is_seen && is_read(&key) {
                 self.forget_ended(&key);
             }
         }
@@ -293,7 +295,7 @@ mod tests {
         let mut look = |findings: Vec<Finding>, second: i64, ignored: bool| {
             let mut engine = AlertEngine::for_single_look(ledger.clone());
             engine.take_findings(findings, at(second));
-            engine.end_unseen(at(second));
+            engine.end_unseen(at(second), |_| true);
             if ignored {
                 engine.set_silence("node/n1/x", Some(Silence { until: None }));
             }
@@ -319,6 +321,30 @@ mod tests {
         assert_eq!(look(Vec::new(), 1400, false), None);
         assert_eq!(look(near(), 1500, false), None);
         assert_eq!(look(high(), 1600, false), Some((1600, false)));
+    }
+
+    /// What is ignored until it is over stays so while nobody can say whether it is.
+    #[test]
+    fn what_a_single_look_could_not_see_is_not_over() {
+        let mut ledger = AlertLedger::default();
+        let mut look = |findings: Vec<Finding>, second: i64, is_read: bool| {
+            let mut engine = AlertEngine::for_single_look(ledger.clone());
+            engine.take_findings(findings, at(second));
+            engine.end_unseen(at(second), |key| is_read || key != "node/n1/x");
+            if second == 0 {
+                engine.set_silence("node/n1/x", Some(Silence { until: None }));
+            }
+            ledger = engine.take_changes().unwrap_or(ledger.clone());
+            engine
+                .alerts(at(second))
+                .first()
+                .map(|a| a.silence.is_some())
+        };
+        assert_eq!(look(high(), 0, true), Some(true));
+        assert_eq!(look(Vec::new(), 1000, false), None);
+        assert_eq!(look(high(), 1100, true), Some(true));
+        assert_eq!(look(Vec::new(), 2200, true), None);
+        assert_eq!(look(high(), 2300, true), Some(false));
     }
 
     #[test]

@@ -16,7 +16,11 @@
     )
 )]
 
+matou_i18n::catalogue!();
+
 mod backups;
+mod digest;
+mod domains;
 mod engine;
 pub mod exposition;
 mod history;
@@ -30,6 +34,8 @@ mod told_store;
 mod trend;
 
 pub use backups::{BackupAge, backup_ages, find_missed_backups};
+pub use digest::{Digest, DigestInputs, DigestLine, DigestSubject};
+pub use domains::rate_domain_expiry;
 pub use engine::{Alert, AlertChanges, AlertEngine};
 pub use history::{AnswerHistory, AnswerHour, AnswerSample, LoadSample};
 pub use ledger::{AlertLedger, Silence};
@@ -39,10 +45,10 @@ pub use prometheus::{
     render_monitoring_files as generate,
 };
 pub use rules::{
-    ALERTMANAGER_KEY_PREFIX, AlertInputs, AlertKind, AlertSeverity, AlertTarget, Finding, Remedy,
-    disk_trend_key, evaluate_rules,
+    ALERTMANAGER_KEY_PREFIX, AlertInputs, AlertKind, AlertSeverity, AlertTarget, Finding,
+    NodeDrift, Remedy, disk_trend_key, evaluate_rules,
 };
 pub use store::{HistoryRecorder, KeptHistory, MonitorStore};
 pub use tell::{AlertSource, LookedAt, TellLine, TellMessage, TellReason, ToldAlerts};
-pub use told_store::{TOLD_MARK, ToldStore};
+pub use told_store::{TOLD_MARK, ToldMemory, ToldStore};
 pub use trend::{DiskTrend, DiskTrends};

@@ -1,13 +1,15 @@
 //! Whom was told what: the messages about alerts that begin, last and end, for one receiver, from one look after
 //! another. Pure; [`super::ToldStore`] keeps it between the looks.
 
+use matou_i18n::{tr, trn};
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::domains::KEY_PREFIX;
 use super::{Alert, AlertKind, AlertSeverity, AlertTarget};
-use matou_base::text::{clean_line, format_age, format_plural};
+use matou_base::text::{clean_line, format_age};
 
 /// An alert that lasts is told again so often, seconds.
 const REPEAT: i64 = 12 * 3600;
@@ -52,17 +54,32 @@ pub enum AlertSource {
     Backups,
     /// What is kept of applications' scheduled jobs.
     Jobs,
+    /// What is kept of the sizes of volumes.
+    Sizes,
     /// The load of a node.
     Load(String),
     /// The engine of a node.
     Engine(String),
+    /// What a domain's registry says.
+    Domain(String),
 }
 
 impl AlertSource {
+    /// Returns what an alert is read from whose key alone says it: those of domains, which earlier versions kept as
+    /// the fleet's.
+    pub fn of_key(key: &str) -> Option<Self> {
+        let domain = key.strip_prefix(KEY_PREFIX)?;
+        Some(Self::Domain(domain.to_owned()))
+    }
+
     fn of(alert: &Alert) -> Self {
+        if let Some(source) = Self::of_key(&alert.key) {
+            return source;
+        }
         match &alert.target {
-            _ if alert.kind == AlertKind::Backup => Self::Backups,
+            _ if matches!(alert.kind, AlertKind::Backup | AlertKind::Rehearsal) => Self::Backups,
             _ if alert.kind == AlertKind::AppJob => Self::Jobs,
+            _ if matches!(alert.kind, AlertKind::Floor | AlertKind::Budget) => Self::Sizes,
             // Of the two that say a node can't be reached, this one is of the node itself.
             AlertTarget::Node(name) if alert.key.ends_with("/engine") => Self::Engine(name.clone()),
             AlertTarget::Node(name) if !alert.kind.is_seen_by_managers() => {
@@ -180,6 +197,14 @@ impl ToldAlerts {
         (message, next)
     }
 
+    /// Cleans what comes from another machine.
+    pub(super) fn clean(&mut self) {
+        for told in self.alerts.values_mut() {
+            told.what = clean_line(&told.what).into_owned();
+            told.why = clean_line(&told.why).into_owned();
+        }
+    }
+
     /// Takes out what was not seen for long enough, in looks that would have seen it.
     fn end_missing(
         &mut self,
@@ -189,7 +214,9 @@ impl ToldAlerts {
     ) -> Vec<TellLine> {
         let mut over = Vec::new();
         self.alerts.retain(|key, told| {
-            if alerts.iter().any(|a| a.key == *key) || !(looked.read)(&told.source) {
+            let by_key = AlertSource::of_key(key);
+            let source = by_key.as_ref().unwrap_or(&told.source);
+            if alerts.iter().any(|a| a.key == *key) || !(looked.read)(source) {
                 return true;
             }
             // Never later than now: the clock may have been ahead.
@@ -259,8 +286,8 @@ impl TellMessage {
                 state: TellReason::Trial,
                 key: "trial".into(),
                 severity: AlertSeverity::Warning,
-                what: "trial".into(),
-                why: "this is how matou tells you when something is wrong; nothing is".into(),
+                what: tr!("trial").into(),
+                why: tr!("this is how matou tells you when something is wrong; nothing is").into(),
                 since: None,
             }],
         }
@@ -283,41 +310,46 @@ impl TellMessage {
         );
         // One alert is told by its name.
         let what = match self.alerts.as_slice() {
-            [one] if one.state == TellReason::Over => format!("over: {}: {}", one.what, one.why),
-            [one] => format!("{}: {}", one.what, one.why),
+            [one] if one.state == TellReason::Over => tr!("over: {}: {}", one.what, one.why),
+            [one] => tr!("{}: {}", one.what, one.why),
             all if begun + still > 0 => {
-                let more = match all.len() - 1 {
-                    1 => "one more".to_owned(),
-                    n => format!("{n} more"),
-                };
-                format!("{}: {} (and {more})", all[0].what, all[0].why)
+                trn!(
+                    all.len() - 1,
+                    "{what}: {why} (and one more)",
+                    "{what}: {why} (and {n} more)",
+                    what = all[0].what,
+                    why = all[0].why
+                )
             }
-            _ => format!("{} over", format_plural(over, "alert")),
+            _ => trn!(over, "{n} alert over", "{n} alerts over"),
         };
-        format!("{}: {what}", self.fleet)
+        tr!("{}: {what}", self.fleet)
     }
 
     /// The text: a line an alert.
     pub fn text(&self) -> String {
         let mut text = String::new();
         for line in &self.alerts {
-            let age = line.since.map(|since| format_age(self.at, since));
+            let is_new =
+                |since: &Timestamp| (-600..60).contains(&(self.at.as_second() - since.as_second()));
+            let since = line.since.filter(|since| !is_new(since));
+            let age = since.map(|since| format_age(self.at, since));
             let word = match line.state {
                 TellReason::Begun => match line.severity {
-                    AlertSeverity::Critical => "CRITICAL".to_owned(),
-                    AlertSeverity::Warning => "warning".to_owned(),
+                    AlertSeverity::Critical => tr!("CRITICAL").to_owned(),
+                    AlertSeverity::Warning => tr!("warning").to_owned(),
                 },
-                TellReason::Still => "still".to_owned(),
-                TellReason::Over => "over".to_owned(),
-                TellReason::Trial => "no alert".to_owned(),
+                TellReason::Still => tr!("still").to_owned(),
+                TellReason::Over => tr!("over").to_owned(),
+                TellReason::Trial => tr!("no alert").to_owned(),
             };
-            text.push_str(&format!("{word}  {}: {}", line.what, line.why));
+            text.push_str(&tr!("{word}  {}: {}", line.what, line.why));
             match age.as_deref() {
-                None | Some("now") => {}
+                None => {}
                 Some(age) if line.state == TellReason::Over => {
-                    text.push_str(&format!(" (it began {age} ago)"));
+                    text.push_str(&tr!(" (it began {age} ago)"));
                 }
-                Some(age) => text.push_str(&format!(" (for {age})")),
+                Some(age) => text.push_str(&tr!(" (for {age})")),
             }
             text.push('\n');
         }
@@ -493,6 +525,30 @@ mod tests {
             look(&mut told, &[], &ALL, 500),
             "Over backup/shop, Over http/shop, Over node/n1/engine, Over node/n2/disk, Over node/n2/down"
         );
+    }
+
+    /// A registry that nobody can ask says nothing of the domain that it told of before.
+    #[test]
+    fn a_domain_that_was_not_read_is_not_over() {
+        let without = LookedAt {
+            read: &|source| *source != AlertSource::Domain("example.org".into()),
+            quiet: false,
+        };
+        let mut told = ToldAlerts::default();
+        let all = [alert("domain/example.org", AlertKind::Dns, None)];
+        assert_eq!(look(&mut told, &all, &ALL, 0), "Begun domain/example.org");
+        let kept = serde_json::to_string(&told).unwrap();
+        assert!(kept.contains(r#"{"Domain":"example.org"}"#), "{kept}");
+        // Earlier versions kept it as the fleet's.
+        let earlier = kept.replace(r#"{"Domain":"example.org"}"#, "\"Fleet\"");
+        assert_ne!(kept, earlier);
+        for kept in [kept, earlier] {
+            let mut told: ToldAlerts = serde_json::from_str(&kept).unwrap();
+            assert_eq!(look(&mut told, &[], &without, 100), "");
+            assert_eq!(look(&mut told, &[], &without, 300), "");
+            assert_eq!(look(&mut told, &[], &ALL, 400), "");
+            assert_eq!(look(&mut told, &[], &ALL, 500), "Over domain/example.org");
+        }
     }
 
     #[test]

@@ -5,10 +5,11 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use jiff::Timestamp;
 use nix::fcntl::{Flock, FlockArg};
 
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 use super::tell::ToldAlerts;
 
@@ -18,8 +19,48 @@ pub(super) const ROOT_RUNTIME: &str = "/run/matou";
 /// The file whose age says when somebody was told last, for the other managers.
 pub const TOLD_MARK: &str = "/run/matou/told";
 
-/// What each receiver was told, by its name.
-type ToldByReceiver = BTreeMap<String, ToldAlerts>;
+/// Clocks of managers may differ by this, seconds; what is dated later is of one that was ahead.
+const MAX_AHEAD: i64 = 3600;
+
+/// What receivers were told, by their names. Every manager keeps it, so that the one that takes over tells nothing
+/// twice.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ToldMemory {
+    /// When it was changed last.
+    pub at: Timestamp,
+    /// What each was told of alerts.
+    pub alerts: BTreeMap<String, ToldAlerts>,
+    /// When the digest was due that each took last.
+    pub digests: BTreeMap<String, Timestamp>,
+}
+
+impl ToldMemory {
+    /// Takes over what another manager keeps: its alerts, when they are newer, and of each receiver the newest digest.
+    pub fn merge(&mut self, other: Self, now: Timestamp) {
+        let is_past = |at: Timestamp| at.as_second() <= now.as_second() + MAX_AHEAD;
+        if !is_past(self.at) {
+            self.at = Timestamp::default();
+        }
+        if is_past(other.at) && other.at > self.at {
+            self.at = other.at;
+            self.alerts = other.alerts;
+            self.alerts.values_mut().for_each(ToldAlerts::clean);
+        }
+        self.digests.retain(|_, due| is_past(*due));
+        for (receiver, due) in other.digests {
+            if is_past(due) {
+                let mark = self.digests.entry(receiver).or_insert(due);
+                *mark = (*mark).max(due);
+            }
+        }
+    }
+
+    /// Whether both say the same, whenever it was.
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.alerts == other.alerts && self.digests == other.digests
+    }
+}
 
 /// A JSON file, and its place in memory when nothing can be written to the disk.
 #[derive(Debug, Clone)]
@@ -101,7 +142,7 @@ impl ToldStore {
     }
 
     /// Loads what was saved last; nothing when there is nothing that can be read.
-    pub fn load(&self) -> ToldByReceiver {
+    pub fn load(&self) -> ToldMemory {
         self.file.load().unwrap_or_default()
     }
 
@@ -109,7 +150,7 @@ impl ToldStore {
     ///
     /// # Errors
     /// When it can be written nowhere.
-    pub fn save(&self, told: &ToldByReceiver) -> io::Result<()> {
+    pub fn save(&self, told: &ToldMemory) -> io::Result<()> {
         self.file.save(told)
     }
 
@@ -140,8 +181,11 @@ mod tests {
             )
         };
         let (other, store) = (store("other"), store("f"));
-        let of = |name: &str| ToldByReceiver::from([(name.to_owned(), ToldAlerts::default())]);
-        assert_eq!(store.load(), ToldByReceiver::default());
+        let of = |name: &str| ToldMemory {
+            alerts: BTreeMap::from([(name.to_owned(), ToldAlerts::default())]),
+            ..ToldMemory::default()
+        };
+        assert_eq!(store.load(), ToldMemory::default());
         store.save(&of("mail")).unwrap();
         assert_eq!(store.load(), of("mail"));
         assert!(!spare.join("told-f.json").exists());
@@ -155,7 +199,7 @@ mod tests {
         store.save(&of("ntfy")).unwrap();
         assert_eq!(store.load(), of("ntfy"));
         // Of another fleet that the same manager looks at.
-        assert_eq!(other.load(), ToldByReceiver::default());
+        assert_eq!(other.load(), ToldMemory::default());
 
         // Back again: the newer one counts, until the first is.
         std::fs::remove_file(&first).unwrap();
@@ -167,5 +211,30 @@ mod tests {
         std::fs::remove_dir_all(&first).unwrap();
         std::fs::write(&first, "").unwrap();
         assert!(store.save(&of("mail")).is_err() && store.lock().is_err());
+    }
+
+    #[test]
+    fn the_newest_memory_counts_and_none_of_the_future() {
+        let at = |s: i64| Timestamp::from_second(s).unwrap();
+        let memory = |changed: i64, told: &str, digests: &[(&str, i64)]| ToldMemory {
+            at: at(changed),
+            alerts: BTreeMap::from([(told.to_owned(), ToldAlerts::default())]),
+            digests: digests
+                .iter()
+                .map(|(name, due)| ((*name).to_owned(), at(*due)))
+                .collect(),
+        };
+        let mut own = memory(100, "own", &[("e-mail", 50), ("ntfy", 90)]);
+        let now = at(1000);
+        own.merge(memory(90, "older", &[("e-mail", 80)]), now);
+        assert_eq!(own, memory(100, "own", &[("e-mail", 80), ("ntfy", 90)]));
+        own.merge(memory(110, "newer", &[("gotify", 9000)]), now);
+        assert_eq!(own, memory(110, "newer", &[("e-mail", 80), ("ntfy", 90)]));
+        own.merge(memory(9000, "ahead", &[]), now);
+        assert_eq!(own.at, at(110));
+        // This one's clock was ahead, and what it kept then keeps nothing back.
+        let mut ahead = memory(9000, "ahead", &[("e-mail", 9000)]);
+        ahead.merge(memory(110, "newer", &[("e-mail", 80)]), now);
+        assert_eq!(ahead, memory(110, "newer", &[("e-mail", 80)]));
     }
 }

@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, VecDeque};
 
 use jiff::Timestamp;
 
+use super::load_history::{LoadHistory, MeanLoad};
+
 /// Points that are kept: six hours, one a minute.
 const POINTS: usize = 360;
 
@@ -15,6 +17,12 @@ const LEAST: i64 = 1800;
 
 /// Least r² (coefficient of determination) of the line.
 const FIT: f64 = 0.7;
+
+/// What the line of a week is drawn through, hours.
+const LONG_HOURS: usize = 7 * 24;
+
+/// Least time that the line of a week must span, hours.
+const LONG_LEAST: f64 = 48.0;
 
 /// One node's disk over the last hours.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -67,19 +75,45 @@ impl DiskTrend {
         if last.0 - first.0 < LEAST as f64 {
             return None;
         }
-        let n = points.len() as f64;
-        let mean = |value: fn(&(f64, f64)) -> f64| points.iter().map(value).sum::<f64>() / n;
-        let (x, y) = (mean(|p| p.0), mean(|p| p.1));
-        let sum = |value: &dyn Fn(&(f64, f64)) -> f64| points.iter().map(value).sum::<f64>();
-        let xx = sum(&|p| (p.0 - x).powi(2));
-        let yy = sum(&|p| (p.1 - y).powi(2));
-        let xy = sum(&|p| (p.0 - x) * (p.1 - y));
-        if xx == 0.0 || yy == 0.0 || xy <= 0.0 || xy * xy / (xx * yy) < FIT {
-            return None;
-        }
+        let growth = fit_growth(&points)?;
         let free = total as f64 - last.1;
-        (free >= 0.0).then(|| free / (xy / xx) / 3600.0)
+        (free >= 0.0).then(|| free / growth / 3600.0)
     }
+}
+
+/// Fits the line of least squares, and returns how much it rises. Returns `None` where the points do not lie on a line
+/// that rises.
+fn fit_growth(points: &[(f64, f64)]) -> Option<f64> {
+    let n = points.len() as f64;
+    let mean = |value: fn(&(f64, f64)) -> f64| points.iter().map(value).sum::<f64>() / n;
+    let (x, y) = (mean(|p| p.0), mean(|p| p.1));
+    let sum = |value: &dyn Fn(&(f64, f64)) -> f64| points.iter().map(value).sum::<f64>();
+    let xx = sum(&|p| (p.0 - x).powi(2));
+    let yy = sum(&|p| (p.1 - y).powi(2));
+    let xy = sum(&|p| (p.0 - x) * (p.1 - y));
+    let is_line = xx > 0.0 && yy > 0.0 && xy > 0.0 && xy * xy / (xx * yy) >= FIT;
+    is_line.then(|| xy / xx)
+}
+
+/// Days until a node's root file system is full, by the last week: `None` where too little is kept to say,
+/// `Some(None)` where it does not fill steadily.
+pub(super) fn days_until_full(
+    loads: &LoadHistory,
+    node: &str,
+    now: Timestamp,
+) -> Option<Option<f64>> {
+    let hours = loads.series(node, now, 3600, LONG_HOURS);
+    let of_hour = |(hour, load): (usize, &Option<MeanLoad>)| {
+        let load = load.as_ref()?;
+        Some((hour as f64, f64::from(load.disk)))
+    };
+    let points: Vec<(f64, f64)> = hours.iter().enumerate().filter_map(of_hour).collect();
+    let (first, last) = (points.first()?, points.last()?);
+    if last.0 - first.0 < LONG_LEAST {
+        return None;
+    }
+    let growth = fit_growth(&points);
+    Some(growth.map(|percent| (100.0 - last.1).max(0.0) / percent / 24.0))
 }
 
 #[cfg(test)]

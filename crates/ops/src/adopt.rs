@@ -1,6 +1,7 @@
 //! Files for applications that run without one: stacks deployed by hand, single services. Nothing of
 //! what runs is changed.
 
+use matou_i18n::tr;
 use std::path::PathBuf;
 
 use async_trait::async_trait;
@@ -23,7 +24,9 @@ pub(super) fn adoption_steps(
     fleet: &FleetContext,
 ) -> Result<Vec<Box<dyn Step>>, OpsError> {
     let folder = fleet.folder();
-    let folder = folder.ok_or("without config.toml there is no fleet folder for the files")?;
+    let folder = folder.ok_or(tr!(
+        "without config.toml there is no fleet folder for the files"
+    ))?;
     Ok(vec![Box::new(AdoptApps {
         apps: apps.to_vec(),
         routes,
@@ -54,7 +57,7 @@ impl AdoptApps {
         let named = |app: &FoundApp| self.apps.iter().any(|a| a.as_str() == app.name);
         for app in &self.apps {
             if !running.iter().any(|r| r.name == app.as_str()) {
-                return Err(StepError::failed(format!(
+                return Err(StepError::failed(tr!(
                     "there is no application {app}; `matou status` lists them"
                 )));
             }
@@ -66,13 +69,13 @@ impl AdoptApps {
                 Ok(Some(adoption)) => found.adoptions.push(adoption),
                 Ok(None) => found
                     .same
-                    .push(Change::same(format!("{} has a file", app.name))),
+                    .push(Change::same(tr!("{} has a file", app.name))),
                 Err(why) if self.apps.is_empty() => found.same.push(
-                    Change::same(format!("{} stays without a file", app.name))
+                    Change::same(tr!("{} stays without a file", app.name))
                         .with_warning(why.to_string()),
                 ),
                 Err(why) => {
-                    let message = format!("{} can't be adopted: {why}", app.name);
+                    let message = tr!("{} can't be adopted: {why}", app.name);
                     return Err(StepError::failed(message));
                 }
             }
@@ -87,7 +90,7 @@ impl AdoptApps {
         networks: &[serde_json::Value],
     ) -> Result<Option<Adoption>, OpsError> {
         if !is_app_name(&app.name) {
-            return Err("its name is none that a file can have".into());
+            return Err(tr!("its name is none that a file can have").into());
         }
         if AppFile::path(self.folder.path(), &app.name).exists() {
             return Ok(None);
@@ -97,7 +100,7 @@ impl AdoptApps {
             labels.is_some_and(|l| l.get(HASH_LABEL).is_some())
         };
         if app.services.iter().any(is_ours) {
-            return Err(OpsError::failed(format_args!(
+            return Err(OpsError::failed(tr!(
                 "matou deployed it from a file that is not here: `matou files --take {}` brings it",
                 app.name
             )));
@@ -111,7 +114,7 @@ impl AdoptApps {
         }
         let path = self.stack_path(&adoption);
         match path.exists() {
-            true => Err(OpsError::failed(format_args!(
+            true => Err(OpsError::failed(tr!(
                 "{} is there already, and is not overwritten: move it away",
                 path.display()
             ))),
@@ -138,7 +141,7 @@ impl AdoptApps {
         for (name, text) in [(&stack, adoption.text.as_str()), (&app, "")] {
             let path = self.folder.path().join(name);
             if path.exists() && std::fs::read_to_string(path).ok().as_deref() != Some(text) {
-                return Err(OpsError::failed(format_args!("{name} is there already")));
+                return Err(OpsError::failed(tr!("{name} is there already")));
             }
         }
         let file = AppFile {
@@ -159,7 +162,7 @@ impl AdoptApps {
             },
         ];
         let reason = Reason {
-            title: format!("adopt {}", adoption.app),
+            title: tr!("adopt {}", adoption.app),
             lines: Vec::new(),
         };
         Ok(self.folder.change(&changes, &reason).await?)
@@ -174,7 +177,7 @@ fn stack_name(adoption: &Adoption) -> String {
 #[async_trait]
 impl Step for AdoptApps {
     fn name(&self) -> String {
-        "files".into()
+        tr!("files").into()
     }
 
     async fn check(&self, cx: &StepContext) -> Result<Check, StepError> {
@@ -184,13 +187,13 @@ impl Step for AdoptApps {
             return Ok(Check::Done(lines));
         }
         for adoption in &found.adoptions {
-            let stack = format!("stacks/{}.yml, as it runs", adoption.stack);
+            let stack = tr!("stacks/{}.yml, as it runs", adoption.stack);
             lines.push(Change::add(stack));
             lines.push(Change::add(format!("apps/{}.toml", adoption.app)));
             let notes = adoption.notes.iter();
             lines.extend(notes.map(|n| Change::same(format!("{}: {n}", adoption.app))));
             for domain in &adoption.domains {
-                let line = format!("{}: https://{domain} is checked", adoption.app);
+                let line = tr!("{}: https://{domain} is checked", adoption.app);
                 lines.push(Change::same(line));
             }
         }
@@ -201,8 +204,8 @@ impl Step for AdoptApps {
         let has_repository = self.fleet.config.backup.primary_repository().is_some();
         for adoption in self.find_apps(cx).await?.adoptions {
             let notes = self.write_files(&adoption).await;
-            let notes = notes
-                .map_err(|e| StepError::failed(format!("the files of {}: {e}", adoption.app)))?;
+            let notes =
+                notes.map_err(|e| StepError::failed(tr!("the files of {}: {e}", adoption.app)))?;
             for note in notes {
                 cx.out.note(note).await;
             }
@@ -211,7 +214,7 @@ impl Step for AdoptApps {
             }
             let (app, stack) = (&adoption.app, &adoption.stack);
             cx.out
-                .note(format!("{app} has a file: `matou diff {stack} {app}`"))
+                .note(tr!("{app} has a file: `matou diff {stack} {app}`"))
                 .await;
         }
         Ok(())

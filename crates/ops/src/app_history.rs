@@ -4,12 +4,13 @@ use crate::backup::{collect_fleet_files, select_app_files};
 use crate::{FleetContext, OpsError};
 use matou_config::unknown_name;
 use matou_history::{FleetFolder, Revision};
+use matou_i18n::tr;
 use matou_stack::{AppFile, AppName};
 
 /// Returns the fleet folder, without which there is no history.
 pub(crate) fn find_fleet_folder(fleet: &FleetContext) -> Result<FleetFolder, OpsError> {
     let folder = fleet.folder();
-    folder.ok_or_else(|| "without config.toml there is no fleet folder".into())
+    folder.ok_or_else(|| tr!("without config.toml there is no fleet folder").into())
 }
 
 /// How an application's files, or all of the fleet folder, came to be what they are.
@@ -50,7 +51,7 @@ pub async fn load_history(
                 return Ok(history);
             }
             let known = known.iter().map(AppName::as_str);
-            Err(unknown_name("application with a history", app, known).into())
+            Err(unknown_name(tr!("application with a history"), app, known).into())
         }
         _ => Ok(history),
     }

@@ -3,6 +3,7 @@
 //! before the command begins, so that no time is taken twice, whoever is killed and whatever clocks say.
 //! Times are those of the storage node's clock.
 
+use matou_i18n::tr;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -77,7 +78,7 @@ pub async fn read_known_jobs(
     if let Some(app) = app {
         let apps = || swarm.services.iter().filter_map(|s| s.stack.as_deref());
         if !apps().any(|a| a == app) {
-            return Err(unknown_name("application", app, apps()).into());
+            return Err(unknown_name(tr!("application"), app, apps()).into());
         }
     }
     let mut jobs = swarm.list_app_jobs();
@@ -139,7 +140,7 @@ pub async fn run_due_jobs(
                             Some(Ok(Some(run))) => {
                                 tell(format!("{app}: {name}: {}", run.describe_end()));
                             }
-                            Some(Err(why)) => tell(format!("{app}: {name}: not run: {why}")),
+                            Some(Err(why)) => tell(tr!("{app}: {name}: not run: {why}")),
                             Some(Ok(None)) | None => {}
                         }
                         ended.push(key);
@@ -220,10 +221,10 @@ pub async fn run_job_now(
     let found = known.iter().find(|k| k.job.name == name);
     let Some(found) = found else {
         let names = known.iter().map(|k| k.job.name.as_str());
-        return Err(unknown_name(&format!("job of {app}"), name, names).into());
+        return Err(unknown_name(&tr!("job of {app}"), name, names).into());
     };
     let ran = run_job(fleet, &found.job, None, Some(output), cancel).await?;
-    ran.ok_or_else(|| InvalidInput::new(format_args!("{app}: {name} runs already")).into())
+    ran.ok_or_else(|| InvalidInput::new(tr!("{app}: {name} runs already")).into())
 }
 
 fn new_run(due: Option<Timestamp>, begun: Timestamp, state: JobRunState) -> AppJobRun {
@@ -244,7 +245,7 @@ async fn note_run(fleet: &FleetContext, job: &AppJob, run: &AppJobRun) -> Result
     let mut line = serde_json::to_vec(run).map_err(OpsError::failed)?;
     line.push(b'\n');
     if !matou_stack::is_app_name(&job.app) {
-        return Err(OpsError::failed(format_args!(
+        return Err(OpsError::failed(tr!(
             "{} is no name that matou gives an application",
             job.app
         )));
@@ -256,7 +257,7 @@ async fn note_run(fleet: &FleetContext, job: &AppJob, run: &AppJobRun) -> Result
         .stdin(line)
         .sudo()
         .timeout(Duration::from_secs(30))
-        .label("remember the run of a job");
+        .label(tr!("remember the run of a job"));
     fleet.find_storage_node()?.host.run_ok(&note).await?;
     Ok(())
 }
@@ -267,7 +268,7 @@ async fn lock_job(fleet: &FleetContext, job: &AppJob) -> Result<Option<JobLock>,
         host: fleet.find_storage_node()?.host.clone(),
         names: vec![LockName::App(format!("{}/job/{}", job.app, job.name))],
     };
-    let title = format!("job {} of {}", job.name, job.app);
+    let title = tr!("job {} of {}", job.name, job.app);
     let (told, _) = mpsc::channel(1);
     match JobLock::take(&wanted, &title, Duration::ZERO, &told).await {
         Ok(lock) => Ok(Some(lock)),
@@ -332,9 +333,9 @@ async fn run_locked_job(
     let cancel = cancel.child_token();
     let command = run_to_end(fleet, job, (&target, held), copy, &cancel);
     tokio::pin!(command);
-    let (end, lines) = tokio::select! {
-        ended = &mut command => ended,
-        () = lock.lost_token().cancelled() => {
+    let (end, lines) = match lock.run_until_lost(command.as_mut()).await {
+        Ok(ended) => ended,
+        Err(_) => {
             cancel.cancel();
             command.await
         }
@@ -348,7 +349,7 @@ async fn run_locked_job(
     };
     run.output = match secrets {
         Ok(()) => redact_lines(fleet, lines),
-        Err(why) => vec![format!(
+        Err(why) => vec![tr!(
             "its output is not kept, as the secrets that may stand in it can't be read: {why}"
         )],
     };
@@ -373,7 +374,7 @@ async fn settle_runs(
             return Ok(None);
         }
         if runs.at < due {
-            return Err(OpsError::failed(format_args!(
+            return Err(OpsError::failed(tr!(
                 "its time, {due}, has not come by the storage node's clock"
             )));
         }
@@ -387,7 +388,7 @@ async fn settle_runs(
             return Ok(None);
         }
         left.state = JobRunState::Lost;
-        left.output = vec![format!("{} was gone before it ended", left.by)];
+        left.output = vec![tr!("{} was gone before it ended", left.by)];
         note_run(fleet, job, &left).await?;
         runs = read_app_jobs(&fleet.config, &fleet.nodes).await?;
     }

@@ -1,5 +1,6 @@
 //! Draining, pausing and activating a node.
 
+use matou_i18n::tr;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -54,7 +55,7 @@ impl NodeTarget {
                 None => n.hostname == self.name,
             })
             .ok_or_else(|| {
-                StepError::failed(format!(
+                StepError::failed(tr!(
                     "the swarm knows no node {:?}; `docker node ls` on a manager lists them",
                     self.name
                 ))
@@ -80,7 +81,7 @@ impl NodeTarget {
             .map(|t| {
                 let service = swarm.services.iter().find(|s| s.id == t.service_id);
                 let mode = service.map(|s| s.mode);
-                let service = service.map_or("a removed service", |s| &s.name);
+                let service = service.map_or(tr!("a removed service"), |s| &s.name);
                 let name = match t.slot {
                     Some(slot) => format!("{service}.{slot}"),
                     None => service.to_owned(),
@@ -100,7 +101,7 @@ impl SetAvailability {
     /// Compares it with one reading of the swarm.
     fn check_swarm(&self, swarm: &Swarm) -> Result<Check, StepError> {
         let node = self.target.find_node(swarm)?;
-        let what = format!("availability of {}", self.target.name);
+        let what = tr!("availability of {}", self.target.name);
         if node.availability == self.to {
             let now = format!("{what}: {}", self.to.as_str());
             return Ok(Check::Done(vec![Change::same(now)]));
@@ -110,7 +111,8 @@ impl SetAvailability {
             n.id != node.id && n.availability == Availability::Active && n.state == NodeState::Ready
         });
         if self.to != Availability::Active && !others {
-            change = change.with_warning("no other node is active: tasks will wait until one is");
+            change =
+                change.with_warning(tr!("no other node is active: tasks will wait until one is"));
         }
         let mut changes = vec![change];
         if self.to == Availability::Drain {
@@ -119,10 +121,10 @@ impl SetAvailability {
                     let from = self.target.name.clone();
                     match mode {
                         Some(ServiceMode::ReplicatedJob(_)) => {
-                            Change::modify(task, from, "another node, from its beginning")
+                            Change::modify(task, from, tr!("another node, from its beginning"))
                         }
-                        Some(ServiceMode::GlobalJob) => Change::modify(task, from, "ended"),
-                        _ => Change::modify(task, from, "another node"),
+                        Some(ServiceMode::GlobalJob) => Change::modify(task, from, tr!("ended")),
+                        _ => Change::modify(task, from, tr!("another node")),
                     }
                 },
             ));
@@ -134,7 +136,7 @@ impl SetAvailability {
 #[async_trait]
 impl Step for SetAvailability {
     fn name(&self) -> String {
-        "availability".into()
+        tr!("availability").into()
     }
 
     async fn check(&self, cx: &StepContext) -> Result<Check, StepError> {
@@ -160,16 +162,13 @@ impl WaitForEmptyNode {
     fn check_swarm(&self, swarm: &Swarm) -> Result<Check, StepError> {
         let left = self.target.list_running_tasks(swarm)?;
         if self.target.find_node(swarm)?.state == NodeState::Down {
-            let down = format!("{} is down: nothing runs on it", self.target.name);
+            let down = tr!("{} is down: nothing runs on it", self.target.name);
             return Ok(Check::Done(vec![Change::same(down)]));
         }
         Ok(match left.len() {
-            0 => Check::Done(vec![Change::same(format!(
-                "no task on {}",
-                self.target.name
-            ))]),
+            0 => Check::Done(vec![Change::same(tr!("no task on {}", self.target.name))]),
             n => Check::Change(vec![Change::modify(
-                format!("tasks on {}", self.target.name),
+                tr!("tasks on {}", self.target.name),
                 n.to_string(),
                 "0",
             )]),
@@ -180,7 +179,7 @@ impl WaitForEmptyNode {
 #[async_trait]
 impl Step for WaitForEmptyNode {
     fn name(&self) -> String {
-        "empty".into()
+        tr!("empty").into()
     }
 
     fn timeout(&self) -> Duration {
@@ -200,14 +199,14 @@ impl Step for WaitForEmptyNode {
             let left = tasks.len() as u64;
             most = most.max(left);
             cx.out
-                .send_progress(most - left, most.max(1), "tasks")
+                .send_progress(most - left, most.max(1), tr!("tasks"))
                 .await;
             // A node that goes down meanwhile reports the end of no task.
             if left == 0 || self.target.find_node(&swarm)?.state == NodeState::Down {
                 return Ok(());
             }
             let late = || {
-                format!(
+                tr!(
                     "tasks still run on {} after {} s: {}",
                     self.target.name,
                     EMPTY_WAIT.as_secs(),

@@ -1,5 +1,6 @@
 //! What every operation needs: nodes, catalogue, journal.
 
+use matou_i18n::tr;
 use std::sync::Arc;
 
 use color_eyre::eyre::Result;
@@ -130,7 +131,7 @@ impl FleetContext {
     pub(crate) fn find_storage_node(&self) -> Result<&NodeHandle, OpsError> {
         let name = &self.config.storage.node;
         self.nodes.get(name).ok_or_else(|| {
-            OpsError::failed(format_args!(
+            OpsError::failed(tr!(
                 "[storage] node = {name:?} is not among the nodes of config.toml"
             ))
         })

@@ -1,5 +1,6 @@
 //! An application's data, saved before an update and put back when that fails.
 
+use matou_i18n::tr;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -50,9 +51,11 @@ impl DataBeforeUpdate {
         let after = self.list_snapshot_ids().await?;
         let made = after.difference(&before).next().cloned();
         let id = made.ok_or_else(|| {
-            StepError::failed("the snapshot that was made is not listed: nothing is updated")
+            StepError::failed(tr!(
+                "the snapshot that was made is not listed: nothing is updated"
+            ))
         })?;
-        let note = format!(
+        let note = tr!(
             "as it is now: `matou restore {} --snapshot {}` puts it back",
             self.app,
             short_id(&id)
@@ -87,7 +90,7 @@ impl DataBeforeUpdate {
             let begun = mark.begun.strftime("%Y-%m-%d %H:%M UTC");
             // It was read from a file that may be somebody else's.
             let id: String = mark.snapshot.chars().filter(char::is_ascii_hexdigit).collect();
-            Change::same(format!("data of {}", self.app)).with_warning(format!(
+            Change::same(tr!("data of {}", self.app)).with_warning(tr!(
                 "an update that began {begun} was cut off, and it may be half updated: `matou restore {} --snapshot {}` puts back what was before",
                 self.app,
                 short_id(&id)
@@ -104,7 +107,7 @@ impl DataBeforeUpdate {
             .await?;
         let is_left = state.is_some_and(|s| s.phase == RestorePhase::Restored);
         Ok(is_left.then(|| {
-            Change::decide(format!(
+            Change::decide(tr!(
                 "what an earlier restore of {0} replaced is kept still, and its data could not be put back: `matou restore forget {0}`, or `matou restore undo {0}`",
                 self.app
             ))
@@ -113,7 +116,7 @@ impl DataBeforeUpdate {
 
     /// Says that the data is put back, and why.
     pub(crate) async fn note_return(&self, id: &str, why: &StepError, cx: &StepContext) {
-        let note = format!(
+        let note = tr!(
             "{why}: its data of before the update is put back, out of {}",
             short_id(id)
         );
@@ -128,7 +131,7 @@ impl DataBeforeUpdate {
         why: &StepError,
         worse: &StepError,
     ) -> StepError {
-        StepError::failed(format!(
+        StepError::failed(tr!(
             "{why}; its images could not be put back: {worse}. Its data is left as it is under them: when that is mended, `matou redeploy {0}`, then `matou restore {0} --snapshot {1}`",
             self.app,
             short_id(id)
@@ -149,11 +152,11 @@ impl DataBeforeUpdate {
         };
         match restored {
             Ok(()) if why.is_cancelled() => why,
-            Ok(()) => StepError::failed(format!(
+            Ok(()) => StepError::failed(tr!(
                 "{why}; its data is as it was before the update. What came in since, and what the update left, is kept aside: `matou restore undo {0}` brings it back, `matou restore forget {0}` lets it go",
                 self.app
             )),
-            Err(worse) => StepError::failed(format!(
+            Err(worse) => StepError::failed(tr!(
                 "{why}; and its data could not be put back: {worse}. When that is mended, `matou restore {} --snapshot {}` does it",
                 self.app,
                 short_id(id)

@@ -4,9 +4,9 @@ use matou_job::{Confirm, Job};
 
 use crate::job_on_node::build_job_on_node;
 use crate::{
-    FleetContext, OpsError, Request, adopt, availability, backup, clean, deploy, edge_settings,
-    erase, export, holds, image_update, known_names, node, page, recover, rehearsal, relocate,
-    remove, rename, renew, restore, rollback, self_update, service, unban,
+    FleetContext, OpsError, Request, adopt, availability, backup, clean, deploy, dns,
+    edge_settings, erase, export, holds, image_update, known_names, node, page, place, recover,
+    rehearsal, relocate, remove, rename, renew, restore, rollback, self_update, service, unban,
 };
 
 /// Makes the job that carries out `request`. Reads what it must from the fleet and changes
@@ -52,15 +52,16 @@ async fn dispatch_request(request: &Request, fleet: &FleetContext) -> Result<Job
         Request::Deploy { .. }
         | Request::Redeploy { .. }
         | Request::Revert { .. }
-        | Request::Place { .. } => {
+        | Request::Budget { .. } => {
             return deploy::build_deploy_job(request, fleet).await;
         }
+        Request::Place { app, .. } => return place::build_place_job(request, app, fleet).await,
         Request::Update { app, images } => {
             return image_update::build_image_update_job(app, images, fleet).await;
         }
         Request::Page { .. } => return page::build_page_job(request, fleet).await,
         Request::Rehearse { app, images } => {
-            return rehearsal::build_rehearsal_job(app, images, fleet).await;
+            return rehearsal::build_rehearsal_job(app, images, false, fleet).await;
         }
         Request::Remove { app, volumes } => {
             return remove::build_removal_job(app, volumes, fleet).await;
@@ -93,6 +94,11 @@ async fn dispatch_request(request: &Request, fleet: &FleetContext) -> Result<Job
         ),
         Request::Adopt { apps, routes } => {
             (Confirm::Ask, adopt::adoption_steps(apps, *routes, fleet)?)
+        }
+        Request::Dns => {
+            let fleet = fleet.clone();
+            let step: Box<dyn matou_job::Step> = Box::new(dns::MendNames { fleet });
+            (Confirm::Ask, vec![step])
         }
         Request::RenewCertificate { domain } => (
             Confirm::TypeName(domain.clone()),

@@ -3,6 +3,7 @@
 //! task is replaced by it.
 
 use async_trait::async_trait;
+use matou_i18n::tr;
 
 use super::deploy::{self, stack::append_entry_changes};
 use super::{FleetContext, Request};
@@ -50,7 +51,7 @@ impl ApplyEdgeSettings {
         let mine = |s: &&Service| s.stack.as_deref().unwrap_or(&s.name) == self.app;
         let all: Vec<&Service> = swarm.services.iter().filter(mine).collect();
         if all.is_empty() {
-            return Err(StepError::failed(format!(
+            return Err(StepError::failed(tr!(
                 "there is no application {}; `matou status` lists them",
                 self.app
             )));
@@ -60,7 +61,7 @@ impl ApplyEdgeSettings {
             .filter(|s| !s.domains.is_empty() || has_http_router(&s.labels))
             .collect();
         if routed.is_empty() {
-            return Err(StepError::failed(format!(
+            return Err(StepError::failed(tr!(
                 "{} has no router of Traefik 3: there is nothing to switch; `matou migrate FILE` rewrites labels of Traefik 1",
                 self.app
             )));
@@ -74,9 +75,9 @@ impl ApplyEdgeSettings {
         for service in self.routed_services(swarm)? {
             let mut wanted = service.labels.clone();
             self.switches.apply_to_labels(&self.app, &mut wanted);
-            let what = format!("label of {}", service.name);
+            let what = tr!("label of {}", service.name);
             append_entry_changes(&what, &service.labels, &wanted, &mut changes);
-            same.push(Change::same(format!("labels of {}", service.name)));
+            same.push(Change::same(tr!("labels of {}", service.name)));
         }
         Ok(match changes.is_empty() {
             true => Check::Done(same),
@@ -88,7 +89,7 @@ impl ApplyEdgeSettings {
 #[async_trait]
 impl Step for ApplyEdgeSettings {
     fn name(&self) -> String {
-        "labels".into()
+        tr!("labels").into()
     }
 
     async fn check(&self, cx: &StepContext) -> Result<Check, StepError> {
@@ -110,7 +111,7 @@ impl Step for ApplyEdgeSettings {
                 changed
             };
             cx.docker.update_service(&service.id, change).await?;
-            cx.out.note(format!("{} is switched", service.name)).await;
+            cx.out.note(tr!("{} is switched", service.name)).await;
         }
         Ok(())
     }

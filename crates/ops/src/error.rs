@@ -3,6 +3,7 @@
 use matou_backup::BackupError;
 use matou_base::text::InvalidInput;
 use matou_collect::CollectError;
+use matou_dns::DnsError;
 use matou_docker::DockerError;
 use matou_edge::EdgeError;
 use matou_history::HistoryError;
@@ -34,6 +35,9 @@ pub enum OpsError {
     Stack(#[from] StackError),
     #[error(transparent)]
     Registry(#[from] RegistryError),
+    /// Records of names.
+    #[error(transparent)]
+    Dns(#[from] DnsError),
     /// A file of the fleet folder, or its history.
     #[error(transparent)]
     History(#[from] HistoryError),
@@ -81,6 +85,8 @@ impl OpsError {
             Self::Stack(_)
             | Self::History(_)
             | Self::Registry(_)
+            // Nothing of the fleet itself.
+            | Self::Dns(_)
             | Self::Input(_)
             | Self::Lock(_)
             | Self::Failed(_) => false,

@@ -1,6 +1,7 @@
 //! An application as its file says it.
 
 use crate::{FleetContext, OpsError};
+use matou_i18n::tr;
 use matou_stack::{AppFile, Extension, RenderTarget, RenderedStack};
 
 /// An application as its file says it, for whoever only reads.
@@ -15,7 +16,7 @@ impl FiledApp {
     /// # Errors
     /// One sentence: there is no file, or the file or the stack is wrong.
     pub(crate) fn load(fleet: &FleetContext, app: &str) -> Result<Self, OpsError> {
-        let no_file = || OpsError::failed(format_args!("{app} has no file in apps/"));
+        let no_file = || OpsError::failed(tr!("{app} has no file in apps/"));
         let folder = fleet.config.folder().ok_or_else(no_file)?;
         let file = AppFile::load(&folder, app)?.ok_or_else(no_file)?;
         let target = RenderTarget::for_app(&fleet.config, &file);

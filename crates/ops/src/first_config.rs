@@ -1,5 +1,6 @@
 //! A first config.toml: servers by their addresses, each logged in to and looked at.
 
+use matou_i18n::tr;
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::Path;
@@ -69,7 +70,7 @@ impl FromStr for NamedServer {
                 address: address.to_owned(),
                 port,
             }),
-            _ => Err("expected [NAME=][USER@]ADDRESS[:PORT], as shop=root@203.0.113.7".into()),
+            _ => Err(tr!("expected [NAME=][USER@]ADDRESS[:PORT], as shop=root@203.0.113.7").into()),
         }
     }
 }
@@ -127,14 +128,14 @@ impl ServerLook {
     /// Says what it is, in a sentence.
     pub fn summary(&self) -> String {
         let engine = match (&*self.engine, self.swarm) {
-            ("", _) => "no Docker yet".to_owned(),
-            (version, None) => format!("Docker {version}, in no swarm"),
-            (version, Some(Role::Manager)) => format!("Docker {version}, manager of a swarm"),
-            (version, Some(Role::Worker)) => format!("Docker {version}, worker of a swarm"),
+            ("", _) => tr!("no Docker yet").to_owned(),
+            (version, None) => tr!("Docker {version}, in no swarm"),
+            (version, Some(Role::Manager)) => tr!("Docker {version}, manager of a swarm"),
+            (version, Some(Role::Worker)) => tr!("Docker {version}, worker of a swarm"),
         };
         let rights = match self.root {
             true => "",
-            false => "; its user is neither root nor has sudo without a password",
+            false => tr!("; its user is neither root nor has sudo without a password"),
         };
         format!("{}, {engine}{rights}", self.system)
     }
@@ -268,7 +269,7 @@ pub async fn look_at_servers(
 async fn look_at_server(node: &NodeHandle) -> Result<ServerLook, SafeText> {
     let command = Command::sh(DESCRIBE)
         .timeout(LOOK_LIMIT)
-        .label("describe the server");
+        .label(tr!("describe the server"));
     let output = node.host.run_ok(&command).await.map_err(SafeText::of)?;
     Ok(ServerLook::parse(&output.stdout_text()))
 }

@@ -34,6 +34,7 @@ impl Request {
             | Self::Update { app, .. }
             | Self::SelfUpdate { app }
             | Self::Place { app, .. }
+            | Self::Budget { app, .. }
             | Self::Rename { app, .. }
             | Self::Switch { app, .. }
             | Self::Page { app, .. }
@@ -68,6 +69,8 @@ impl Request {
             // It reads a snapshot and what is live, and works in a folder of its own; two of it are
             // kept apart by the lock of the storage node.
             Self::Verify { .. } => TouchedApps::Nothing,
+            // What a deploy does about its names meanwhile is done only while it is what it was planned on.
+            Self::Dns => TouchedApps::Nothing,
             Self::Repo { .. }
             | Self::Provision { .. }
             | Self::Role { .. }

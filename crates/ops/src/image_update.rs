@@ -1,6 +1,7 @@
 //! Newer images for an application. The engine takes an image back that does not come up, but not what it
 //! wrote: where the stack keeps its code in a volume or has a database, images and data go back together.
 
+use matou_i18n::tr;
 use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use async_trait::async_trait;
 use crate::data_before_update::{DataBeforeUpdate, GO_BACK_LIMIT};
 use crate::deploy::{self, EarlierFiles};
 use crate::job_on_node::build_job_on_node;
-use crate::page::JobPage;
+use crate::page::{BehindPage, JobPage, check_steps};
 use crate::rehearsal::LastRehearsal;
 use crate::{FleetContext, OpsError, Request};
 use matou_docker::NodeHandle;
@@ -38,7 +39,13 @@ pub(super) async fn build_image_update_job(
     };
     let manager = fleet.nodes.find_manager().await?;
     let mut steps = deploy::deploy_request_steps(&request, manager, fleet).await?;
-    let page = find_update_page(app, images, manager, fleet).await?;
+    let is_replaced = |name: &str| {
+        images
+            .keys()
+            .any(|service| name == format!("{app}_{service}"))
+    };
+    let title = format!("update {app}");
+    let page = JobPage::where_tasks_stop(app, title, is_replaced, manager, fleet).await?;
     let has_repository = fleet.config.backup.primary_repository().is_some();
     let changes_data = changes_data(app, fleet)?;
     if changes_data && has_repository {
@@ -59,7 +66,8 @@ pub(super) async fn build_image_update_job(
         })];
     } else {
         if let Some(page) = page {
-            steps = vec![Box::new(UpdateBehindPage { page, steps })];
+            let name = tr!("update");
+            steps = vec![Box::new(BehindPage { name, page, steps })];
         }
         if changes_data {
             steps.insert(0, Box::new(NothingToGoBackTo(app.clone())));
@@ -98,13 +106,13 @@ struct NothingToGoBackTo(AppName);
 #[async_trait]
 impl Report for NothingToGoBackTo {
     fn name(&self) -> String {
-        "data before the update".into()
+        tr!("data before the update").into()
     }
 
     async fn report(&self, _: &StepContext) -> Result<Vec<Change>, StepError> {
         Ok(vec![
-            Change::same(format!("data of {}", self.0)).with_warning(
-                "the new image may change it for good, and config.toml has no [backup]: when the update fails, the image goes back and the data does not",
+            Change::same(tr!("data of {}", self.0)).with_warning(
+                tr!("the new image may change it for good, and config.toml has no [backup]: when the update fails, the image goes back and the data does not"),
             ),
         ])
     }
@@ -118,92 +126,6 @@ struct ImageUpdate {
     page: Option<JobPage>,
     /// Of the deploy.
     steps: Vec<Box<dyn Step>>,
-}
-
-/// The page of an update that stops tasks before it starts new ones; `None` where the stack says that new
-/// ones come first.
-async fn find_update_page(
-    app: &AppName,
-    images: &BTreeMap<String, String>,
-    manager: &NodeHandle,
-    fleet: &FleetContext,
-) -> Result<Option<JobPage>, OpsError> {
-    let swarm = manager.docker.query_swarm().await?;
-    let mut stops = false;
-    for service in images.keys() {
-        let name = format!("{app}_{service}");
-        if let Some(found) = swarm.services.iter().find(|s| s.name == name) {
-            let spec = manager.docker.query_service_spec(&found.id).await?;
-            let order = spec.update_config.and_then(|u| u.order);
-            stops |= order.is_none_or(|order| order.to_string() != "start-first");
-        }
-    }
-    Ok(stops.then(|| JobPage::new(app, format!("update {app}"), fleet)))
-}
-
-/// Checks all steps of an update: the lines of its plan, and whether there is nothing to do.
-async fn check_steps(
-    steps: &[Box<dyn Step>],
-    cx: &StepContext,
-) -> Result<(Vec<Change>, bool), StepError> {
-    let mut lines = Vec::new();
-    let mut is_done = true;
-    for step in steps {
-        match step.check(cx).await? {
-            Check::Done(found) => lines.extend(found),
-            Check::Change(found) => {
-                is_done = false;
-                lines.extend(found);
-            }
-            Check::Unknown(why) => {
-                is_done = false;
-                lines.push(Change::same(format!("{}: {why}", step.name())));
-            }
-        }
-    }
-    Ok((lines, is_done))
-}
-
-/// All steps of an update that stops the application, while visitors see a page.
-struct UpdateBehindPage {
-    page: JobPage,
-    steps: Vec<Box<dyn Step>>,
-}
-
-#[async_trait]
-impl Step for UpdateBehindPage {
-    fn name(&self) -> String {
-        "update".into()
-    }
-
-    fn timeout(&self) -> Duration {
-        PATIENCE
-    }
-
-    /// The page is taken away.
-    fn clean_up_limit(&self) -> Duration {
-        Duration::from_secs(180)
-    }
-
-    async fn check(&self, cx: &StepContext) -> Result<Check, StepError> {
-        let (mut lines, is_done) = check_steps(&self.steps, cx).await?;
-        if is_done {
-            return Ok(Check::Done(lines));
-        }
-        lines.splice(0..0, self.page.plan_line(cx).await?);
-        Ok(Check::Change(lines))
-    }
-
-    async fn apply(&self, cx: &StepContext) -> Result<(), StepError> {
-        self.page
-            .run(cx, matou_job::run_steps(cx, &self.steps))
-            .await
-    }
-
-    /// Each step was verified when it ran.
-    async fn verify(&self, _: &StepContext) -> Result<(), StepError> {
-        Ok(())
-    }
 }
 
 impl ImageUpdate {
@@ -340,7 +262,7 @@ impl ImageUpdate {
             self.data.note_return(id, &why, cx).await;
             return self.data.put_back(id, why, cx).await;
         }
-        let note = "no container of a new image has run: its data was not touched";
+        let note = tr!("no container of a new image has run: its data was not touched");
         cx.out.note(note).await;
         self.data.end_untouched(id, cx).await;
         why
@@ -350,7 +272,7 @@ impl ImageUpdate {
 #[async_trait]
 impl Step for ImageUpdate {
     fn name(&self) -> String {
-        "update".into()
+        tr!("update").into()
     }
 
     fn timeout(&self) -> Duration {
@@ -371,7 +293,7 @@ impl Step for ImageUpdate {
         if let Some(open) = self.data.find_earlier_restore().await? {
             return Ok(Check::Change(vec![open]));
         }
-        let saved = Change::add(format!(
+        let saved = Change::add(tr!(
             "a snapshot of {}, out of which its data is put back when the update fails; what comes in meanwhile is kept aside then",
             self.data.app
         ));

@@ -1,5 +1,6 @@
 //! Names that nobody knows: told before anything is planned, in one way whatever the request is.
 
+use matou_i18n::tr;
 use std::collections::BTreeSet;
 
 use super::restore::{SwapLog, list_apps_with_snapshots};
@@ -19,7 +20,7 @@ pub(crate) fn unknown_node<'a>(
     let named = fleet.nodes.iter().map(|n| n.config.name.as_str());
     let joined = swarm.into_iter().flat_map(|s| &s.nodes);
     let joined = joined.map(|n| n.hostname.as_str());
-    unknown_name("node", given, named.chain(joined))
+    unknown_name(tr!("node"), given, named.chain(joined))
 }
 
 /// Names of applications, from all that may know one.
@@ -42,7 +43,7 @@ impl KnownApps {
         match self.0.contains(app) {
             true => Ok(()),
             false => Err(unknown_name(
-                "application",
+                tr!("application"),
                 app,
                 self.0.iter().map(String::as_str),
             )),
@@ -104,6 +105,7 @@ pub(super) async fn check_request_names(
         Request::Page { app, kind, .. } => check_page_app(app, kind.is_some(), fleet).await,
         // Volumes of an application that is removed already have its name.
         Request::Remove { app, volumes } if volumes.is_empty() => check_removable(app, fleet).await,
+        Request::Budget { app, .. } => check_app_is_known(fleet, app).await,
         Request::Place { app, to } => {
             check_app_is_known(fleet, app).await?;
             match to {
@@ -139,7 +141,7 @@ pub(super) async fn check_request_names(
                 true => Ok(()),
                 false => {
                     let names = swarm.services.iter().map(|s| s.name.as_str());
-                    Err(unknown_name("service", service, names).into())
+                    Err(unknown_name(tr!("service"), service, names).into())
                 }
             }
         }

@@ -4,6 +4,7 @@
 //! Swarm can't change a config, so each version of a file is one of its own; `docker stack deploy`
 //! takes neither those nor networks away.
 
+use matou_i18n::tr;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -97,7 +98,7 @@ fn is_object_of_app(object: &SwarmObject, app: &str) -> bool {
 #[async_trait]
 impl Step for RemoveLeftovers {
     fn name(&self) -> String {
-        "leftovers".into()
+        tr!("leftovers").into()
     }
 
     async fn check(&self, cx: &StepContext) -> Result<Check, StepError> {
@@ -105,8 +106,8 @@ impl Step for RemoveLeftovers {
             (Ok(found), _) => found,
             // A deploy that went well is not undone for it.
             (Err(why), LeftoverScope::Replaced) => {
-                let line = Change::same("what it left behind");
-                let line = line.with_warning(format!("it is not looked for now: {why}"));
+                let line = Change::same(tr!("what it left behind"));
+                let line = line.with_warning(tr!("it is not looked for now: {why}"));
                 return Ok(Check::Done(vec![line]));
             }
             (Err(why), LeftoverScope::Removed) => return Err(why),
@@ -115,15 +116,13 @@ impl Step for RemoveLeftovers {
             .for_rollback
             .iter()
             .map(|object| {
-                Change::same(format!(
+                Change::same(tr!(
                     "{object}, which only a rollback needs, until its service is updated"
                 ))
             })
             .collect();
         lines.extend(found.unused.iter().map(|object| match self.scope {
-            LeftoverScope::Replaced => {
-                Change::remove(format!("{object}, which no service refers to"))
-            }
+            LeftoverScope::Replaced => Change::remove(tr!("{object}, which no service refers to")),
             LeftoverScope::Removed => Change::remove(object.to_string()),
         }));
         Ok(Check::from_changes(lines))
@@ -146,9 +145,9 @@ impl Step for RemoveLeftovers {
                     object.name
                 ));
             match cx.host.run_ok(&remove).await {
-                Ok(_) => cx.out.note(format!("{object} is removed")).await,
+                Ok(_) => cx.out.note(tr!("{object} is removed")).await,
                 // The engine knows better what is in use. The application runs all the same.
-                Err(why) => cx.out.note(format!("{object} stays: {why}")).await,
+                Err(why) => cx.out.note(tr!("{object} stays: {why}")).await,
             }
         }
         Ok(())

@@ -13,6 +13,8 @@
     )
 )]
 
+matou_i18n::catalogue!();
+
 mod adopt;
 mod app_history;
 mod app_jobs;
@@ -23,6 +25,7 @@ mod context;
 mod data_before_update;
 mod deploy;
 mod dispatch;
+mod dns;
 mod edge_settings;
 mod erase;
 mod error;
@@ -39,6 +42,8 @@ mod login;
 mod membership;
 mod node;
 mod page;
+mod piped;
+mod place;
 mod reboot;
 pub mod recover;
 mod rehearsal;
@@ -50,6 +55,7 @@ mod repo_work;
 mod request;
 pub(crate) mod restore;
 mod rollback;
+mod room;
 mod run;
 mod running_container;
 mod self_update;
@@ -60,6 +66,7 @@ mod swarm_fixture;
 mod task_ends;
 mod tasks;
 mod tell;
+mod told_sharing;
 mod trial;
 mod unban;
 mod update_mark;
@@ -79,6 +86,7 @@ pub use context::FleetContext;
 pub use deploy::read_mail_password;
 pub use deploy::secrets::{read_secret, read_secret_versions};
 pub use dispatch::{build_job, build_job_at_once};
+pub use dns::{NameInDns, list_names_in_dns, read_registered_domains};
 pub use error::OpsError;
 pub use first_config::{
     FirstConfigError, FirstSettings, NamedServer, ServerLook, look_at_servers, render_first_config,
@@ -88,13 +96,18 @@ pub use known_names::{check_app_is_known, check_app_was_known};
 pub use login::{find_app_login, list_app_logins};
 pub use matou_docker::ContainerCommand;
 pub use matou_host::ShellInput;
-pub use rehearsal::{read_rehearsal_report, rehearsal_lines};
+pub use rehearsal::{
+    list_rehearsal_reports, read_rehearsal_report, rehearsal_lines, remove_left_rehearsals,
+    run_nightly_rehearsals,
+};
 pub use repo_work::{CheckData, RepoWork};
-pub use request::{Request, RestoreDestination, RestoreScope};
+pub use request::{BudgetChange, Request, RestoreDestination, RestoreScope};
+pub use room::{LowNode, MeasuredRoom, RoomNight, begin_room_night, end_room_night, measure_room};
 pub use run::{RunEnd, RunRequest, RunTarget, find_run_target, hold_app_for_run, run_in_container};
 pub use self_update::{OwnVersion, query_own_version};
 pub use shell::{ShellTarget, build_shell_command, find_shell_target};
 pub use tell::{TellReceiver, list_tell_receivers};
+pub use told_sharing::{read_told_memories, write_told_memory};
 pub use trial::{
     LoginTrial, TrialMark, find_lost_marks, find_missing_programs, try_login, write_trial_marks,
 };

@@ -1,5 +1,6 @@
 //! Who belongs to the swarm, and as what: promoting, demoting, leaving, removing a lost node.
 
+use matou_i18n::{tr, trn};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -82,10 +83,10 @@ fn find_demotion_obstacle(swarm: &Swarm, node: &SwarmNode) -> Option<String> {
         .count();
     let name = &node.hostname;
     match managers.len() {
-        0 => Some(format!(
+        0 => Some(tr!(
             "{name} is the only manager: promote another node first"
         )),
-        left if reachable <= left / 2 => Some(format!(
+        left if reachable <= left / 2 => Some(tr!(
             "of the {left} managers that would be left without {name} only {reachable} answer, and the swarm needs more than half: bring one back, or promote another node first"
         )),
         _ => None,
@@ -96,7 +97,7 @@ impl SetRole {
     /// Compares it with one reading of the swarm.
     fn check_swarm(&self, swarm: &Swarm) -> Result<Check, StepError> {
         let node = self.target.find_node(swarm)?;
-        let what = format!("role of {}", self.target.name);
+        let what = tr!("role of {}", self.target.name);
         if node.role == self.to {
             let same = Change::same(format!("{what}: {}", swarm_role_name(self.to)));
             return Ok(Check::Done(vec![same]));
@@ -117,15 +118,15 @@ impl SetRole {
             return Err(StepError::failed(reason));
         }
         let bears = match (after - 1) / 2 {
-            0 => "the swarm survives losing none".to_owned(),
-            n => format!("the swarm survives losing {n}"),
+            0 => tr!("the swarm survives losing none").to_owned(),
+            n => tr!("the swarm survives losing {n}"),
         };
         let even = after % 2 == 0;
-        let change = change.with_warning(format!(
+        let change = change.with_warning(tr!(
             "{} then; {bears}{}",
-            matou_base::text::format_plural(after, "manager"),
+            trn!(after, "{n} manager", "{n} managers"),
             if even {
-                ": an odd number is better"
+                tr!(": an odd number is better")
             } else {
                 ""
             }
@@ -137,7 +138,7 @@ impl SetRole {
 #[async_trait]
 impl Step for SetRole {
     fn name(&self) -> String {
-        "role".into()
+        tr!("role").into()
     }
 
     /// Its three waits, one after another.
@@ -153,7 +154,7 @@ impl Step for SetRole {
         let id = self.target.find_node(&cx.query_swarm().await?)?.id.clone();
         cx.docker.set_node_role(&id, self.to).await?;
         let late = || {
-            format!(
+            tr!(
                 "{} has not taken up its role after {} s: is 2377/tcp open between the nodes?",
                 self.target.name,
                 PATIENCE.as_secs()
@@ -170,7 +171,7 @@ impl Step for SetRole {
             wait.pause(late).await?;
         }
         // An engine that restarts with its old certificate would take up its old role again.
-        let waiting = format!(
+        let waiting = tr!(
             "waiting for the certificate of a {}",
             swarm_role_name(self.to)
         );
@@ -183,13 +184,13 @@ impl Step for SetRole {
                 Err(e) => {
                     let name = &self.target.name;
                     cx.out
-                        .note(format!("{name} can't be asked whether it knows: {e}"))
+                        .note(tr!("{name} can't be asked whether it knows: {e}"))
                         .await;
                     break;
                 }
             }
         }
-        let waiting = "waiting until the swarm takes changes";
+        let waiting = tr!("waiting until the swarm takes changes");
         cx.out.note(waiting).await;
         let settled = cx.docker.wait_for_role(&id, self.to, &self.own);
         settled.await.map_err(StepError::from)
@@ -201,16 +202,16 @@ struct LeaveSwarm;
 #[async_trait]
 impl Step for LeaveSwarm {
     fn name(&self) -> String {
-        "leave".into()
+        tr!("leave").into()
     }
 
     async fn check(&self, cx: &StepContext) -> Result<Check, StepError> {
         let engine = cx.docker.query_engine().await?;
         Ok(match engine.swarm_state.is_none() {
-            true => Check::Done(vec![Change::same("in no swarm")]),
+            true => Check::Done(vec![Change::same(tr!("in no swarm"))]),
             false => Check::Change(vec![
-                Change::remove(format!("{} from the swarm", cx.node))
-                    .with_warning("volumes that only this node holds stay on it"),
+                Change::remove(tr!("{} from the swarm", cx.node))
+                    .with_warning(tr!("volumes that only this node holds stay on it")),
             ]),
         })
     }
@@ -238,11 +239,11 @@ impl DeleteSwarmNode {
     fn check_swarm(&self, swarm: &Swarm) -> Result<Check, StepError> {
         let name = &self.target.name;
         let Ok(node) = self.target.find_node(swarm) else {
-            let gone = Change::same(format!("the swarm does not list {name}"));
+            let gone = Change::same(tr!("the swarm does not list {name}"));
             return Ok(Check::Done(vec![gone]));
         };
         if self.lost && node.state == NodeState::Ready {
-            return Err(StepError::failed(format!(
+            return Err(StepError::failed(tr!(
                 "{name} is up: `matou leave {name}` takes it out in order"
             )));
         }
@@ -253,8 +254,8 @@ impl DeleteSwarmNode {
             return Err(StepError::failed(reason));
         }
         Ok(Check::Change(vec![
-            Change::remove(format!("{name} from the swarm's list of nodes"))
-                .with_warning("what only this node held is lost to the fleet"),
+            Change::remove(tr!("{name} from the swarm's list of nodes"))
+                .with_warning(tr!("what only this node held is lost to the fleet")),
         ]))
     }
 }
@@ -262,7 +263,7 @@ impl DeleteSwarmNode {
 #[async_trait]
 impl Step for DeleteSwarmNode {
     fn name(&self) -> String {
-        "list of nodes".into()
+        tr!("list of nodes").into()
     }
 
     async fn check(&self, cx: &StepContext) -> Result<Check, StepError> {
@@ -281,7 +282,7 @@ impl Step for DeleteSwarmNode {
             .find_node(&cx.query_swarm().await?)
             .is_ok_and(|n| n.state == NodeState::Ready)
         {
-            wait.pause(|| "the swarm still sees the node".into())
+            wait.pause(|| tr!("the swarm still sees the node").into())
                 .await?;
         }
         cx.docker

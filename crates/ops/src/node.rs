@@ -5,6 +5,7 @@ use super::{FleetContext, Request, known_names, membership, reboot};
 use crate::OpsError;
 use matou_config::StorageDriver;
 use matou_docker::NodeHandle;
+use matou_i18n::tr;
 use matou_job::{Confirm, Job, Stage, Step};
 
 /// Asks a node's engine for its id in the swarm; `None` when it does not answer or is in no swarm.
@@ -42,13 +43,13 @@ pub(super) async fn build_node_job(
     Ok(match request {
         Request::Role { to, .. } => {
             let steps = membership::set_role_steps(target, found(node)?.docker.clone(), *to);
-            ask(vec![Stage::on_node("role", manager().await?, steps)])
+            ask(vec![Stage::on_node(tr!("role"), manager().await?, steps)])
         }
         Request::Leave { .. } => {
             check_holds_no_data(node, fleet)?;
             let (handle, manager) = (found(node)?, manager().await?);
             if target.swarm_id.is_none() {
-                return Err(OpsError::failed(format_args!(
+                return Err(OpsError::failed(tr!(
                     "{node} is in no swarm, or does not answer: `matou remove-node {node}` removes a node that is lost for good"
                 )));
             }
@@ -57,12 +58,12 @@ pub(super) async fn build_node_job(
         Request::RemoveNode { .. } => {
             check_holds_no_data(node, fleet)?;
             let steps = membership::delete_node_steps(target, true);
-            typed(vec![Stage::on_node("list", manager().await?, steps)])
+            typed(vec![Stage::on_node(tr!("list"), manager().await?, steps)])
         }
         Request::Reboot { .. } => {
             let handle = found(node)?;
             let mut stages = vec![Stage::on_node(
-                "reboot",
+                tr!("reboot"),
                 handle,
                 vec![Box::new(reboot::RebootNode::new(target.swarm_id.is_some()))],
             )];
@@ -79,7 +80,7 @@ pub(super) async fn build_node_job(
             }
             ask(stages)
         }
-        _ => return Err("not a job on one node".into()),
+        _ => return Err(tr!("not a job on one node").into()),
     })
 }
 
@@ -87,13 +88,13 @@ pub(super) async fn build_node_job(
 fn leave_stages(target: NodeTarget, manager: &NodeHandle, handle: &NodeHandle) -> Vec<Stage> {
     vec![
         Stage::on_node(
-            "empty",
+            tr!("empty"),
             manager,
             membership::before_leaving_steps(target.clone(), handle.docker.clone()),
         ),
-        Stage::on_node("leave", handle, membership::leave_steps()),
+        Stage::on_node(tr!("leave"), handle, membership::leave_steps()),
         Stage::on_node(
-            "list",
+            tr!("list"),
             manager,
             membership::delete_node_steps(target, false),
         ),
@@ -104,7 +105,7 @@ fn leave_stages(target: NodeTarget, manager: &NodeHandle, handle: &NodeHandle) -
 async fn upgrade_stages(handle: &NodeHandle) -> Result<(Vec<Stage>, bool), OpsError> {
     let pending = reboot::query_pending_upgrades(&handle.host).await?;
     let stages = vec![Stage::on_node(
-        "upgrade",
+        tr!("upgrade"),
         handle,
         vec![Box::new(reboot::UpgradePackages)],
     )];
@@ -124,8 +125,12 @@ fn add_drain_stages(stages: &mut Vec<Stage>, manager: &NodeHandle, target: NodeT
     let mut before: Vec<Box<dyn Step>> = vec![Box::new(lend)];
     before.push(Box::new(WaitForDrainedNode(target.clone())));
     let after = reboot::RestoreAvailability { target };
-    stages.insert(0, Stage::on_node("drain", manager, before));
-    stages.push(Stage::on_node("give back", manager, vec![Box::new(after)]));
+    stages.insert(0, Stage::on_node(tr!("drain"), manager, before));
+    stages.push(Stage::on_node(
+        tr!("give back"),
+        manager,
+        vec![Box::new(after)],
+    ));
 }
 
 /// Waits until the node is empty, if it was drained.
@@ -134,7 +139,7 @@ struct WaitForDrainedNode(NodeTarget);
 #[async_trait::async_trait]
 impl Step for WaitForDrainedNode {
     fn name(&self) -> String {
-        "empty".into()
+        tr!("empty").into()
     }
 
     fn timeout(&self) -> std::time::Duration {
@@ -152,7 +157,7 @@ impl Step for WaitForDrainedNode {
         let node = self.0.find_node(&swarm)?;
         if node.availability == matou_model::Availability::Active {
             // In the plan: before the node was drained. In the job: it can't be.
-            let same = matou_job::Change::same(format!("{} is emptied first", self.0.name));
+            let same = matou_job::Change::same(tr!("{} is emptied first", self.0.name));
             return Ok(matou_job::Check::Done(vec![same]));
         }
         WaitForEmptyNode {
@@ -178,7 +183,7 @@ impl Step for WaitForDrainedNode {
 fn check_holds_no_data(node: &str, fleet: &FleetContext) -> Result<(), OpsError> {
     let storage = &fleet.config.storage;
     if storage.node == node && storage.driver != StorageDriver::Local {
-        return Err(OpsError::failed(format_args!(
+        return Err(OpsError::failed(tr!(
             "{node} holds the fleet's data at {}: move it first, and name another [storage] node in config.toml",
             storage.path.display()
         )));

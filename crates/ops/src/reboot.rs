@@ -1,5 +1,6 @@
 //! Rebooting a node, and upgrading its packages: drained before, active again after.
 
+use matou_i18n::tr;
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -49,7 +50,7 @@ impl RebootNode {
 
 /// Tells the operator what is left when a job ends while a node is drained for it.
 pub(super) async fn tell_stays_drained(cx: &StepContext, node: &str) {
-    let note = format!("{node} stays drained: `matou activate {node}` lets it take tasks again");
+    let note = tr!("{node} stays drained: `matou activate {node}` lets it take tasks again");
     cx.out.note(note).await;
 }
 
@@ -62,21 +63,20 @@ impl DrainForNow {
         let node = self.target.find_node(swarm)?;
         let name = &self.target.name;
         if node.availability != Availability::Active {
-            let now = node.availability.as_str();
-            return Ok(Check::Done(vec![Change::same(format!(
-                "{name} is on {now}"
-            ))]));
+            let now = node.availability.word();
+            return Ok(Check::Done(vec![Change::same(tr!("{name} is on {now}"))]));
         }
         let others = swarm.nodes.iter().any(|n| {
             n.id != node.id && n.availability == Availability::Active && n.state == NodeState::Ready
         });
         if !others {
-            let alone = Change::same(format!("{name} is not drained"))
-                .with_warning("no other node is active: everything on it stops meanwhile");
+            let alone = Change::same(tr!("{name} is not drained")).with_warning(tr!(
+                "no other node is active: everything on it stops meanwhile"
+            ));
             return Ok(Check::Done(vec![alone]));
         }
         Ok(Check::Change(vec![Change::modify(
-            format!("availability of {name}, for the time being"),
+            tr!("availability of {name}, for the time being"),
             "active",
             "drain",
         )]))
@@ -86,7 +86,7 @@ impl DrainForNow {
 #[async_trait]
 impl Step for DrainForNow {
     fn name(&self) -> String {
-        "drain".into()
+        tr!("drain").into()
     }
 
     async fn check(&self, cx: &StepContext) -> Result<Check, StepError> {
@@ -113,15 +113,15 @@ impl RestoreAvailability {
         let node = self.target.find_node(swarm)?;
         Ok(match node.labels.contains_key(AVAILABILITY_LABEL) {
             true => Check::Change(vec![Change::modify(
-                format!("availability of {}", self.target.name),
+                tr!("availability of {}", self.target.name),
                 node.availability.as_str(),
                 "active",
             )]),
             // Before the first step there is nothing to give back yet.
             false if node.availability == Availability::Active => Check::Done(vec![Change::same(
-                format!("{} takes tasks afterwards", self.target.name),
+                tr!("{} takes tasks afterwards", self.target.name),
             )]),
-            false => Check::Done(vec![Change::same(format!(
+            false => Check::Done(vec![Change::same(tr!(
                 "{} stays on {}, as it was",
                 self.target.name,
                 node.availability.as_str()
@@ -133,7 +133,7 @@ impl RestoreAvailability {
 #[async_trait]
 impl Step for RestoreAvailability {
     fn name(&self) -> String {
-        "give back".into()
+        tr!("give back").into()
     }
 
     fn timeout(&self) -> Duration {
@@ -151,12 +151,12 @@ impl Step for RestoreAvailability {
             let reason = match cx.query_swarm().await {
                 Ok(swarm) => match self.target.find_node(&swarm) {
                     Ok(node) if node.state == NodeState::Ready => break node.id.clone(),
-                    Ok(node) => format!("it is {}", node.state),
+                    Ok(node) => tr!("it is {}", node.state),
                     Err(e) => e.to_string(),
                 },
                 Err(e) => e.to_string(),
             };
-            wait.pause(|| format!("the swarm does not see the node ready: {reason}"))
+            wait.pause(|| tr!("the swarm does not see the node ready: {reason}"))
                 .await?;
         };
         cx.docker
@@ -179,14 +179,14 @@ async fn query_boot_id(host: &Host) -> Result<String, StepError> {
         "echo \"$(cat /proc/sys/kernel/random/boot_id) $(cut -d' ' -f22 /proc/1/stat)\"",
     )
     .timeout(Duration::from_secs(15))
-    .label("ask for the boot");
+    .label(tr!("ask for the boot"));
     Ok(host.run_ok(&read).await?.stdout_text())
 }
 
 #[async_trait]
 impl Step for RebootNode {
     fn name(&self) -> String {
-        "reboot".into()
+        tr!("reboot").into()
     }
 
     fn timeout(&self) -> Duration {
@@ -195,18 +195,18 @@ impl Step for RebootNode {
 
     async fn check(&self, cx: &StepContext) -> Result<Check, StepError> {
         if cx.host.is_local() {
-            return Err(StepError::failed(
-                "matou runs on this node and would not see it come back: run it elsewhere, or type `reboot`",
-            ));
+            return Err(StepError::failed(tr!(
+                "matou runs on this node and would not see it come back: run it elsewhere, or type `reboot`"
+            )));
         }
         let now = query_boot_id(&cx.host).await?;
         let before = self.boot.get_or_init(|| now.clone());
         Ok(match *before == now {
             true => Check::Change(vec![
-                Change::modify(&cx.node, "running", "rebooted")
-                    .with_warning("what runs on it and nowhere else stops meanwhile"),
+                Change::modify(&cx.node, tr!("running"), tr!("rebooted"))
+                    .with_warning(tr!("what runs on it and nowhere else stops meanwhile")),
             ]),
-            false => Check::Done(vec![Change::same(format!("{} has rebooted", cx.node))]),
+            false => Check::Done(vec![Change::same(tr!("{} has rebooted", cx.node))]),
         })
     }
 
@@ -234,9 +234,9 @@ async fn reboot_and_wait(cx: &StepContext) -> Result<(), StepError> {
         ])
         .sudo();
     cx.host.run_ok(&reboot).await?;
-    cx.out.note("it reboots").await;
+    cx.out.note(tr!("it reboots")).await;
     let late = |what: &str, reason: String| {
-        format!(
+        tr!(
             "{what} is not back after {} s ({reason}): use your provider's console",
             BOOT_TIMEOUT.as_secs()
         )
@@ -245,22 +245,22 @@ async fn reboot_and_wait(cx: &StepContext) -> Result<(), StepError> {
     loop {
         cx.host.reconnect();
         let reason = match query_boot_id(&cx.host).await {
-            Ok(now) if now == before => "it has not gone down".to_owned(),
+            Ok(now) if now == before => tr!("it has not gone down").to_owned(),
             Ok(_) => break,
             Err(e) => e.to_string(),
         };
         wait.pause(|| late(&cx.node, reason)).await?;
     }
-    cx.out.note("it is back, waiting for its engine").await;
+    cx.out.note(tr!("it is back, waiting for its engine")).await;
     while let Err(e) = cx.docker.query_engine().await {
-        let engine = format!("the engine of {}", cx.node);
+        let engine = tr!("the engine of {}", cx.node);
         wait.pause(|| late(&engine, e.to_string())).await?;
     }
     // Two managers decide nothing while one of them is away, and choose a leader afterwards.
     if manages {
-        cx.out.note("waiting until the managers answer").await;
+        cx.out.note(tr!("waiting until the managers answer")).await;
         while let Err(e) = cx.query_swarm().await {
-            wait.pause(|| late("the swarm", e.to_string())).await?;
+            wait.pause(|| late(tr!("the swarm"), e.to_string())).await?;
         }
     }
     Ok(())
@@ -296,7 +296,7 @@ pub(super) async fn query_pending_upgrades(
         .args(["--simulate", "--allow-change-held-packages", "dist-upgrade"])
         .sudo()
         .timeout(Duration::from_secs(120))
-        .label("look for upgrades");
+        .label(tr!("look for upgrades"));
     let output = host.run_ok(&command).await?;
     Ok(parse_pending_upgrades(&output.stdout_text()))
 }
@@ -318,7 +318,7 @@ pub(super) fn is_disturbing_package(package: &str) -> bool {
 #[async_trait]
 impl Step for UpgradePackages {
     fn name(&self) -> String {
-        "packages".into()
+        tr!("packages").into()
     }
 
     fn timeout(&self) -> Duration {
@@ -328,15 +328,15 @@ impl Step for UpgradePackages {
     async fn check(&self, cx: &StepContext) -> Result<Check, StepError> {
         let pending = query_pending_upgrades(&cx.host).await?;
         if pending.is_empty() {
-            let same = Change::same("every package is up to date");
+            let same = Change::same(tr!("every package is up to date"));
             return Ok(Check::Done(vec![same]));
         }
         Ok(Check::Change(
             pending
                 .into_iter()
                 .map(|(name, old, new)| match old.is_empty() {
-                    true => Change::add(format!("package {name} {new}")),
-                    false => Change::modify(format!("package {name}"), old, new),
+                    true => Change::add(tr!("package {name} {new}")),
+                    false => Change::modify(tr!("package {name}"), old, new),
                 })
                 .collect(),
         ))
@@ -347,7 +347,7 @@ impl Step for UpgradePackages {
         cx.run_detached("matou-upgrade", script, &[]).await?;
         let asks = Command::sh("[ ! -e /var/run/reboot-required ]");
         if cx.host.run(&asks).await.is_ok_and(|o| o.code != 0) {
-            let note = format!(
+            let note = tr!(
                 "the new kernel or library works after `matou reboot {}`",
                 cx.node
             );

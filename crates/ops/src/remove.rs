@@ -1,11 +1,13 @@
 //! Removing an application: its services and networks go, its volumes stay.
 
+use matou_i18n::tr;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 
 use super::deploy::{WriteAppFiles, file_change};
+use super::dns::{DropNames, list_file_names};
 use super::job_on_node::build_job_on_node;
 use super::leftovers::{LeftoverScope, RemoveLeftovers};
 use super::{FleetContext, Request};
@@ -42,13 +44,13 @@ pub(super) async fn build_removal_job(
         app: app.clone(),
         volumes: volumes.to_vec(),
     };
-    let steps = remove_steps(app, volumes, fleet)?;
+    let steps = remove_steps(app, volumes, fleet).await?;
     let confirm = Confirm::TypeName(app.to_string());
     Ok(build_job_on_node(manager, &request, confirm, steps))
 }
 
 /// The steps that remove a stack, or a loose service of that name, and volumes of it.
-fn remove_steps(
+async fn remove_steps(
     app: &AppName,
     volumes: &[String],
     fleet: &FleetContext,
@@ -59,7 +61,7 @@ fn remove_steps(
                 .bytes()
                 .all(|b| b.is_ascii_alphanumeric() || b"_.-".contains(&b))
     }) {
-        return Err(OpsError::failed(format_args!(
+        return Err(OpsError::failed(tr!(
             "{other} is no volume of {app}: those begin with {app}_"
         )));
     }
@@ -79,6 +81,7 @@ fn remove_steps(
             path: storage.path.clone(),
         }));
     }
+    steps.extend(drop_names_step(app, fleet).await?);
     if let Some(folder) = fleet.folder()
         && let Some(mut file) = AppFile::load(folder.path(), app)?
     {
@@ -92,7 +95,7 @@ fn remove_steps(
             folder,
             changes: vec![file_change(app, &file)],
             notes: Vec::new(),
-            why: format!("remove {app}"),
+            why: tr!("remove {app}"),
         }));
     }
     steps.push(Box::new(RemoveLeftovers {
@@ -108,6 +111,23 @@ fn remove_steps(
     Ok(steps)
 }
 
+/// Returns the step that removes the records which matou made of an application's names; `None` without `[dns]`.
+///
+/// # Errors
+/// The application's file can't be read.
+pub(super) async fn drop_names_step(
+    app: &AppName,
+    fleet: &FleetContext,
+) -> Result<Option<Box<dyn Step>>, OpsError> {
+    let file = match fleet.config.folder() {
+        Some(folder) => AppFile::load(&folder, app)?,
+        None => None,
+    };
+    let names = file.as_ref().map(list_file_names).unwrap_or_default();
+    let step = DropNames::new(app, &[], names, fleet).await;
+    Ok(step.map(|step| -> Box<dyn Step> { Box::new(step) }))
+}
+
 /// Removes the application's file from the storage node, where the nightly backup reads it. The
 /// file in apps/ here stays.
 struct RemoveFleetFiles {
@@ -118,17 +138,17 @@ struct RemoveFleetFiles {
 #[async_trait]
 impl Step for RemoveFleetFiles {
     fn name(&self) -> String {
-        "files for the nightly backup".into()
+        tr!("files for the nightly backup").into()
     }
 
     async fn check(&self, _: &StepContext) -> Result<Check, StepError> {
         let (there, _) = super::load_fleet_files(&self.fleet).await?;
-        let line = format!("apps/{}.toml on the storage node", self.app);
+        let line = tr!("apps/{}.toml on the storage node", self.app);
         Ok(match there.has_app(&self.app) {
             true => Check::Change(vec![
-                Change::remove(line).with_warning("its volumes are not backed up any more"),
+                Change::remove(line).with_warning(tr!("its volumes are not backed up any more")),
             ]),
-            false => Check::Done(vec![Change::same(format!("{line} is not there"))]),
+            false => Check::Done(vec![Change::same(tr!("{line} is not there"))]),
         })
     }
 
@@ -164,7 +184,7 @@ impl RemoveVolumes {
                 .args(self.volumes.iter().map(|v| self.volume_folder(v)))
                 .sudo()
                 .timeout(Duration::from_secs(30))
-                .label("volume folders");
+                .label(tr!("volume folders"));
             let out = node.host.run_ok(&list).await?.stdout_text();
             folders.extend(out.lines().map(str::to_owned));
         }
@@ -179,23 +199,23 @@ impl RemoveVolumes {
 #[async_trait]
 impl Step for RemoveVolumes {
     fn name(&self) -> String {
-        "volumes".into()
+        tr!("volumes").into()
     }
 
     async fn check(&self, _: &StepContext) -> Result<Check, StepError> {
         let (on_nodes, folders) = self.locate_volumes().await?;
-        let lost = "all that it holds is lost";
+        let lost = tr!("all that it holds is lost");
         let mut lines: Vec<Change> = on_nodes
             .iter()
             .map(|(node, name)| {
-                Change::remove(format!("volume {name} of {}", node.config.name)).with_warning(lost)
+                Change::remove(tr!("volume {name} of {}", node.config.name)).with_warning(lost)
             })
             .collect();
         lines.extend(folders.iter().map(|folder| {
-            Change::remove(format!("folder {folder} of {}", self.storage)).with_warning(lost)
+            Change::remove(tr!("folder {folder} of {}", self.storage)).with_warning(lost)
         }));
         Ok(match lines.is_empty() {
-            true => Check::Done(vec![Change::same("the volumes are not there")]),
+            true => Check::Done(vec![Change::same(tr!("the volumes are not there"))]),
             false => Check::Change(lines),
         })
     }
@@ -213,7 +233,7 @@ impl Step for RemoveVolumes {
             .label(format!("docker volume rm {name}"));
             node.host.run_ok(&remove).await?;
             cx.out
-                .note(format!("{name} of {} is gone", node.config.name))
+                .note(tr!("{name} of {} is gone", node.config.name))
                 .await;
         }
         if let Some(node) = self.nodes.get(&self.storage) {
@@ -223,7 +243,7 @@ impl Step for RemoveVolumes {
                     .arg(&folder)
                     .sudo();
                 node.host.run_ok(&remove).await?;
-                cx.out.note(format!("{folder} is gone")).await;
+                cx.out.note(tr!("{folder} is gone")).await;
             }
         }
         Ok(())
@@ -263,7 +283,7 @@ impl RemoveApp {
 
     /// The lines about what stays here.
     fn describe_file(&self) -> impl Iterator<Item = Change> {
-        let line = format!(
+        let line = tr!(
             "apps/{0}.toml stays: `matou redeploy {0}` deploys it again",
             self.app
         );
@@ -281,7 +301,7 @@ impl RemoveApp {
 #[async_trait]
 impl Step for RemoveApp {
     fn name(&self) -> String {
-        "remove".into()
+        tr!("remove").into()
     }
 
     fn timeout(&self) -> Duration {
@@ -294,10 +314,10 @@ impl Step for RemoveApp {
         if services.is_empty() {
             // A removal that was cut short leaves them.
             let networks = self.query_networks(cx).await?;
-            let left = |n| Change::remove(format!("network {n}"));
+            let left = |n| Change::remove(tr!("network {n}"));
             return Ok(match networks.is_empty() {
                 true => {
-                    let gone = Change::same(format!("{} is not there", self.app));
+                    let gone = Change::same(tr!("{} is not there", self.app));
                     let lines = std::iter::once(gone).chain(self.describe_file());
                     Check::Done(lines.collect())
                 }
@@ -307,12 +327,11 @@ impl Step for RemoveApp {
         let mut changes: Vec<Change> = services
             .iter()
             .map(|s| {
-                Change::remove(format!("service {} ({})", s.name, s.image)).with_warning(
+                Change::remove(tr!("service {} ({})", s.name, s.image)).with_warning(
                     match (s.running, &s.job) {
-                        (_, Some(job)) if !job.goes_on() => format!("a job, {job}"),
-                        (_, Some(_)) => "a job that is under way".to_owned(),
-                        (1, None) => "1 task stops".to_owned(),
-                        (n, None) => format!("{n} tasks stop"),
+                        (_, Some(job)) if !job.goes_on() => tr!("a job, {job}"),
+                        (_, Some(_)) => tr!("a job that is under way").to_owned(),
+                        (n, None) => matou_i18n::trn!(n, "{n} task stops", "{n} tasks stop"),
                     },
                 )
             })
@@ -324,7 +343,7 @@ impl Step for RemoveApp {
         changes.extend(
             volumes
                 .iter()
-                .map(|v| Change::same(format!("volume {v} stays, with its data"))),
+                .map(|v| Change::same(tr!("volume {v} stays, with its data"))),
         );
         changes.extend(self.describe_file());
         Ok(Check::Change(changes))
@@ -364,11 +383,11 @@ impl Step for RemoveApp {
                 return Ok(());
             }
             let late = || {
-                format!(
+                tr!(
                     "{} is not gone after {} s, {} still run: is every node reachable?",
                     self.app,
                     REMOVAL_WAIT.as_secs(),
-                    matou_base::text::format_plural(left, "task")
+                    matou_i18n::trn!(left, "{n} task", "{n} tasks")
                 )
             };
             wait.pause(late).await?;

@@ -3,6 +3,8 @@
 //!
 //! What is left to do is known by `renamed_from` in its file: a job that was killed goes on there.
 
+use matou_i18n::tr;
+use matou_stack::translate_stack_text;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -39,22 +41,18 @@ pub(super) async fn rename_steps(
     manager: &NodeHandle,
     fleet: &FleetContext,
 ) -> Result<Vec<Box<dyn Step>>, OpsError> {
-    let no_file = || OpsError::failed(format_args!("{app} has no file in apps/"));
+    let no_file = || OpsError::failed(tr!("{app} has no file in apps/"));
     let folder = fleet.folder().ok_or_else(no_file)?;
     let file = AppFile::load(folder.path(), app)?.ok_or_else(no_file)?;
     let extension = fleet.catalogue.find_extension(&file.stack)?;
     if let Some(why) = extension.rename.as_ref().and_then(|r| r.never.as_ref()) {
-        return Err(OpsError::failed(format_args!(
+        return Err(OpsError::failed(tr!(
             "`matou rename` can't do it: {}",
-            clean_line(&why.replace("APP", app))
+            clean_line(&translate_stack_text(why).replace("APP", app))
         )));
     }
     let new = new.to_ascii_lowercase();
-    let variable = Variable {
-        name: NAME_VARIABLE.into(),
-        kind: VariableKind::Domain,
-        ..Variable::default()
-    };
+    let variable = name_variable();
     variable.check_value(&new)?;
     let old = find_old_name(app, &file, &new)?;
     let variables = [(NAME_VARIABLE.to_owned(), new.clone())].into();
@@ -69,8 +67,10 @@ pub(super) async fn rename_steps(
         rotate: &[],
         images: &NO_NEW_IMAGES,
         place: None,
+        budget: None,
         revision: None,
-        why: format!("rename {app} to {new}"),
+        pins: &deploy::NO_PINS,
+        why: tr!("rename {app} to {new}"),
     };
     let mut steps: Vec<Box<dyn Step>> = Vec::new();
     let Some(old) = old else {
@@ -108,10 +108,19 @@ pub(super) async fn rename_steps(
     Ok(steps)
 }
 
+/// The variable of a stack that has its main name.
+fn name_variable() -> Variable {
+    Variable {
+        name: NAME_VARIABLE.into(),
+        kind: VariableKind::Domain,
+        ..Variable::default()
+    }
+}
+
 /// Returns the main name of before; `None` where there is nothing left to rename.
 fn find_old_name(app: &AppName, file: &AppFile, new: &str) -> Result<Option<String>, OpsError> {
     let Some(now) = file.variables.get(NAME_VARIABLE) else {
-        return Err(OpsError::failed(format_args!(
+        return Err(OpsError::failed(tr!(
             "apps/{app}.toml has no variable {NAME_VARIABLE}: its stack names it otherwise; change it there, and `matou redeploy {app}`"
         )));
     };
@@ -121,7 +130,7 @@ fn find_old_name(app: &AppName, file: &AppFile, new: &str) -> Result<Option<Stri
         Some(old) if is_new => Ok(Some(old.to_ascii_lowercase())),
         // Back again: what is changed already is changed once more.
         Some(old) if old.eq_ignore_ascii_case(new) => Ok(Some(now.to_ascii_lowercase())),
-        Some(old) => Err(OpsError::failed(format_args!(
+        Some(old) => Err(OpsError::failed(tr!(
             "{app} is on its way from {} to {}: `matou rename {app} {1}` ends that first, or with {0} takes it back",
             clean_line(old),
             clean_line(now)
@@ -162,7 +171,7 @@ fn change_names(domains: &AppDomains, old: &str, new: &str, forget: bool) -> Nam
 fn read_app_file(folder: &FleetFolder, app: &str) -> Result<AppFile, StepError> {
     let file = AppFile::load(folder.path(), app);
     let file = file.map_err(|e| StepError::failed(e.to_string()))?;
-    file.ok_or_else(|| StepError::failed(format!("{} is gone", AppFile::name(app))))
+    file.ok_or_else(|| StepError::failed(tr!("{} is gone", AppFile::name(app))))
 }
 
 /// Whether a name is the main one of an application's file.
@@ -177,13 +186,13 @@ struct NoSnapshot(AppName);
 #[async_trait]
 impl Report for NoSnapshot {
     fn name(&self) -> String {
-        "snapshot".into()
+        tr!("snapshot").into()
     }
 
     async fn report(&self, _: &StepContext) -> Result<Vec<Change>, StepError> {
-        let line = Change::same(format!("data of {}", self.0));
+        let line = Change::same(tr!("data of {}", self.0));
         Ok(vec![line.with_warning(
-            "config.toml has no [backup]: what the application changes in its data can't be put back",
+            tr!("config.toml has no [backup]: what the application changes in its data can't be put back"),
         )])
     }
 }
@@ -198,7 +207,7 @@ struct SnapshotBefore {
 #[async_trait]
 impl Step for SnapshotBefore {
     fn name(&self) -> String {
-        "snapshot".into()
+        tr!("snapshot").into()
     }
 
     fn timeout(&self) -> Duration {
@@ -208,7 +217,7 @@ impl Step for SnapshotBefore {
     async fn check(&self, _: &StepContext) -> Result<Check, StepError> {
         let app = &self.data.app;
         let file = read_app_file(&self.folder, app)?;
-        let line = format!("a snapshot of {app} as it is under {}", self.old);
+        let line = tr!("a snapshot of {app} as it is under {}", self.old);
         Ok(match has_name(&file, &self.old) {
             true => Check::Change(vec![Change::add(line)]),
             false => Check::Done(vec![Change::same(line)]),
@@ -240,7 +249,7 @@ impl OwnChange {
         let swarm = cx.query_swarm().await?;
         let service = format!("{app}_{}", spec.service);
         let nodes = &self.data.fleet.nodes;
-        let why = "it can't change its name itself";
+        let why = tr!("it can't change its name itself");
         let container = find_running_container(&service, &swarm, nodes, why).await?;
         let command = Command::new("docker")
             .args(["exec", "-e", &format!("OLD_NAME={}", self.old)])
@@ -248,7 +257,7 @@ impl OwnChange {
             .args([&container.id, "sh", "-c", &spec.command])
             .sudo()
             .timeout(COMMAND_LIMIT)
-            .label(format!("the change of {app} itself"));
+            .label(tr!("the change of {app} itself"));
         cx.on_node(container.node).stream(&command).await?;
         Ok(())
     }
@@ -264,7 +273,7 @@ impl OwnChange {
 #[async_trait]
 impl Step for OwnChange {
     fn name(&self) -> String {
-        "own change".into()
+        tr!("own change").into()
     }
 
     fn timeout(&self) -> Duration {
@@ -272,13 +281,13 @@ impl Step for OwnChange {
     }
 
     async fn check(&self, _: &StepContext) -> Result<Check, StepError> {
-        let what = format!("{} itself", self.data.app);
+        let what = tr!("{} itself", self.data.app);
         if !self.is_left()? {
             return Ok(Check::Done(vec![Change::same(what)]));
         }
         let how = match &self.spec {
             Some(spec) => format!("{} (`{}`)", self.new, clean_line(&spec.command)),
-            None => format!(
+            None => tr!(
                 "{} by its variables alone: its stack has no command for it",
                 self.new
             ),
@@ -299,7 +308,7 @@ impl Step for OwnChange {
             folder: self.folder.clone(),
             changes: vec![deploy::file_change(app, &file)],
             notes: Vec::new(),
-            why: format!("{app} is {} itself, too", self.new),
+            why: tr!("{app} is {} itself, too", self.new),
         };
         write.apply(cx).await
     }
@@ -307,9 +316,9 @@ impl Step for OwnChange {
     async fn verify(&self, _: &StepContext) -> Result<(), StepError> {
         match self.is_left()? {
             false => Ok(()),
-            true => Err(StepError::failed(
-                "somebody writes the application's file, too",
-            )),
+            true => Err(StepError::failed(tr!(
+                "somebody writes the application's file, too"
+            ))),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Issuing a certificate anew, or forgetting one that no router asks for: Traefik is stopped, the
 //! certificate is taken out of its store, Traefik is started and asks for what it lacks.
 
+use matou_i18n::tr;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -8,9 +9,10 @@ use async_trait::async_trait;
 use super::FleetContext;
 use crate::OpsError;
 use matou_config::StorageConfig;
-use matou_docker::Nodes;
+use matou_docker::{NodeHandle, Nodes};
 use matou_edge as edge;
 use matou_edge::{AcmeCertificate, AcmeFile, EdgeEndpoints, PresentedCertificate};
+use matou_host::{Command, Host, shell_script};
 use matou_job::{Change, Check, Step, StepContext, StepError};
 use matou_model::{Swarm, TaskState};
 
@@ -19,6 +21,17 @@ const POLL: Duration = Duration::from_millis(700);
 
 /// How long Traefik may take to stop or to start.
 const RESTART_WAIT: Duration = Duration::from_secs(120);
+
+/// Arms the manager to start the edge again by itself, or calls that off.
+const ARM_START: &str = shell_script(include_str!("../scripts/arm_service_start.sh"));
+
+const ARM_LIMIT: Duration = Duration::from_secs(30);
+
+/// The unit that starts the edge again.
+const START_UNIT: &str = "matou-start-edge";
+
+/// When the manager starts the edge by itself, if this program does not.
+const START_BY_ITSELF: Duration = Duration::from_secs(RESTART_WAIT.as_secs() + 60);
 
 /// How long an authority may take to issue.
 const ISSUE_WAIT: Duration = Duration::from_secs(120);
@@ -44,10 +57,13 @@ struct RenewCertificate {
 }
 
 impl RenewCertificate {
-    async fn find_acme_file(&self, cx: &StepContext, swarm: &Swarm) -> Result<AcmeFile, StepError> {
+    fn find_manager(&self, cx: &StepContext) -> Result<&NodeHandle, StepError> {
         let manager = self.nodes.get(&cx.node);
-        let manager = manager.ok_or_else(|| StepError::failed("the manager is gone"))?;
-        AcmeFile::find(&self.nodes, &self.storage, manager, swarm)
+        manager.ok_or_else(|| StepError::failed(tr!("the manager is gone")))
+    }
+
+    async fn find_acme_file(&self, cx: &StepContext, swarm: &Swarm) -> Result<AcmeFile, StepError> {
+        AcmeFile::find(&self.nodes, &self.storage, self.find_manager(cx)?, swarm)
             .await
             .map_err(StepError::from)
     }
@@ -71,14 +87,36 @@ impl RenewCertificate {
         None
     }
 
-    /// Sets how many tasks Traefik has, and waits until it has them.
-    async fn scale_edge(
+    /// Has the manager start Traefik by itself after a time: this program may be killed while no site of the
+    /// fleet answers.
+    async fn arm_start(&self, manager: &Host, file: &AcmeFile) -> Result<(), StepError> {
+        let arm = Command::sh(ARM_START)
+            .args([START_UNIT, &START_BY_ITSELF.as_secs().to_string()])
+            .args([&file.service_id, &file.replicas.to_string()])
+            .label(tr!("see to it that {} is started again", file.service));
+        manager.run_ok(&arm.sudo().timeout(ARM_LIMIT)).await?;
+        Ok(())
+    }
+
+    /// Calls off what [`Self::arm_start`] armed. That it can't be is told and no failure: it starts Traefik only
+    /// where it has no tasks.
+    async fn call_off_start(&self, cx: &StepContext, manager: &Host) {
+        let off = Command::sh(ARM_START)
+            .args([START_UNIT, "off"])
+            .sudo()
+            .timeout(ARM_LIMIT);
+        if let Err(e) = manager.run_ok(&off).await {
+            cx.out.note(e.to_string()).await;
+        }
+    }
+
+    /// Waits until Traefik has so many tasks.
+    async fn wait_for_tasks(
         &self,
         cx: &StepContext,
         file: &AcmeFile,
         to: u64,
     ) -> Result<(), StepError> {
-        cx.docker.scale_service(&file.service_id, to).await?;
         let wait = cx.wait_at_most(RESTART_WAIT, POLL);
         loop {
             let swarm = cx.query_swarm().await?;
@@ -101,7 +139,7 @@ impl RenewCertificate {
                 return Ok(());
             }
             let late = || {
-                format!(
+                tr!(
                     "{} did not get {to} tasks within {} s; `matou logs {}` may say why",
                     file.service,
                     RESTART_WAIT.as_secs(),
@@ -121,9 +159,9 @@ impl RenewCertificate {
         let wait = cx.wait_at_most(ISSUE_WAIT, POLL * 2);
         let reason = loop {
             let reason = match self.query_served().await {
-                Some(served) if served.is_default() => "Traefik has none yet",
+                Some(served) if served.is_default() => tr!("Traefik has none yet"),
                 Some(served) if before.is_some_and(|b| b.pem == served.pem) => {
-                    "the old one is served still"
+                    tr!("the old one is served still")
                 }
                 Some(served) => {
                     let names = served.names.join(", ");
@@ -131,11 +169,11 @@ impl RenewCertificate {
                         .problem
                         .map_or_else(String::new, |p| format!("; {p}"));
                     cx.out
-                        .note(format!("issued by {} for {names}{doubt}", served.issuer))
+                        .note(tr!("issued by {} for {names}{doubt}", served.issuer))
                         .await;
                     return Ok(());
                 }
-                None => "nothing takes https yet",
+                None => tr!("nothing takes https yet"),
             };
             if wait.is_over() {
                 break reason.to_owned();
@@ -150,7 +188,7 @@ impl RenewCertificate {
             None => String::new(),
         };
         let why = edge::find_acme_failure(&log, &self.domain).unwrap_or(reason);
-        Err(StepError::failed(format!(
+        Err(StepError::failed(tr!(
             "{} has no new certificate after {} s: {why}. The old one is in acme.json.before beside the store",
             self.domain,
             ISSUE_WAIT.as_secs()
@@ -160,14 +198,14 @@ impl RenewCertificate {
 
 fn describe_stored_certificate(stored: &AcmeCertificate) -> String {
     let end = stored.not_after.map_or_else(
-        || "it can't be read".to_owned(),
-        |end| format!("ends {}", end.strftime("%Y-%m-%d")),
+        || tr!("it can't be read").to_owned(),
+        |end| tr!("ends {}", end.strftime("%Y-%m-%d")),
     );
     let resolver = match stored.resolver.as_str() {
         "" => String::new(),
-        resolver => format!(", resolver {resolver}"),
+        resolver => tr!(", resolver {resolver}"),
     };
-    format!(
+    tr!(
         "stored certificate of {} ({end}{resolver})",
         stored.names.join(", ")
     )
@@ -176,11 +214,11 @@ fn describe_stored_certificate(stored: &AcmeCertificate) -> String {
 #[async_trait]
 impl Step for RenewCertificate {
     fn name(&self) -> String {
-        "certificate".into()
+        tr!("certificate").into()
     }
 
     fn timeout(&self) -> Duration {
-        RESTART_WAIT * 2 + ISSUE_WAIT + Duration::from_secs(60)
+        RESTART_WAIT * 2 + ISSUE_WAIT + ARM_LIMIT * 2 + Duration::from_secs(60)
     }
 
     async fn check(&self, cx: &StepContext) -> Result<Check, StepError> {
@@ -194,7 +232,7 @@ impl Step for RenewCertificate {
             .collect();
         let asked = self.find_asking_service(&swarm);
         if stored.is_empty() && asked.is_none() {
-            return Err(StepError::failed(format!(
+            return Err(StepError::failed(tr!(
                 "no certificate of {} is stored, and no router asks for one; `matou certificates` lists the domains",
                 self.domain
             )));
@@ -202,10 +240,10 @@ impl Step for RenewCertificate {
         let mut lines = vec![
             Change::modify(
                 &file.service,
-                "runs",
-                "stopped for some seconds, then started",
+                tr!("runs"),
+                tr!("stopped for some seconds, then started"),
             )
-            .with_warning("no site of the fleet answers meanwhile"),
+            .with_warning(tr!("no site of the fleet answers meanwhile")),
         ];
         lines.extend(
             stored
@@ -213,12 +251,12 @@ impl Step for RenewCertificate {
                 .map(|s| Change::remove(describe_stored_certificate(s))),
         );
         lines.push(match asked {
-            Some(service) => Change::add(format!(
+            Some(service) => Change::add(tr!(
                 "certificate of {}, asked for anew by {service}",
                 self.domain
             ))
-            .with_warning("Let's Encrypt issues five a week for the same names, and takes five failures an hour; RESOLVER=staging tries without counting"),
-            None => Change::same(format!(
+            .with_warning(tr!("Let's Encrypt issues five a week for the same names, and takes five failures an hour; RESOLVER=staging tries without counting")),
+            None => Change::same(tr!(
                 "no router asks for {}: it is not issued again",
                 self.domain
             )),
@@ -230,8 +268,13 @@ impl Step for RenewCertificate {
         let swarm = cx.query_swarm().await?;
         let file = self.find_acme_file(cx, &swarm).await?;
         let before = self.query_served().await;
-        cx.out.note(format!("{} is stopped", file.service)).await;
-        let stopped = self.scale_edge(cx, &file, 0).await;
+        let manager = &self.find_manager(cx)?.host;
+        self.arm_start(manager, &file).await?;
+        cx.out.note(tr!("{} is stopped", file.service)).await;
+        let stopped = match cx.docker.scale_service(&file.service_id, 0).await {
+            Ok(()) => self.wait_for_tasks(cx, &file, 0).await,
+            Err(e) => Err(e.into()),
+        };
         let forgotten = match &stopped {
             Ok(()) => file
                 .remove_certificates(&self.domain)
@@ -240,8 +283,12 @@ impl Step for RenewCertificate {
             Err(_) => Ok(0),
         };
         // Whatever went wrong, the edge comes back.
-        cx.out.note(format!("{} is started", file.service)).await;
-        self.scale_edge(cx, &file, file.replicas).await?;
+        cx.out.note(tr!("{} is started", file.service)).await;
+        cx.docker
+            .scale_service(&file.service_id, file.replicas)
+            .await?;
+        self.call_off_start(cx, manager).await;
+        self.wait_for_tasks(cx, &file, file.replicas).await?;
         stopped?;
         forgotten?;
         match self.find_asking_service(&swarm) {

@@ -1,5 +1,6 @@
 //! What can be done with a repository, as plain data.
 
+use matou_i18n::tr;
 use serde::{Deserialize, Serialize};
 
 /// What is done with a repository.
@@ -71,11 +72,11 @@ impl CheckData {
 
     pub(crate) fn describe(self) -> String {
         match self {
-            Self::None => "indexes and trees".into(),
+            Self::None => tr!("indexes and trees").into(),
             Self::Part { part, of } => {
-                format!("indexes, trees and part {part} of {of} of the data")
+                tr!("indexes, trees and part {part} of {of} of the data")
             }
-            Self::All => "indexes, trees and all data".into(),
+            Self::All => tr!("indexes, trees and all data").into(),
         }
     }
 }
@@ -84,13 +85,13 @@ impl RepoWork {
     /// Returns the verb for titles.
     pub(crate) fn title_verb(&self) -> &'static str {
         match self {
-            Self::Init => "make",
-            Self::Check { .. } => "check",
-            Self::Unlock { .. } => "unlock",
-            Self::Forget => "forget old snapshots in",
-            Self::Prune => "prune",
-            Self::Copy => "copy to",
-            Self::Attack => "attack",
+            Self::Init => tr!("make"),
+            Self::Check { .. } => tr!("check"),
+            Self::Unlock { .. } => tr!("unlock"),
+            Self::Forget => tr!("forget old snapshots in"),
+            Self::Prune => tr!("prune"),
+            Self::Copy => tr!("copy to"),
+            Self::Attack => tr!("attack"),
         }
     }
 }

@@ -1,12 +1,13 @@
 //! What can be asked for: the data behind a key or a subcommand, before it becomes a job.
 
+use matou_i18n::tr;
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
 use matou_model::{Availability, Role};
-use matou_stack::AppName;
+use matou_stack::{AppFile, AppName, StackError};
 
 /// An operation on the fleet, as plain data.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -74,6 +75,13 @@ pub enum Request {
         /// Name of a node, or `LABEL=VALUE` of node labels.
         #[serde(default)]
         to: Option<String>,
+    },
+    /// Gives the volumes of an application a budget of disk, or takes it away.
+    Budget {
+        /// The application's name.
+        app: AppName,
+        /// What changes.
+        change: BudgetChange,
     },
     /// Gives an application another main name, with what it changes itself.
     Rename {
@@ -267,6 +275,8 @@ pub enum Request {
         #[serde(default)]
         volumes: Vec<String>,
     },
+    /// Makes the records of all names, and removes those of names that nobody has any more.
+    Dns,
     /// Drains, pauses or activates a node.
     Availability {
         /// The node's name.
@@ -274,6 +284,31 @@ pub enum Request {
         /// What the scheduler may do with it.
         to: Availability,
     },
+}
+
+/// What changes of an application's budget of disk.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BudgetChange {
+    /// As `5GB`; `None` takes the budget away.
+    pub size: Option<String>,
+    /// Whether the storage refuses more; `None`: as it is.
+    #[serde(default)]
+    pub enforce: Option<bool>,
+}
+
+impl BudgetChange {
+    /// Writes it into the application's file.
+    ///
+    /// # Errors
+    /// It is no size.
+    pub(crate) fn apply(&self, file: &mut AppFile) -> Result<(), StackError> {
+        file.budget.clone_from(&self.size);
+        file.enforce = match self.size {
+            Some(_) => self.enforce.unwrap_or(file.enforce),
+            None => false,
+        };
+        file.disk_budget().map(|_| ())
+    }
 }
 
 /// What of an application is restored.
@@ -355,49 +390,54 @@ impl Request {
     /// Returns the title of its job, as the list of jobs shows it.
     pub fn title(&self) -> String {
         match self {
-            Self::Deploy { stack, app, .. } => format!("deploy {stack} as {app}"),
+            Self::Deploy { stack, app, .. } => tr!("deploy {stack} as {app}"),
             Self::Redeploy { app, rotate, .. } => match rotate.as_slice() {
-                [] => format!("redeploy {app}"),
-                names => format!("rotate {} of {app}", names.join(", ")),
+                [] => tr!("redeploy {app}"),
+                names => tr!("rotate {} of {app}", names.join(", ")),
             },
-            Self::Revert { app, revision } => format!("deploy {app} as of {revision}"),
+            Self::Revert { app, revision } => tr!("deploy {app} as of {revision}"),
             Self::Update { app, images } => match images.values().next() {
-                Some(image) if images.len() == 1 => format!("update {app} to {image}"),
-                _ => format!("update {app}"),
+                Some(image) if images.len() == 1 => tr!("update {app} to {image}"),
+                _ => tr!("update {app}"),
             },
             Self::Rehearse { app, images } => match images.values().next() {
-                Some(image) if images.len() == 1 => format!("rehearse {app} with {image}"),
-                _ => format!("rehearse the update of {app}"),
+                Some(image) if images.len() == 1 => tr!("rehearse {app} with {image}"),
+                _ => tr!("rehearse the update of {app}"),
             },
-            Self::SelfUpdate { app } => format!("let {app} update itself"),
+            Self::SelfUpdate { app } => tr!("let {app} update itself"),
             Self::Place { app, to } => match to {
-                Some(to) => format!("place {app} on {to}"),
-                None => format!("let {app} run anywhere"),
+                Some(to) => tr!("place {app} on {to}"),
+                None => tr!("let {app} run anywhere"),
             },
-            Self::Rename { app, name, .. } => format!("rename {app} to {name}"),
-            Self::Switch { app, .. } => format!("switch {app} at the edge"),
+            Self::Budget { app, change } => match &change.size {
+                Some(size) => tr!("give {app} a budget of {size}"),
+                None => tr!("take the budget of {app} away"),
+            },
+            Self::Rename { app, name, .. } => tr!("rename {app} to {name}"),
+            Self::Switch { app, .. } => tr!("switch {app} at the edge"),
             Self::Page { app, kind, .. } => match kind {
-                Some(kind) => format!("show the page {} instead of {app}", kind.as_str()),
-                None => format!("take the page of {app} away"),
+                Some(kind) => tr!("show the page {} instead of {app}", kind.as_str()),
+                None => tr!("take the page of {app} away"),
             },
             Self::Adopt { apps, .. } => match apps.as_slice() {
-                [] => "adopt what has no file".into(),
-                apps => format!("adopt {}", apps.join(", ")),
+                [] => tr!("adopt what has no file").into(),
+                apps => tr!("adopt {}", apps.join(", ")),
             },
-            Self::RenewCertificate { domain } => format!("renew the certificate of {domain}"),
-            Self::Rollback { service } => format!("roll {service} back"),
-            Self::Remove { app, .. } => format!("remove {app}"),
-            Self::Scale { service, replicas } => format!("scale {service} to {replicas}"),
-            Self::Restart { service } => format!("restart {service}"),
+            Self::Dns => tr!("mend the records of names").into(),
+            Self::RenewCertificate { domain } => tr!("renew the certificate of {domain}"),
+            Self::Rollback { service } => tr!("roll {service} back"),
+            Self::Remove { app, .. } => tr!("remove {app}"),
+            Self::Scale { service, replicas } => tr!("scale {service} to {replicas}"),
+            Self::Restart { service } => tr!("restart {service}"),
             Self::Backup { apps } => match apps.as_slice() {
-                [] => "back everything up".into(),
-                some => format!("back up {}", some.join(", ")),
+                [] => tr!("back everything up").into(),
+                some => tr!("back up {}", some.join(", ")),
             },
             Self::Repo {
                 what, repository, ..
             } => match repository.as_str() {
-                "" => format!("{} the repository", what.title_verb()),
-                name => format!("{} the repository {name}", what.title_verb()),
+                "" => tr!("{} the repository", what.title_verb()),
+                name => tr!("{} the repository {name}", what.title_verb()),
             },
             Self::Restore {
                 app,
@@ -412,52 +452,52 @@ impl Request {
                 let to = match to {
                     RestoreDestination::Place => String::new(),
                     RestoreDestination::Folder { path } if path.is_empty() => {
-                        " into a folder".into()
+                        tr!(" into a folder").into()
                     }
-                    RestoreDestination::Folder { path } => format!(" into {path}"),
-                    RestoreDestination::Beside { app, .. } => format!(" as {app}"),
+                    RestoreDestination::Folder { path } => tr!(" into {path}"),
+                    RestoreDestination::Beside { app, .. } => tr!(" as {app}"),
                 };
                 let from = match snapshot {
                     Some(id) => id.get(..8).unwrap_or(id),
-                    None => "the newest snapshot",
+                    None => tr!("the newest snapshot"),
                 };
-                format!("restore {what}{to} from {from}")
+                tr!("restore {what}{to} from {from}")
             }
-            Self::RestoreAll => "restore everything".into(),
-            Self::RestoreUndo { app } => format!("undo the restore of {app}"),
-            Self::RestoreForget { app } => format!("let go what the restore of {app} replaced"),
+            Self::RestoreAll => tr!("restore everything").into(),
+            Self::RestoreUndo { app } => tr!("undo the restore of {app}"),
+            Self::RestoreForget { app } => tr!("let go what the restore of {app} replaced"),
             Self::Export { app, into, .. } => match into {
-                Some(into) => format!("export {app} into {into}"),
-                None => format!("export {app}"),
+                Some(into) => tr!("export {app} into {into}"),
+                None => tr!("export {app}"),
             },
-            Self::Erase { app } => format!("erase {app}"),
+            Self::Erase { app } => tr!("erase {app}"),
             Self::Verify { apps } => match apps.as_slice() {
-                [] => "test restore of every application".into(),
-                apps => format!("test restore of {}", apps.join(", ")),
+                [] => tr!("test restore of every application").into(),
+                apps => tr!("test restore of {}", apps.join(", ")),
             },
             Self::Provision { options } => matou_provision::provision_title(options),
-            Self::Recover => "recover the fleet".into(),
+            Self::Recover => tr!("recover the fleet").into(),
             Self::Move { apps, to } => move_title(apps, to.as_ref()),
             Self::Role { node, to } => match to {
-                Role::Manager => format!("promote {node}"),
-                Role::Worker => format!("demote {node}"),
+                Role::Manager => tr!("promote {node}"),
+                Role::Worker => tr!("demote {node}"),
             },
-            Self::Leave { node } => format!("take {node} out of the swarm"),
-            Self::RemoveNode { node } => format!("remove {node} for good"),
-            Self::Reboot { node } => format!("reboot {node}"),
-            Self::Upgrade { node } => format!("upgrade {node}"),
+            Self::Leave { node } => tr!("take {node} out of the swarm"),
+            Self::RemoveNode { node } => tr!("remove {node} for good"),
+            Self::Reboot { node } => tr!("reboot {node}"),
+            Self::Upgrade { node } => tr!("upgrade {node}"),
             Self::Unban { address, node } => match node {
-                Some(node) => format!("let {address} in again on {node}"),
-                None => format!("let {address} in again"),
+                Some(node) => tr!("let {address} in again on {node}"),
+                None => tr!("let {address} in again"),
             },
             Self::Clean { nodes, .. } => match nodes.as_slice() {
-                [] => "clean all nodes".into(),
-                some => format!("clean {}", some.join(", ")),
+                [] => tr!("clean all nodes").into(),
+                some => tr!("clean {}", some.join(", ")),
             },
             Self::Availability { node, to } => match to {
-                Availability::Active => format!("activate {node}"),
-                Availability::Pause => format!("pause {node}"),
-                Availability::Drain => format!("drain {node}"),
+                Availability::Active => tr!("activate {node}"),
+                Availability::Pause => tr!("pause {node}"),
+                Availability::Drain => tr!("drain {node}"),
             },
         }
     }
@@ -466,8 +506,8 @@ impl Request {
 /// Returns the title of the job, as the list of jobs shows it.
 pub(crate) fn move_title(apps: &[AppName], to: &Path) -> String {
     let what = match apps {
-        [] => "the fleet".to_owned(),
+        [] => tr!("the fleet").to_owned(),
         some => some.join(", "),
     };
-    format!("move {what} to the servers of {}", to.display())
+    tr!("move {what} to the servers of {}", to.display())
 }

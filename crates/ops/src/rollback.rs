@@ -1,5 +1,6 @@
 //! Taking a service back to what it was before its last update, with every field that this changes.
 
+use matou_i18n::tr;
 use serde_json::Value;
 
 use async_trait::async_trait;
@@ -8,7 +9,7 @@ use super::deploy::stack::append_entry_changes;
 use super::service::{PATIENCE, find_named_service};
 use super::tasks::{AwaitedServices, WaitForTasks};
 use crate::FleetContext;
-use matou_base::text::{format_plural, sha256_hex};
+use matou_base::text::sha256_hex;
 use matou_history::FleetFolder;
 use matou_job::{Change, Check, Step, StepContext, StepError};
 use matou_model::Service;
@@ -45,8 +46,8 @@ impl RollBackService {
         let name = AppFile::name(service.stack.as_deref()?);
         let file = self.folder.as_ref()?.path().join(&name);
         file.is_file().then(|| {
-            Change::same(format!("{name} stays as it is"))
-                .with_warning("the next deploy makes the service what it says")
+            Change::same(tr!("{name} stays as it is"))
+                .with_warning(tr!("the next deploy makes the service what it says"))
         })
     }
 }
@@ -54,7 +55,7 @@ impl RollBackService {
 #[async_trait]
 impl Step for RollBackService {
     fn name(&self) -> String {
-        "rollback".into()
+        tr!("rollback").into()
     }
 
     async fn check(&self, cx: &StepContext) -> Result<Check, StepError> {
@@ -62,7 +63,7 @@ impl Step for RollBackService {
         let service = find_named_service(&swarm, &self.service)?;
         let name = &service.name;
         let Some((now, before)) = cx.docker.query_previous_spec(&service.id).await? else {
-            return Err(StepError::failed(format!(
+            return Err(StepError::failed(tr!(
                 "{name} was never updated: there is nothing to go back to"
             )));
         };
@@ -72,7 +73,7 @@ impl Step for RollBackService {
         {
             *first = first
                 .clone()
-                .with_warning("the job runs again from its beginning");
+                .with_warning(tr!("the job runs again from its beginning"));
         }
         changes.extend(self.describe_file(service));
         Ok(Check::Change(changes))
@@ -95,13 +96,13 @@ impl Step for RollBackService {
 /// Lists what a service's description says now and would say again.
 fn list_changes(name: &str, now: &Value, before: &Value) -> Vec<Change> {
     let mut changes = Vec::new();
-    let what = format!("{name}, as it was before its last update,");
+    let what = tr!("{name}, as it was before its last update,");
     append_entry_changes(&what, &read_fields(now), &read_fields(before), &mut changes);
     if changes.is_empty() {
         changes.push(Change::modify(
-            format!("tasks of {name}"),
-            "as they are",
-            "new ones: its description was the same before its last update",
+            tr!("tasks of {name}"),
+            tr!("as they are"),
+            tr!("new ones: its description was the same before its last update"),
         ));
     }
     changes
@@ -121,17 +122,17 @@ fn add_fields(path: &str, value: &Value, fields: &mut Labels) {
         ("TaskTemplate.ContainerSpec.Env", Value::Array(entries)) => {
             for entry in entries.iter().filter_map(Value::as_str) {
                 let (name, value) = entry.split_once('=').unwrap_or((entry, ""));
-                fields.insert(format!("environment {name}"), value.to_owned());
+                fields.insert(tr!("environment {name}"), value.to_owned());
             }
         }
         ("TaskTemplate.ContainerSpec.Image", Value::String(image)) => {
             let image = image.split('@').next().unwrap_or(image);
-            fields.insert("image".into(), image.to_owned());
+            fields.insert(tr!("image").into(), image.to_owned());
         }
         ("Labels" | "TaskTemplate.ContainerSpec.Labels", Value::Object(labels)) => {
             let of = match path {
-                "Labels" => "label",
-                _ => "label of containers",
+                "Labels" => tr!("label"),
+                _ => tr!("label of containers"),
             };
             // What Docker and matou add is nobody's choice.
             let own = |key: &str| key.starts_with("com.docker.stack.") || key == HASH_LABEL;
@@ -142,8 +143,8 @@ fn add_fields(path: &str, value: &Value, fields: &mut Labels) {
         }
         ("Mode.Replicated.Replicas" | "Mode.ReplicatedJob.TotalCompletions", count) => {
             let what = match path.contains("Job") {
-                true => "completions",
-                false => "replicas",
+                true => tr!("completions"),
+                false => tr!("replicas"),
             };
             fields.insert(what.into(), count.to_string());
         }
@@ -152,7 +153,7 @@ fn add_fields(path: &str, value: &Value, fields: &mut Labels) {
             let targets = mounts.iter().filter_map(|m| m.get("Target")?.as_str());
             let targets: Vec<&str> = targets.collect();
             let shown = format!("{} {}", targets.join(", "), fingerprint(value));
-            fields.insert("mounts".into(), shown);
+            fields.insert(tr!("mounts").into(), shown);
         }
         (
             "TaskTemplate.ContainerSpec.Args"
@@ -160,7 +161,7 @@ fn add_fields(path: &str, value: &Value, fields: &mut Labels) {
             | "TaskTemplate.ContainerSpec.Healthcheck.Test",
             Value::Array(words),
         ) => {
-            let count = format_plural(words.len(), "word");
+            let count = matou_i18n::trn!(words.len(), "{n} word", "{n} words");
             fields.insert(path.to_owned(), format!("{count} {}", fingerprint(value)));
         }
         (_, Value::Object(map)) => {
@@ -180,9 +181,9 @@ fn add_fields(path: &str, value: &Value, fields: &mut Labels) {
             };
             let entries: Vec<String> = entries.iter().map(named).collect();
             let path = match path {
-                "TaskTemplate.ContainerSpec.Configs" => "configs",
+                "TaskTemplate.ContainerSpec.Configs" => tr!("configs"),
                 // Names, no values: a key with another word would be hidden.
-                "TaskTemplate.ContainerSpec.Secrets" => "files in /run",
+                "TaskTemplate.ContainerSpec.Secrets" => tr!("files in /run"),
                 path => path,
             };
             fields.insert(path.to_owned(), entries.join(", "));

@@ -1,5 +1,6 @@
 //! The container in which a service runs.
 
+use matou_i18n::tr;
 use std::time::Duration;
 
 use crate::OpsError;
@@ -31,14 +32,14 @@ pub(crate) async fn find_running_container<'a>(
         .services
         .iter()
         .find(|s| s.name == service)
-        .ok_or_else(|| format!("the service {service} is not deployed, so {so}"))?;
+        .ok_or_else(|| tr!("the service {service} is not deployed, so {so}"))?;
     let task = swarm.find_enterable_task(&found.id).ok_or_else(|| {
-        format!("no task of {service} runs, so {so}: start it (`matou scale {service} 1`)")
+        tr!("no task of {service} runs, so {so}: start it (`matou scale {service} 1`)")
     })?;
     let node = nodes
         .find_name(swarm, &task.node_id)
         .and_then(|n| nodes.get(&n))
-        .ok_or_else(|| format!("{service} runs on a node that is not in config.toml: add it"))?;
+        .ok_or_else(|| tr!("{service} runs on a node that is not in config.toml: add it"))?;
     let id = task.container_id.clone().unwrap_or_default();
     let format = "{{range .Mounts}}{{if eq .Type \"volume\"}}{{.Name}}\t{{.Destination}}\t{{.RW}}\n{{end}}{{end}}";
     let inspect = Command::new("docker")

@@ -1,5 +1,7 @@
 //! An application that updates itself: its code is in a volume, where a newer image does not reach it.
 
+use matou_i18n::tr;
+use matou_stack::translate_stack_text;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -57,7 +59,7 @@ pub async fn query_own_version(
     Ok(version.map(|version| OwnVersion {
         version,
         updates_itself: update.command.is_some(),
-        how: update.how,
+        how: translate_stack_text(&update.how).to_owned(),
     }))
 }
 
@@ -81,7 +83,7 @@ async fn find_container<'a>(
 ) -> Result<RunningContainer<'a>, OpsError> {
     let swarm = fleet.query_swarm().await?;
     let service = format!("{app}_{}", update.service);
-    find_running_container(&service, &swarm, &fleet.nodes, "it can't be asked").await
+    find_running_container(&service, &swarm, &fleet.nodes, tr!("it can't be asked")).await
 }
 
 async fn query_version_in(
@@ -95,7 +97,7 @@ async fn query_version_in(
         .args(["exec", &container.id, "sh", "-c", line])
         .sudo()
         .timeout(VERSION_LIMIT)
-        .label("the application's version");
+        .label(tr!("the application's version"));
     let out = container.node.host.run_ok(&command).await?;
     let text = out.stdout_text();
     let first = text.lines().map(str::trim).find(|line| !line.is_empty());
@@ -114,15 +116,15 @@ pub(super) fn self_update_steps(
     let update = filed.extension.update.unwrap_or_default();
     let Some(command) = update.command.clone() else {
         let how = match update.how.as_str() {
-            "" => "a newer image updates it".to_owned(),
-            how => how.to_owned(),
+            "" => tr!("a newer image updates it").to_owned(),
+            how => translate_stack_text(how).to_owned(),
         };
-        return Err(OpsError::failed(format_args!(
+        return Err(OpsError::failed(tr!(
             "{app} has no command that updates it: {how}; `matou update {app}` lists newer images"
         )));
     };
     if fleet.config.backup.primary_repository().is_none() {
-        return Err(OpsError::failed(format_args!(
+        return Err(OpsError::failed(tr!(
             "{app} is backed up before it updates itself, and config.toml has no [backup]: without a snapshot its data could not be put back"
         )));
     }
@@ -148,7 +150,7 @@ impl SelfUpdate {
     async fn query_version(&self) -> Result<String, OpsError> {
         let container = find_container(&self.data.fleet, &self.data.app, &self.update).await?;
         let version = query_version_in(&container, &self.update).await?;
-        Ok(version.unwrap_or_else(|| "as it is".into()))
+        Ok(version.unwrap_or_else(|| tr!("as it is").into()))
     }
 
     /// Runs its own command, and waits until it answers as it should. Returns its version.
@@ -158,7 +160,7 @@ impl SelfUpdate {
             .args(["exec", &container.id, "sh", "-c", &self.command])
             .sudo()
             .timeout(COMMAND_LIMIT)
-            .label(format!("the update of {}", self.data.app));
+            .label(tr!("the update of {}", self.data.app));
         cx.on_node(container.node).stream(&command).await?;
         let answers: Vec<Box<dyn Step>> = answer_step(&self.rendered, &self.data.fleet)?
             .into_iter()
@@ -193,7 +195,7 @@ impl SelfUpdate {
 #[async_trait]
 impl Step for SelfUpdate {
     fn name(&self) -> String {
-        "update".into()
+        tr!("update").into()
     }
 
     fn timeout(&self) -> Duration {
@@ -210,11 +212,11 @@ impl Step for SelfUpdate {
             return Ok(Check::Change(vec![open]));
         }
         let version = self.query_version().await?;
-        let backup = Change::add(format!("a snapshot of {}", self.data.app));
+        let backup = Change::add(tr!("a snapshot of {}", self.data.app));
         let update = Change::modify(
             self.data.app.as_str(),
             version,
-            "the newest that it finds itself; when that fails, its data is put back",
+            tr!("the newest that it finds itself; when that fails, its data is put back"),
         );
         let cut_off = self.data.find_cut_off().await?;
         Ok(Check::Change(
@@ -236,13 +238,13 @@ impl Step for SelfUpdate {
         };
         self.data.end(cx).await;
         let text = match after == before {
-            true => format!("{} is {after}, as before", self.data.app),
-            false => format!("{} was {before} and is {after}", self.data.app),
+            true => tr!("{} is {after}, as before", self.data.app),
+            false => tr!("{} was {before} and is {after}", self.data.app),
         };
         cx.out.note(text).await;
         if cx.cancel.is_cancelled() {
             cx.out
-                .note("it was updated before that was cancelled")
+                .note(tr!("it was updated before that was cancelled"))
                 .await;
         }
         Ok(())

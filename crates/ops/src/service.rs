@@ -1,5 +1,6 @@
 //! Scaling and restarting a service.
 
+use matou_i18n::tr;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -7,7 +8,6 @@ use async_trait::async_trait;
 use super::deploy::{PushFleetFiles, WriteAppFiles, file_change};
 use super::tasks::{AwaitedServices, WaitForTasks};
 use crate::{FleetContext, OpsError};
-use matou_base::text::format_plural;
 use matou_config::unknown_name;
 use matou_job::{Change, Check, Step, StepContext, StepError};
 use matou_model::{Service, ServiceMode, Swarm};
@@ -52,7 +52,7 @@ pub(super) fn scale_steps(
                     folder,
                     changes: vec![file_change(&app, &file)],
                     notes: Vec::new(),
-                    why: format!("scale {service} to {replicas}"),
+                    why: tr!("scale {service} to {replicas}"),
                 }));
                 if fleet.config.backup.primary_repository().is_some() {
                     let fleet = fleet.clone();
@@ -100,13 +100,14 @@ fn file_replicas(
         Ok(KeptReplicas::Written(number)) if number == replicas.to_string() => {
             FiledReplicas::NextDeploy(String::new())
         }
-        Ok(KeptReplicas::Written(number)) => FiledReplicas::NextDeploy(format!(
+        Ok(KeptReplicas::Written(number)) => FiledReplicas::NextDeploy(tr!(
             "the stack {} says {number}: the next deploy goes back to it",
             file.stack
         )),
         // A deploy says what is wrong with the stack; scaling goes without it.
         Err(_) => FiledReplicas::NextDeploy(
-            "it is not written into the application's file: the next deploy may go back".into(),
+            tr!("it is not written into the application's file: the next deploy may go back")
+                .into(),
         ),
     }
 }
@@ -141,9 +142,9 @@ pub(super) fn refuse_too_many_tasks(
 ) -> Result<(), StepError> {
     let most = MOST_TASKS_PER_NODE * (nodes as u64).max(1);
     match replicas > most {
-        true => Err(StepError::failed(format!(
+        true => Err(StepError::failed(tr!(
             "{service} would have {replicas} tasks; on {} matou makes {most} of one service at most. Give a lower number",
-            format_plural(nodes, "node")
+            matou_i18n::trn!(nodes, "{n} node", "{n} nodes")
         ))),
         false => Ok(()),
     }
@@ -159,7 +160,7 @@ pub(super) fn find_named_service<'a>(
         .find(|s| s.name == name || s.id == name)
         .ok_or_else(|| {
             let known = swarm.services.iter().map(|s| s.name.as_str());
-            StepError::failed(unknown_name("service", name, known).to_string())
+            StepError::failed(unknown_name(tr!("service"), name, known).to_string())
         })
 }
 
@@ -176,9 +177,10 @@ impl ScaleService {
         let service = find_named_service(swarm, &self.service)?;
         match service.mode {
             ServiceMode::Replicated(now) if now == self.replicas => {
-                Ok(Check::Done(vec![Change::same(format!(
-                    "{now} replica{} of {}",
-                    if now == 1 { "" } else { "s" },
+                Ok(Check::Done(vec![Change::same(matou_i18n::trn!(
+                    now,
+                    "{n} replica of {}",
+                    "{n} replicas of {}",
                     service.name
                 ))]))
             }
@@ -187,11 +189,11 @@ impl ScaleService {
                     refuse_too_many_tasks(&service.name, self.replicas, swarm.nodes.len())?;
                 }
                 let change = Change::modify(
-                    format!("replicas of {}", service.name),
+                    tr!("replicas of {}", service.name),
                     now.to_string(),
                     self.replicas.to_string(),
                 );
-                let stops = (self.replicas == 0).then_some("the service stops answering");
+                let stops = (self.replicas == 0).then_some(tr!("the service stops answering"));
                 let next = self.next_deploy.as_deref().filter(|why| !why.is_empty());
                 let warnings: Vec<&str> = stops.into_iter().chain(next).collect();
                 Ok(Check::Change(vec![match warnings.is_empty() {
@@ -200,27 +202,28 @@ impl ScaleService {
                 }]))
             }
             ServiceMode::ReplicatedJob(now) if now == self.replicas => {
-                Ok(Check::Done(vec![Change::same(format!(
+                Ok(Check::Done(vec![Change::same(tr!(
                     "{now} completions of the job {}",
                     service.name
                 ))]))
             }
             ServiceMode::ReplicatedJob(now) => {
                 let change = Change::modify(
-                    format!("completions of the job {}", service.name),
+                    tr!("completions of the job {}", service.name),
                     now.to_string(),
                     self.replicas.to_string(),
                 );
                 Ok(Check::Change(vec![match self.replicas {
-                    0 => change.with_warning("what runs of it is ended, and nothing more is done"),
-                    _ => change.with_warning("the job runs again from its beginning"),
+                    0 => change
+                        .with_warning(tr!("what runs of it is ended, and nothing more is done")),
+                    _ => change.with_warning(tr!("the job runs again from its beginning")),
                 }]))
             }
-            ServiceMode::Global | ServiceMode::GlobalJob => Err(StepError::failed(format!(
+            ServiceMode::Global | ServiceMode::GlobalJob => Err(StepError::failed(tr!(
                 "{} is not a replicated service: it runs once on every node that fits, and can't be scaled; constraints in its stack file say which nodes fit{}",
                 service.name,
                 match service.mode.is_job() {
-                    true => ", and `matou restart` runs the job again",
+                    true => tr!(", and `matou restart` runs the job again"),
                     false => "",
                 }
             ))),
@@ -231,7 +234,7 @@ impl ScaleService {
 #[async_trait]
 impl Step for ScaleService {
     fn name(&self) -> String {
-        "replicas".into()
+        tr!("replicas").into()
     }
 
     async fn check(&self, cx: &StepContext) -> Result<Check, StepError> {
@@ -256,23 +259,24 @@ impl RestartService {
         let service = find_named_service(swarm, &self.service)?;
         if let Some(job) = &service.job {
             let change = Change::modify(
-                format!("job {}", service.name),
+                tr!("job {}", service.name),
                 job.format_for_plan(),
-                "runs again from its beginning",
+                tr!("runs again from its beginning"),
             );
             return Ok(Check::Change(vec![match job.goes_on() {
-                true => change.with_warning("what runs of it is ended"),
+                true => change.with_warning(tr!("what runs of it is ended")),
                 false => change,
             }]));
         }
         let change = Change::modify(
-            format!("tasks of {}", service.name),
-            format!("{} running", service.running),
-            "replaced by new ones",
+            tr!("tasks of {}", service.name),
+            tr!("{} running", service.running),
+            tr!("replaced by new ones"),
         );
         Ok(Check::Change(vec![match service.wanted {
-            0 | 1 => change
-                .with_warning("it does not answer meanwhile, unless it is updated start-first"),
+            0 | 1 => change.with_warning(tr!(
+                "it does not answer meanwhile, unless it is updated start-first"
+            )),
             _ => change,
         }]))
     }
@@ -281,7 +285,7 @@ impl RestartService {
 #[async_trait]
 impl Step for RestartService {
     fn name(&self) -> String {
-        "restart".into()
+        tr!("restart").into()
     }
 
     async fn check(&self, cx: &StepContext) -> Result<Check, StepError> {

@@ -1,5 +1,6 @@
 //! Shells with a full terminal, on nodes and in containers.
 
+use matou_i18n::tr;
 use std::ffi::OsString;
 
 use color_eyre::eyre::{Result, eyre};
@@ -52,10 +53,12 @@ pub async fn build_shell_command(
             (node, Some(command))
         }
     };
-    let handle = fleet
-        .nodes
-        .get(node)
-        .ok_or_else(|| eyre!("{node} is not in config.toml: add it to open a shell there"))?;
+    let handle = fleet.nodes.get(node).ok_or_else(|| {
+        eyre!(
+            "{}",
+            tr!("{node} is not in config.toml: add it to open a shell there")
+        )
+    })?;
     Ok(handle.host.terminal_argv(command.as_ref(), input).await?)
 }
 
@@ -79,15 +82,23 @@ pub async fn find_shell_target(fleet: &FleetContext, name: &str) -> Result<Shell
         .ok_or_else(|| {
             let nodes = fleet.nodes.iter().map(|n| n.config.name.as_str());
             let services = swarm.services.iter().map(|s| s.name.as_str());
-            matou_config::unknown_name("node or service", service, nodes.chain(services))
+            matou_config::unknown_name(tr!("node or service"), service, nodes.chain(services))
         })?;
-    let task = swarm
-        .find_enterable_task(&found.id)
-        .ok_or_else(|| eyre!("no task of {service} runs: there is no container to enter"))?;
+    let task = swarm.find_enterable_task(&found.id).ok_or_else(|| {
+        eyre!(
+            "{}",
+            tr!("no task of {service} runs: there is no container to enter")
+        )
+    })?;
     let node = fleet
         .nodes
         .find_name(&swarm, &task.node_id)
-        .ok_or_else(|| eyre!("the node of {service} is not in config.toml: add it"))?;
+        .ok_or_else(|| {
+            eyre!(
+                "{}",
+                tr!("the node of {service} is not in config.toml: add it")
+            )
+        })?;
     Ok(ShellTarget::Container {
         node,
         container: task.container_id.clone().unwrap_or_default(),

@@ -32,16 +32,7 @@ pub(crate) fn service(name: &str, wanted: u64, running: u64) -> Service {
         mode: ServiceMode::Replicated(wanted),
         wanted,
         running,
-        job: None,
-        domains: Vec::new(),
-        ports: Vec::new(),
-        labels: [].into(),
-        environment: [].into(),
-        volumes: Vec::new(),
-        created_at: None,
-        updated_at: None,
-        update: None,
-        version: 1,
+        ..Service::default()
     }
 }
 

@@ -1,5 +1,6 @@
 //! Why tasks failed, where only the engine of their node knows.
 
+use matou_i18n::tr;
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -69,11 +70,11 @@ impl TaskEnds {
 fn describe_end(end: &ContainerEnd) -> Option<String> {
     if end.out_of_memory {
         return Some(match end.memory_limit {
-            Some(limit) => format!(
+            Some(limit) => tr!(
                 "it was killed when it had used all of the {} of memory that it may (`deploy.resources.limits.memory`)",
                 human_bytes(limit)
             ),
-            None => "it was killed when its node had no memory left".to_owned(),
+            None => tr!("it was killed when its node had no memory left").to_owned(),
         });
     }
     let health = end.health.as_ref()?;
@@ -82,10 +83,10 @@ fn describe_end(end: &ContainerEnd) -> Option<String> {
         said => format!(": {said}"),
     };
     let code = match health.exit_code {
-        -1 => "the last one took too long or could not be started".to_owned(),
-        code => format!("the last one with exit code {code}"),
+        -1 => tr!("the last one took too long or could not be started").to_owned(),
+        code => tr!("the last one with exit code {code}"),
     };
-    Some(format!(
+    Some(tr!(
         "its health check failed {} times in a row, {code}{said}",
         health.times
     ))

@@ -1,5 +1,6 @@
 //! Waiting until the tasks of services run, and telling why they don't.
 
+use matou_i18n::tr;
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
@@ -41,7 +42,8 @@ const ROLLBACK_WAIT: Duration = Duration::from_secs(60);
 const QUIET_WAIT: Duration = Duration::from_secs(3);
 
 /// What it says then.
-const REPLACEMENT_AWAITED: &str = "waiting for the engine to begin replacing its tasks";
+const REPLACEMENT_AWAITED: matou_i18n::Text =
+    matou_i18n::both!("waiting for the engine to begin replacing its tasks");
 
 /// A deploy waits this long for jobs of its stack that run: an import may take hours.
 const JOB_WAIT_OF_STACK: Duration = Duration::from_secs(120);
@@ -105,7 +107,7 @@ impl WaitForTasks {
     fn check_swarm(&self, swarm: &Swarm, now: Timestamp, job_wait: Duration) -> Check {
         let services = self.awaited.find_services(swarm);
         if services.is_empty() {
-            return Check::Unknown("the services are not there yet".into());
+            return Check::Unknown(tr!("the services are not there yet").into());
         }
         let is_settled = |s: &Service| {
             let runs_on = |job: &JobProgress| {
@@ -121,17 +123,17 @@ impl WaitForTasks {
                 .filter(|s| is_settled(s) == done)
                 .map(|s| match (done, &s.job) {
                     (true, Some(job)) if job.goes_on() => {
-                        Change::same(format!("job {}: it runs on", s.name))
+                        Change::same(tr!("job {}: it runs on", s.name))
                     }
                     (true, Some(job)) => Change::same(format!("{}: {job}", s.name)),
                     (false, Some(job)) => Change::modify(
-                        format!("job {}", s.name),
+                        tr!("job {}", s.name),
                         job.format_for_plan(),
-                        format!("{0} of {0} done", job.total),
+                        tr!("{0} of {0} done", job.total),
                     ),
-                    (true, None) => Change::same(format!("{}: {} running", s.name, s.running)),
+                    (true, None) => Change::same(tr!("{}: {} running", s.name, s.running)),
                     (false, None) => Change::modify(
-                        format!("{} tasks running", s.name),
+                        tr!("{} tasks running", s.name),
                         count_current_tasks(s, swarm).to_string(),
                         s.wanted.to_string(),
                     ),
@@ -150,7 +152,7 @@ impl WaitForTasks {
 #[async_trait]
 impl Step for WaitForTasks {
     fn name(&self) -> String {
-        "tasks".into()
+        tr!("tasks").into()
     }
 
     fn timeout(&self) -> Duration {
@@ -175,7 +177,7 @@ impl Step for WaitForTasks {
             Check::Change(left) => {
                 let left: Vec<String> = left.iter().map(Change::to_string).collect();
                 let left = left.join("; ");
-                Err(StepError::failed(format!(
+                Err(StepError::failed(tr!(
                     "not as it should be afterwards: {left}"
                 )))
             }
@@ -302,13 +304,13 @@ pub(super) async fn wait_for_tasks(
             {
                 let note = match is_update_stopped(&services) || is_service_up(service, &swarm) {
                     true => failed.clone(),
-                    false => format!("{failed}; waiting until its tasks run again"),
+                    false => tr!("{failed}; waiting until its tasks run again"),
                 };
                 cx.out.note(note).await;
                 rolled_back = Some((Instant::now(), failed));
             }
             if let Some(needed) = excuse_failures(service, &swarm, old, excused) {
-                let what = format!("it has failed; that does not count before {needed} runs");
+                let what = tr!("it has failed; that does not count before {needed} runs");
                 note_once(&mut told, &service.name, &what, cx).await;
             }
             if rolled_back.is_none() {
@@ -316,7 +318,9 @@ pub(super) async fn wait_for_tasks(
                 tell_why_hopeless(service, hope, cx).await?;
             }
         }
-        cx.out.send_progress(running, wanted.max(1), "tasks").await;
+        cx.out
+            .send_progress(running, wanted.max(1), tr!("tasks"))
+            .await;
         if let Some((since, failed)) = &rolled_back
             && let Some(failure) =
                 end_of_rollback(&services, &swarm, *since, failed, (running, wanted))
@@ -374,7 +378,7 @@ async fn tell_jobs_that_run_on(services: &[&Service], cx: &StepContext) {
     for service in services {
         if let Some(job) = service.job.as_ref().filter(|job| job.goes_on()) {
             let name = &service.name;
-            let line = format!("{name}: {job}; it runs on, `matou status` says how far it is");
+            let line = tr!("{name}: {job}; it runs on, `matou status` says how far it is");
             cx.out.note(line).await;
         }
     }
@@ -393,7 +397,7 @@ async fn tell_end_of_job_log(service: &Service, cx: &StepContext) {
         .arg(&failure.task_id)
         .sudo()
         .timeout(Duration::from_secs(20))
-        .label("what its log says");
+        .label(tr!("what its log says"));
     let Ok(out) = cx.host.run(&logs).await else {
         return;
     };
@@ -401,9 +405,7 @@ async fn tell_end_of_job_log(service: &Service, cx: &StepContext) {
     let text = String::from_utf8_lossy(&text);
     let lines: Vec<&str> = text.lines().filter(|l| !l.trim().is_empty()).collect();
     for line in &lines[lines.len().saturating_sub(JOB_LOG_LINES)..] {
-        cx.out
-            .note(format!("log of {}: {line}", service.name))
-            .await;
+        cx.out.note(tr!("log of {}: {line}", service.name)).await;
     }
 }
 
@@ -435,7 +437,7 @@ fn end_of_rollback(
     }
     let why = StepError::failed(match left {
         0 => failed.to_owned(),
-        _ => format!("{failed}; {running} of {wanted} tasks run"),
+        _ => tr!("{failed}; {running} of {wanted} tasks run"),
     });
     let is_paused = |s: &&&Service| matches!(&s.update, Some((UpdateState::Paused, _)));
     Some(match services.iter().find(is_paused) {
@@ -500,7 +502,7 @@ fn describe_task_node(task: &Task, swarm: &Swarm) -> String {
         .nodes
         .iter()
         .find(|n| n.id == task.node_id)
-        .map_or_else(String::new, |n| format!(" on {}", n.hostname))
+        .map_or_else(String::new, |n| tr!(" on {}", n.hostname))
 }
 
 /// Reports each state that a task of the service reaches, once; where nothing was heard for a while, that
@@ -514,7 +516,7 @@ async fn report_service_state(
     cx: &StepContext,
 ) {
     if is_quiet && tasks_to_be_replaced(service, swarm).next().is_some() {
-        note_once(told, &service.name, REPLACEMENT_AWAITED, cx).await;
+        note_once(told, &service.name, REPLACEMENT_AWAITED.get(), cx).await;
     }
     report_task_states(service, swarm, old, told, cx).await;
 }
@@ -545,7 +547,7 @@ async fn report_task_states(
             error => format!(": {error}"),
         };
         cx.out
-            .note(format!("{name} {}{place}{reason}", task.state))
+            .note(format!("{name} {}{place}{reason}", task.state.word()))
             .await;
     }
 }
@@ -559,11 +561,11 @@ fn describe_refused_update(
 ) -> Option<String> {
     let (state, message) = service.update.as_ref()?;
     let what = match state {
-        UpdateState::Paused => "stopped the update of",
-        state if state.is_rollback() => "rolled back",
+        UpdateState::Paused => tr!("stopped the update of"),
+        state if state.is_rollback() => tr!("rolled back"),
         _ => return None,
     };
-    Some(format!(
+    Some(tr!(
         "the engine {what} {}: {message}{}",
         service.name,
         newest_task_error(service, swarm, old, ends)
@@ -596,16 +598,16 @@ fn fail_if_hopeless(
         let name = &service.name;
         let id = std::slice::from_ref(&service.id);
         let next = match swarm.explain_no_container(id, Timestamp::now()) {
-            None => format!("its log may say more (`matou logs {name}`)"),
+            None => tr!("its log may say more (`matou logs {name}`)"),
             // What never had a container has no log.
             Some(_) => {
                 let app = service.stack.as_ref().unwrap_or(name);
-                format!(
+                tr!(
                     "no container of it started, and the swarm goes on trying: mend the cause and `matou redeploy {app}`, or take it away with `matou remove {app}`"
                 )
             }
         };
-        return Err(StepError::failed(format!(
+        return Err(StepError::failed(tr!(
             "{name} does not come up, {failed} tasks failed: {error}; {next}"
         )));
     }
@@ -614,15 +616,14 @@ fn fail_if_hopeless(
     {
         let node = swarm.nodes.iter().find(|n| n.id == task.node_id);
         let why = match node.filter(|n| n.availability == Availability::Pause) {
-            Some(node) => format!(
+            Some(node) => tr!(
                 "{0} is paused, which leaves its tasks as they are: `matou activate {0}`, and run this again",
                 node.hostname
             ),
-            None => {
-                "its managers may have no leader, see `matou status`; run this again".to_owned()
-            }
+            None => tr!("its managers may have no leader, see `matou status`; run this again")
+                .to_owned(),
         };
-        return Err(StepError::failed(format!(
+        return Err(StepError::failed(tr!(
             "the engine does not replace {}{}, which runs as it was before the change: {why}",
             task_name(service, task),
             describe_task_node(task, swarm)
@@ -635,12 +636,12 @@ fn fail_if_hopeless(
             && !t.error.is_empty()
     });
     match unplaced {
-        Some(task) if waited > UNPLACED_WAIT => Err(StepError::failed(format!(
+        Some(task) if waited > UNPLACED_WAIT => Err(StepError::failed(tr!(
             "{} can't be placed on any node: {}",
             task_name(service, task),
             task.error
         ))),
-        None if waited > UNPLACED_WAIT && fits_no_node(service) => Err(StepError::failed(format!(
+        None if waited > UNPLACED_WAIT && fits_no_node(service) => Err(StepError::failed(tr!(
             "{} runs on every node that fits, and none does: look at its placement constraints and platforms, at the nodes' labels (`matou status`), and whether nodes are drained",
             service.name
         ))),
@@ -669,9 +670,9 @@ fn describe_failed_job(
     let name = &service.name;
     let failure = job.failure.as_ref()?;
     let node = swarm.nodes.iter().find(|n| n.id == failure.node_id);
-    let place = node.map_or_else(String::new, |n| format!(" on {}", n.hostname));
+    let place = node.map_or_else(String::new, |n| tr!(" on {}", n.hostname));
     if job.state == JobState::Failed {
-        return Some(format!(
+        return Some(tr!(
             "the job {name} failed{place}: {job}; `matou logs {name}` says more, `matou restart {name}` runs it again"
         ));
     }
@@ -683,7 +684,7 @@ fn describe_failed_job(
     let often = |t: &&Task| failed.iter().filter(|o| of_place(o) == of_place(t)).count();
     let worst = failed.iter().map(often).max()?;
     (job.goes_on() && worst >= MAX_FAILURES).then(|| {
-        format!(
+        tr!(
             "the job {name} fails again and again{place}: {job}; `matou logs {name}` says more, `matou scale {name} 0` ends a replicated one"
         )
     })

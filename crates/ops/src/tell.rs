@@ -1,12 +1,13 @@
 //! Tells the receivers of `[receivers]` what began and what is over, without any monitoring stack: by mail, and by
 //! the interfaces of ntfy, Gotify, Telegram, matrix-hookshot, and whatever takes a POST of JSON.
 
+use matou_i18n::tr;
 use std::time::Duration;
 
 use matou_base::text::clean_line;
 use matou_collect::{OutgoingMail, send_mail};
 use matou_config::{Config, MailConfig, MailSecurity};
-use matou_monitor::{EmailReceiver, TellMessage, TellReason};
+use matou_monitor::{Digest, EmailReceiver, TellMessage, TellReason};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
 
@@ -78,17 +79,53 @@ impl TellReceiver {
     /// # Errors
     /// Why it was not taken, in one sentence without addresses, which may hold a token.
     pub async fn tell(&self, message: &TellMessage) -> Result<(), OpsError> {
-        let title = message.title();
-        let text = message.text();
+        let is_good = |reason| matches!(reason, TellReason::Over | TellReason::Trial);
+        let (title, text) = (message.title(), message.text());
+        self.deliver(Delivery {
+            urgency: match message.is_critical() {
+                true => Urgency::Critical,
+                false if message.alerts.iter().all(|l| is_good(l.state)) => Urgency::Good,
+                false => Urgency::Warning,
+            },
+            json: json!({
+                "format": 1, "fleet": message.fleet, "at": message.at,
+                "title": title, "text": text, "alerts": message.alerts,
+            }),
+            title,
+            text,
+        })
+        .await
+    }
+
+    /// Hands a digest over.
+    ///
+    /// # Errors
+    /// As [`Self::tell`].
+    pub async fn tell_digest(&self, digest: &Digest) -> Result<(), OpsError> {
+        let text = digest.text();
+        self.deliver(Delivery {
+            urgency: Urgency::Digest,
+            json: json!({
+                "format": 1, "fleet": digest.fleet, "at": digest.at,
+                "title": digest.title, "text": text, "alerts": [],
+                "digest": {"days": digest.days, "lines": digest.lines},
+            }),
+            title: digest.title.clone(),
+            text,
+        })
+        .await
+    }
+
+    async fn deliver(&self, delivery: Delivery) -> Result<(), OpsError> {
+        let Delivery {
+            title,
+            text,
+            json,
+            urgency,
+        } = delivery;
         match &self.way {
             TellWay::Mail(mail) => send_alert_mail(mail, title, text).await,
-            TellWay::Webhook(url) => {
-                let body = json!({
-                    "format": 1, "fleet": message.fleet, "at": message.at,
-                    "title": title, "text": text, "alerts": message.alerts,
-                });
-                post(url.clone(), Vec::new(), body.to_string()).await
-            }
+            TellWay::Webhook(url) => post(url.clone(), Vec::new(), json.to_string()).await,
             TellWay::Matrix(url) => {
                 let body = json!({"username": "matou", "text": format!("{title}\n\n{text}")});
                 post(url.clone(), Vec::new(), body.to_string()).await
@@ -101,13 +138,9 @@ impl TellReceiver {
                 let body = json!({"chat_id": chat, "text": text});
                 post(url.into(), Vec::new(), body.to_string()).await
             }
-            // gotify.net/docs/pushmsg; from 8 on an Android telephone rings.
             TellWay::Gotify(server, token) => {
                 let url = format!("{}/message", server.trim_end_matches('/'));
-                let priority = match message.is_critical() {
-                    true => 8,
-                    false => 5,
-                };
+                let priority = urgency.gotify_priority();
                 let body = json!({"title": title, "message": text, "priority": priority});
                 let key = token.expose_secret().trim().to_owned();
                 let headers = vec![("X-Gotify-Key", key.into())];
@@ -116,18 +149,7 @@ impl TellReceiver {
             TellWay::Ntfy(topic, token) => {
                 // A header has no other letters.
                 let title = title.replace(|c: char| !c.is_ascii(), "?");
-                let (priority, tag) = match message.is_critical() {
-                    true => ("urgent", "rotating_light"),
-                    false
-                        if message
-                            .alerts
-                            .iter()
-                            .all(|l| matches!(l.state, TellReason::Over | TellReason::Trial)) =>
-                    {
-                        ("default", "white_check_mark")
-                    }
-                    false => ("default", "warning"),
-                };
+                let (priority, tag) = urgency.ntfy_words();
                 let mut headers = vec![
                     ("Title", title.into()),
                     ("Priority", priority.to_owned().into()),
@@ -143,6 +165,45 @@ impl TellReceiver {
     }
 }
 
+/// What is handed over, in the forms that receivers take.
+struct Delivery {
+    title: String,
+    text: String,
+    /// For webhooks.
+    json: serde_json::Value,
+    urgency: Urgency,
+}
+
+/// How loud it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Urgency {
+    Critical,
+    Warning,
+    Good,
+    Digest,
+}
+
+impl Urgency {
+    /// Source: gotify.net/docs/pushmsg; from 8 on an Android telephone rings, below 4 it makes no sound.
+    fn gotify_priority(self) -> u8 {
+        match self {
+            Self::Critical => 8,
+            Self::Warning | Self::Good => 5,
+            Self::Digest => 2,
+        }
+    }
+
+    /// Priority and tag; of a low one ntfy makes no sound.
+    fn ntfy_words(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Critical => ("urgent", "rotating_light"),
+            Self::Warning => ("default", "warning"),
+            Self::Good => ("default", "white_check_mark"),
+            Self::Digest => ("low", "newspaper"),
+        }
+    }
+}
+
 /// Sends a message as a mail.
 async fn send_alert_mail(
     receiver: &EmailReceiver,
@@ -153,7 +214,7 @@ async fn send_alert_mail(
         .smtp
         .rsplit_once(':')
         .and_then(|(server, port)| Some((server, port.parse::<u16>().ok()?)))
-        .ok_or_else(|| OpsError::failed("smtp of [receivers] is written \"host:port\""))?;
+        .ok_or_else(|| OpsError::failed(tr!("smtp of [receivers] is written \"host:port\"")))?;
     let config = MailConfig {
         server: server.trim_matches(['[', ']']).to_owned(),
         port,
@@ -168,12 +229,12 @@ async fn send_alert_mail(
     let recipient = receiver
         .to
         .parse()
-        .map_err(|e| OpsError::failed(format_args!("email of [receivers]: {e}")))?;
+        .map_err(|e| OpsError::failed(tr!("email of [receivers]: {e}")))?;
     let password = receiver
         .password
         .as_ref()
         .map(|p| SecretString::from(p.expose_secret().trim().to_owned()));
-    text.push_str("\nMore: `matou check`, or the console.\n");
+    text.push_str(tr!("\nMore: `matou check`, or the console.\n"));
     let mail = OutgoingMail {
         config: &config,
         password: password.as_ref(),
@@ -212,22 +273,20 @@ async fn post(
         }
         let request = request
             .body(body)
-            .map_err(|_| OpsError::failed("its address or token in [receivers] is none"))?;
+            .map_err(|_| OpsError::failed(tr!("its address or token in [receivers] is none")))?;
         let answer = agent
             .run(request)
             .map_err(|e| OpsError::failed(describe_failure(&e)))?;
         match answer.status().as_u16() {
             200..300 => Ok(()),
-            code @ 300..=399 => Err(OpsError::failed(format_args!(
+            code @ 300..=399 => Err(OpsError::failed(tr!(
                 "it leads elsewhere (HTTP {code}): write the address that it leads to"
             ))),
-            code @ (401 | 403) => Err(OpsError::failed(format_args!(
-                "it refuses the token (HTTP {code})"
-            ))),
-            code @ 404 => Err(OpsError::failed(format_args!(
+            code @ (401 | 403) => Err(OpsError::failed(tr!("it refuses the token (HTTP {code})"))),
+            code @ 404 => Err(OpsError::failed(tr!(
                 "nothing is at its address (HTTP {code})"
             ))),
-            code => Err(OpsError::failed(format_args!("it answered HTTP {code}"))),
+            code => Err(OpsError::failed(tr!("it answered HTTP {code}"))),
         }
     });
     asked.await.unwrap_or_else(|e| Err(OpsError::failed(e)))
@@ -236,12 +295,12 @@ async fn post(
 /// Why nothing was answered, without the address.
 fn describe_failure(error: &ureq::Error) -> String {
     match error {
-        ureq::Error::Timeout(_) => format!("no answer within {} s", PATIENCE.as_secs()),
-        ureq::Error::HostNotFound => "DNS does not know its host".to_owned(),
-        ureq::Error::Io(e) => format!("it can't be reached: {}", clean_line(&e.to_string())),
+        ureq::Error::Timeout(_) => tr!("no answer within {} s", PATIENCE.as_secs()),
+        ureq::Error::HostNotFound => tr!("DNS does not know its host").to_owned(),
+        ureq::Error::Io(e) => tr!("it can't be reached: {}", clean_line(&e.to_string())),
         ureq::Error::Tls(_) | ureq::Error::Rustls(_) => {
-            "its certificate is not trusted, or it does not speak TLS".to_owned()
+            tr!("its certificate is not trusted, or it does not speak TLS").to_owned()
         }
-        _ => "it can't be reached".to_owned(),
+        _ => tr!("it can't be reached").to_owned(),
     }
 }

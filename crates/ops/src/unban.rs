@@ -1,5 +1,6 @@
 //! Lets an address in again that fail2ban shuts out, on one node or on all.
 
+use matou_i18n::tr;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -67,16 +68,16 @@ impl UnbanAddress {
 }
 
 fn describe_lifted_ban(ban: &Ban) -> String {
-    let until = ban.until.map_or("for good".to_owned(), |t| {
-        format!("until {}", t.strftime("%Y-%m-%d %H:%M UTC"))
+    let until = ban.until.map_or(tr!("for good").to_owned(), |t| {
+        tr!("until {}", t.strftime("%Y-%m-%d %H:%M UTC"))
     });
-    format!("ban of {} by {} ({until})", ban.address, ban.jail)
+    tr!("ban of {} by {} ({until})", ban.address, ban.jail)
 }
 
 #[async_trait]
 impl Step for UnbanAddress {
     fn name(&self) -> String {
-        "unban".into()
+        tr!("unban").into()
     }
 
     fn timeout(&self) -> Duration {
@@ -91,10 +92,7 @@ impl Step for UnbanAddress {
             other => other?,
         };
         Ok(match bans.is_empty() {
-            true => Check::Done(vec![Change::same(format!(
-                "{} is not banned",
-                self.address
-            ))]),
+            true => Check::Done(vec![Change::same(tr!("{} is not banned", self.address))]),
             false => Check::Change(
                 bans.iter()
                     .map(|b| Change::remove(describe_lifted_ban(b)))

@@ -2,23 +2,17 @@
 //! snapshot of before until the update has ended, or its data is back. Of one that was cut off it says
 //! where the data of before is.
 
+use matou_i18n::tr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::FleetContext;
-use matou_host::{Command, Host, shell_script};
+use matou_host::{Command, Host, ParentFolder, write_file_command};
 use matou_job::{StepContext, StepError};
 
 const LIMIT: Duration = Duration::from_secs(30);
-
-const WRITE: &str = shell_script(include_str!("../scripts/write_update_mark.sh"));
-
-/// The command that writes its standard input as a file, whole or not at all; the folder above it is made.
-pub(crate) fn write_whole_file(path: &std::path::Path) -> Command {
-    Command::sh(WRITE).arg(path.display().to_string())
-}
 
 /// An update that was begun.
 #[derive(Debug, Serialize, Deserialize)]
@@ -55,7 +49,7 @@ impl<'a> UpdateMark<'a> {
     /// Reads it; `None` when no update is under way or was cut off.
     pub(crate) async fn read(&self) -> Result<Option<BegunUpdate>, StepError> {
         let read = Command::sh("[ ! -s \"$1\" ] || cat -- \"$1\"");
-        let read = self.command(read, "an update that was begun");
+        let read = self.command(read, tr!("an update that was begun"));
         let out = self.host.run_ok(&read).await?;
         Ok(serde_json::from_slice(&out.stdout).ok())
     }
@@ -71,8 +65,11 @@ impl<'a> UpdateMark<'a> {
             begun: jiff::Timestamp::now(),
         };
         let text = serde_json::to_vec(&mark).map_err(|e| StepError::failed(e.to_string()))?;
-        let write = self.command(Command::sh(WRITE), "note that an update is begun");
-        self.host.run_ok(&write.stdin(text)).await?;
+        let path = self.path.display().to_string();
+        let write = write_file_command(&path, text, 0o600, ParentFolder::Created)
+            .timeout(LIMIT)
+            .label(tr!("note that an update is begun"));
+        self.host.run_ok(&write).await?;
         Ok(())
     }
 
@@ -80,7 +77,7 @@ impl<'a> UpdateMark<'a> {
     /// says that an update was cut off.
     pub(crate) async fn remove(&self, cx: &StepContext) {
         let remove = Command::new("rm").args(["-f", "--"]);
-        let remove = self.command(remove, "note that the update has ended");
+        let remove = self.command(remove, tr!("note that the update has ended"));
         if let Err(e) = self.host.run_ok(&remove).await {
             cx.out.note(e.to_string()).await;
         }

@@ -1,5 +1,6 @@
 //! Which newer versions the images of an application have.
 
+use matou_i18n::tr;
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::StreamExt as _;
@@ -8,13 +9,14 @@ use serde::Serialize;
 use super::FleetContext;
 use crate::self_update::query_own_version;
 use crate::{OpsError, OwnVersion};
+use jiff::Timestamp;
 use matou_base::text::SafeText;
 use matou_config::unknown_name;
-use matou_model::Service;
+use matou_model::{NightRehearsal, Service};
 use matou_registry as registry;
 use matou_registry::{ImageReference, NewerVersion, RegistryError, VersionTag};
 
-use matou_stack::REHEARSAL_LABEL;
+use matou_stack::{REHEARSAL_LABEL, ReleaseLine, find_release_line};
 
 /// How many images are asked about at the same time.
 const ASKED_AT_ONCE: usize = 8;
@@ -97,7 +99,7 @@ pub async fn query_newer_versions(
         true => {
             let running = swarm.services.iter();
             let names = running.map(|s| s.stack.as_deref().unwrap_or(&s.name));
-            Err(unknown_name("application", app, names).into())
+            Err(unknown_name(tr!("application"), app, names).into())
         }
         false => Ok(all),
     }
@@ -111,6 +113,10 @@ pub struct OutdatedService {
     /// The service, its image and the newer versions.
     #[serde(flatten)]
     pub versions: ServiceVersions,
+    /// The release line of its image, where its end is known.
+    pub line: Option<ReleaseLine>,
+    /// What a night found out about the newest patch release of the application's images.
+    pub rehearsal: Option<NightRehearsal>,
 }
 
 /// Asks the registries for newer versions of all that runs, each image once. Returns the services, by
@@ -135,6 +141,9 @@ pub async fn query_fleet_versions(fleet: &FleetContext) -> Result<Vec<OutdatedSe
         .buffer_unordered(ASKED_AT_ONCE)
         .collect()
         .await;
+    let now = Timestamp::now();
+    let mut nights = read_nights(fleet).await;
+    nights.retain(|night| night.is_current(&swarm));
     let mut all: Vec<OutdatedService> = services
         .iter()
         .filter_map(|service| {
@@ -147,6 +156,8 @@ pub async fn query_fleet_versions(fleet: &FleetContext) -> Result<Vec<OutdatedSe
                     image: service.image.clone(),
                     newer: answers.get(service.image.as_str())?.clone(),
                 },
+                line: find_release_line(&service.image, now),
+                rehearsal: nights.iter().find(|night| night.app == app).cloned(),
             })
         })
         .collect();
@@ -154,11 +165,21 @@ pub async fn query_fleet_versions(fleet: &FleetContext) -> Result<Vec<OutdatedSe
     Ok(all)
 }
 
+/// Reads what nights found out; nothing where that can't be read: versions do not depend on it.
+async fn read_nights(fleet: &FleetContext) -> Vec<NightRehearsal> {
+    match fleet.find_storage_node() {
+        Ok(storage) => matou_collect::read_night_rehearsals(&fleet.config, &storage.host)
+            .await
+            .unwrap_or_default(),
+        Err(_) => Vec::new(),
+    }
+}
+
 async fn query_image_versions(image: &str) -> Result<Vec<NewerVersion>, OpsError> {
     let reference = ImageReference::parse(image).map_err(RegistryError::from)?;
     let tag = &reference.tag;
     let current = VersionTag::parse(tag)
-        .ok_or_else(|| format!("the tag {tag} holds no version: pin the image to one"))?;
+        .ok_or_else(|| tr!("the tag {tag} holds no version: pin the image to one"))?;
     let tags = registry::list_image_tags(image).await?;
     Ok(registry::list_newer_versions(
         &current,

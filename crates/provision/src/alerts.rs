@@ -4,6 +4,7 @@
 //! Undo: `off = ["alerts"]`, `systemctl disable --now matou-alerts.timer`.
 
 use async_trait::async_trait;
+use matou_i18n::tr;
 
 use super::Concern;
 use super::backup::REMOVE_TIMER_SCRIPT;
@@ -89,8 +90,8 @@ impl Concern for AlertsConcern {
             ));
         }
         let line = match at.facts.file(TIMER).is_some() {
-            true => Change::remove(format!("{UNIT}: [receivers] names nobody")),
-            false => Change::same("nobody is told of alerts: [receivers] names nobody"),
+            true => Change::remove(tr!("{UNIT}: [receivers] names nobody")),
+            false => Change::same(tr!("nobody is told of alerts: [receivers] names nobody")),
         };
         Ok(Check::from_changes(vec![line]))
     }
@@ -102,7 +103,7 @@ impl Concern for AlertsConcern {
                 .await;
         }
         run.run_script(
-            "remove the timer",
+            tr!("remove the timer"),
             REMOVE_TIMER_SCRIPT,
             [UNIT, TIMER, SERVICE],
         )

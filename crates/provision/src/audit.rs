@@ -1,6 +1,7 @@
 //! What an audit of a node would ask, beside the plan: open ports, pending upgrades, log-ins,
 //! disks. One round trip a node; what another node sees of its ports is a second.
 
+use matou_i18n::tr;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -147,7 +148,7 @@ pub async fn audit_nodes(
         let command = Command::sh_from_input(AUDIT_SCRIPT)
             .sudo()
             .timeout(Duration::from_secs(120))
-            .label("audit");
+            .label(tr!("audit"));
         let output = handle.host.run_ok(&command).await;
         output
             .map(|o| NodeAudit::parse(&o.stdout_text()))
@@ -169,7 +170,7 @@ pub async fn audit_nodes(
                 .arg(address)
                 .args(ports.iter().map(u16::to_string))
                 .timeout(Duration::from_secs(100))
-                .label("try its neighbour's ports");
+                .label(tr!("try its neighbour's ports"));
             let output = neighbour.host.run_ok(&command).await.ok()?;
             let open = output
                 .stdout_text()

@@ -6,6 +6,7 @@
 //! `systemctl disable --now matou-backup.timer` and `off = ["backup"]`.
 
 use async_trait::async_trait;
+use matou_i18n::tr;
 
 use super::Concern;
 use super::desired::{DesiredState, HARDENED};
@@ -94,12 +95,12 @@ impl Concern for BackupConcern {
         if config.backup.primary_repository().is_none() {
             let there = at.facts.file(TIMER).is_some();
             return Ok(match there {
-                true => Check::Change(vec![Change::remove(format!(
+                true => Check::Change(vec![Change::remove(tr!(
                     "{UNIT}: no repository is configured"
                 ))]),
-                false => Check::Done(vec![Change::same(
-                    "no nightly backup: no repository is configured",
-                )]),
+                false => Check::Done(vec![Change::same(tr!(
+                    "no nightly backup: no repository is configured"
+                ))]),
             });
         }
         let mut lines = Vec::new();
@@ -109,11 +110,11 @@ impl Concern for BackupConcern {
         for file in restic_cron_files(at) {
             lines.push(match at.is_accepted(file) {
                 true => Change::modify(
-                    format!("lines of {file} that run restic"),
-                    "run",
-                    "commented out",
+                    tr!("lines of {file} that run restic"),
+                    tr!("run"),
+                    tr!("commented out"),
                 ),
-                false => Change::same(format!("{file} runs restic too")).with_warning(format!(
+                false => Change::same(tr!("{file} runs restic too")).with_warning(tr!(
                     "the night backs up what applications have, and nothing else that these lines may: `--accept {}` comments them out, and keeps them in /var/lib/matou/cron",
                     at.accept_phrase(file)
                 )),
@@ -127,7 +128,7 @@ impl Concern for BackupConcern {
         if config.backup.primary_repository().is_none() {
             return run
                 .run_script(
-                    "remove the timer",
+                    tr!("remove the timer"),
                     REMOVE_TIMER_SCRIPT,
                     [UNIT, SERVICE, TIMER],
                 )
@@ -141,7 +142,7 @@ impl Concern for BackupConcern {
         match files.is_empty() {
             true => Ok(()),
             false => {
-                run.run_script("take cron's lines over", COMMENT_OUT_SCRIPT, files)
+                run.run_script(tr!("take cron's lines over"), COMMENT_OUT_SCRIPT, files)
                     .await
             }
         }

@@ -3,6 +3,7 @@
 //! Undo: `apt-get remove` what is not wanted; nothing else depends on it being there.
 
 use async_trait::async_trait;
+use matou_i18n::{Text, both, tr};
 
 use super::Concern;
 use super::desired::DesiredState;
@@ -28,8 +29,8 @@ const PACKAGES: [&str; 7] = [
 
 /// Releases that the concerns were written for, and those of them that tests provision from blank machines
 /// (tests/provision_vm.rs).
-const WRITTEN_FOR: &str = "Debian 12 and 13, Ubuntu 22.04, 24.04 and 26.04";
-const TESTED_ON: &str = "Debian 12 and 13";
+const WRITTEN_FOR: Text = both!("Debian 12 and 13, Ubuntu 22.04, 24.04 and 26.04");
+const TESTED_ON: Text = both!("Debian 12 and 13");
 
 /// The concern `base`: a known distribution, and packages that everything else needs.
 pub(crate) struct BaseConcern;
@@ -61,11 +62,11 @@ impl Concern for BaseConcern {
         let os = at.facts.os_release();
         if !has_known_packages(&os) {
             let name = if os.name.is_empty() {
-                "an unknown system"
+                tr!("an unknown system")
             } else {
                 &os.name
             };
-            return Err(ProvisionError::failed(format_args!(
+            return Err(ProvisionError::failed(tr!(
                 "{} runs {name}: matou provisions {WRITTEN_FOR}",
                 at.node.name
             )));
@@ -74,9 +75,9 @@ impl Concern for BaseConcern {
         let broken = at.facts.broken_packages();
         if !broken.is_empty() {
             lines.push(Change::modify(
-                format!("packages {}", broken.join(", ")),
-                "interrupted",
-                "installed",
+                tr!("packages {}", broken.join(", ")),
+                tr!("interrupted"),
+                tr!("installed"),
             ));
         }
         lines.extend(desired_base_packages(at.config()).compare(at.facts));
@@ -86,7 +87,7 @@ impl Concern for BaseConcern {
             .filter(|p| !own.contains(p))
             .count();
         if more > 0 {
-            lines.push(Change::add(format!(
+            lines.push(Change::add(tr!(
                 "{more} packages of the later steps, in one go"
             )));
         }
@@ -95,7 +96,7 @@ impl Concern for BaseConcern {
             && free < LEAST_FREE
             && (missing || at.facts.engine().is_none())
         {
-            return Err(ProvisionError::failed(format_args!(
+            return Err(ProvisionError::failed(tr!(
                 "the disk of {} is full: {place} has {} free, and installing needs {}",
                 at.node.name,
                 matou_base::text::human_bytes(free),
@@ -146,7 +147,7 @@ fn describe_release(os: &OsRelease) -> Change {
     let line = Change::same(name);
     match known.contains(&os.version.as_str()) {
         true => line,
-        false => line.with_warning(format!(
+        false => line.with_warning(tr!(
             "it is none of {WRITTEN_FOR}; whole runs were tested on {TESTED_ON} alone: read the plan with care"
         )),
     }

@@ -1,5 +1,6 @@
 //! Packages, files and units that should be so: what most concerns are made of.
 
+use matou_i18n::{tr, trn};
 use similar::{ChangeTag, TextDiff};
 
 use super::NodeView;
@@ -109,8 +110,8 @@ impl DesiredState {
         let mut lines = Vec::new();
         for name in &self.packages {
             lines.push(match facts.package_version(name) {
-                Some(version) => Change::same(format!("package {name} {version}")),
-                None => Change::add(format!("package {name}")),
+                Some(version) => Change::same(tr!("package {name} {version}")),
+                None => Change::add(tr!("package {name}")),
             });
         }
         lines.extend(self.files.iter().map(|f| compare_desired_file(facts, f)));
@@ -118,13 +119,13 @@ impl DesiredState {
             let found = facts.unit(&unit.name);
             let name = &unit.name;
             lines.push(match (found.active.as_str(), found.starts_at_boot()) {
-                ("active", true) => Change::same(format!("{name} runs")),
+                ("active", true) => Change::same(tr!("{name} runs")),
                 ("active", false) => {
-                    Change::modify(format!("{name} at boot"), "not started", "started")
+                    Change::modify(tr!("{name} at boot"), tr!("not started"), tr!("started"))
                 }
-                ("failed", _) => Change::modify(name, "failed", "running"),
-                _ if found.load != "loaded" => Change::add(format!("{name} runs")),
-                (now, _) => Change::modify(name, now, "running"),
+                ("failed", _) => Change::modify(name, tr!("failed"), tr!("running")),
+                _ if found.load != "loaded" => Change::add(tr!("{name} runs")),
+                (now, _) => Change::modify(name, now, tr!("running")),
             });
         }
         lines
@@ -156,7 +157,7 @@ impl DesiredState {
             }
         }
         if changed && let Some(script) = self.on_file_change {
-            run.run_script("take up the changed files", script, [""; 0])
+            run.run_script(tr!("take up the changed files"), script, [""; 0])
                 .await?;
         }
         for unit in &self.units {
@@ -181,15 +182,18 @@ pub(crate) fn compare_desired_file(facts: &NodeFacts, file: &DesiredFile) -> Cha
     let path = &file.path;
     let Some(found) = facts.file(path) else {
         let lines = file.content.lines().count();
-        let unit = if lines == 1 { "line" } else { "lines" };
-        return Change::add(format!("{path} ({lines} {unit})"));
+        return Change::add(trn!(
+            lines,
+            "{path} ({lines} line)",
+            "{path} ({lines} lines)"
+        ));
     };
     if found.content != file.content {
         return diff_as_change(path, &found.content, &file.content);
     }
     if found.mode != file.mode || found.owner != "root:root" {
         return Change::modify(
-            format!("permissions of {path}"),
+            tr!("permissions of {path}"),
             format!("{:o} {}", found.mode, found.owner),
             format!("{:o} root:root", file.mode),
         );
@@ -208,9 +212,9 @@ pub(crate) fn diff_as_change(what: &str, old: &str, new: &str) -> Change {
         }
     }
     let show = |lines: &[&str]| match lines {
-        [] => "nothing".to_owned(),
+        [] => tr!("nothing").to_owned(),
         [one] => format!("{one:?}"),
-        [first, rest @ ..] => format!("{first:?} and {} more lines", rest.len()),
+        [first, rest @ ..] => tr!("{first:?} and {} more lines", rest.len()),
     };
     Change::modify(what, show(&removed), show(&added))
 }

@@ -5,6 +5,7 @@
 //! /etc/apt/sources.list.d/docker.sources and /etc/apt/preferences.d/matou-docker.
 
 use async_trait::async_trait;
+use matou_i18n::tr;
 
 use super::Concern;
 use super::desired::{DesiredFile, DesiredState, compare_desired_file};
@@ -77,7 +78,7 @@ fn find_engine_package(at: &NodeView<'_>) -> Option<&'static str> {
     } else if has("docker.io") {
         Some("docker.io")
     } else {
-        at.facts.engine().map(|_| "installed by hand")
+        at.facts.engine().map(|_| tr!("installed by hand"))
     }
 }
 
@@ -110,9 +111,10 @@ impl Concern for DockerConcern {
         if let Some(engine) = &engine
             && engine.major_version().is_some_and(|m| m < OLDEST_MAJOR)
         {
-            return Err(ProvisionError::failed(format_args!(
+            return Err(ProvisionError::failed(tr!(
                 "the engine of {} is too old ({}): matou needs Docker 20.10 or newer; remove it, and it is installed anew",
-                at.node.name, engine.version
+                at.node.name,
+                engine.version
             )));
         }
         let source = at.config().provision.docker;
@@ -124,9 +126,9 @@ impl Concern for DockerConcern {
             _ => true,
         };
         if adopted {
-            let version = engine.map_or_else(|| "that does not run".to_owned(), |e| e.version);
+            let version = engine.map_or_else(|| tr!("that does not run").to_owned(), |e| e.version);
             let packages = found.unwrap_or_default();
-            return Ok(Check::Done(vec![Change::same(format!(
+            return Ok(Check::Done(vec![Change::same(tr!(
                 "Docker {version} ({packages}), adopted"
             ))]));
         }
@@ -137,9 +139,9 @@ impl Concern for DockerConcern {
         }
         let wanted = &at.config().provision.docker_key;
         let mut lines = vec![match at.facts.output("docker-key") {
-            "" => Change::add(format!("key of Docker's repository, {wanted}")),
-            key if key == wanted => Change::same(format!("key of Docker's repository, {key}")),
-            key => Change::modify("key of Docker's repository", key, wanted),
+            "" => Change::add(tr!("key of Docker's repository, {wanted}")),
+            key if key == wanted => Change::same(tr!("key of Docker's repository, {key}")),
+            key => Change::modify(tr!("key of Docker's repository"), key, wanted),
         }];
         lines.extend(
             docker_repository_files(at)
@@ -149,12 +151,12 @@ impl Concern for DockerConcern {
         let pinned = at.config().provision.docker_major;
         for name in DOCKER_PACKAGES {
             lines.push(match at.facts.package_version(name) {
-                None => Change::add(format!("package {name}")),
+                None => Change::add(tr!("package {name}")),
                 Some(version) => {
-                    let line = Change::same(format!("package {name} {version}"));
+                    let line = Change::same(tr!("package {name} {version}"));
                     let other = engine.as_ref().is_some_and(|e| e.major_version() != Some(pinned));
                     if name == "docker-ce" && other {
-                        line.with_warning(format!(
+                        line.with_warning(tr!(
                             "{pinned} is wanted: `matou upgrade {}` drains the node and installs it",
                             at.node.name
                         ))
@@ -183,7 +185,7 @@ impl Concern for DockerConcern {
                 at.facts.os_release().id
             );
             run.run_script(
-                "fetch the key of Docker's repository",
+                tr!("fetch the key of Docker's repository"),
                 FETCH_KEY,
                 [url.as_str(), &config.docker_key, KEY],
             )
@@ -205,7 +207,7 @@ impl Concern for DockerConcern {
         }
         if changed {
             let script = "apt-get -q update -o DPkg::Lock::Timeout=300";
-            run.run_script("read Docker's repository", script, [""; 0])
+            run.run_script(tr!("read Docker's repository"), script, [""; 0])
                 .await?;
         }
         run.install_packages(missing).await

@@ -1,5 +1,6 @@
 //! Doing something to a node while no task runs on it.
 
+use matou_i18n::tr;
 use std::time::Duration;
 
 use super::executor::NodeExecutor;
@@ -49,7 +50,7 @@ pub(super) async fn with_drained_node(
         .survey
         .node_handle(&manager)
         .map(|h| h.docker.clone())
-        .ok_or_else(|| StepError::failed(format!("no node is named {manager}")))?;
+        .ok_or_else(|| StepError::failed(tr!("no node is named {manager}")))?;
     let before = docker.query_swarm().await?;
     let others = before.nodes.iter().any(|n| {
         n.id != id && n.state == NodeState::Ready && n.availability == Availability::Active
@@ -62,7 +63,7 @@ pub(super) async fn with_drained_node(
     if !others || was != Some(Availability::Active) {
         return work().await;
     }
-    run.cx.out.note("draining the node first").await;
+    run.cx.out.note(tr!("draining the node first")).await;
     docker
         .set_node_availability(&id, Availability::Drain)
         .await?;
@@ -73,7 +74,7 @@ pub(super) async fn with_drained_node(
     // Also after a failure: a node that is left drained is an outage to come.
     run.cx
         .out
-        .note("giving the node back to the scheduler")
+        .note(tr!("giving the node back to the scheduler"))
         .await;
     docker
         .set_node_availability(&id, Availability::Active)
@@ -96,7 +97,7 @@ async fn wait_for_no_tasks(
             return Ok(());
         }
         let late = || {
-            format!(
+            tr!(
                 "tasks still run on {} after {} s of draining: `matou drain {0}` shows which",
                 at.node.name,
                 DRAIN_TIMEOUT.as_secs()

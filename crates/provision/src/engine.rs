@@ -4,6 +4,7 @@
 //!
 //! Undo: the file as it was is /etc/docker/daemon.json.before-matou.
 
+use matou_i18n::{tr, trn};
 use std::net::IpAddr;
 
 use async_trait::async_trait;
@@ -52,23 +53,20 @@ impl Concern for EngineConcern {
             None => Change::same(PATH),
             Some(new) => {
                 let change = match old.is_empty() {
-                    true => Change::add(format!("{PATH} ({} lines)", new.lines().count())),
+                    true => Change::add(tr!("{PATH} ({} lines)", new.lines().count())),
                     false => diff_as_change(PATH, &old, new),
                 };
                 match at.facts.engine() {
-                    Some(engine) if engine.running_containers > 0 => change.with_warning(format!(
+                    Some(engine) if engine.running_containers > 0 => change.with_warning(tr!(
                         "restarts the engine, and with it {}",
-                        matou_base::text::format_plural(
-                            engine.running_containers as usize,
-                            "container"
-                        )
+                        trn!(engine.running_containers, "{n} container", "{n} containers")
                     )),
                     _ => change,
                 }
             }
         }];
         if at.facts.engine().is_none() && at.facts.unit("docker.service").load != "loaded" {
-            return Ok(Check::Unknown("Docker is not installed yet".into()));
+            return Ok(Check::Unknown(tr!("Docker is not installed yet").into()));
         }
         lines.extend(desired_engine_unit().compare(at.facts));
         Ok(Check::from_changes(lines))
@@ -105,7 +103,7 @@ fn compare_daemon_json(at: &NodeView<'_>) -> Result<(String, Option<String>), Pr
     let mut map: Map<String, Value> = match old.trim() {
         "" => Map::new(),
         text => serde_json::from_str(text).map_err(|e| {
-            format!(
+            tr!(
                 "{PATH} of {} is no JSON object ({e}): mend it first",
                 at.node.name
             )

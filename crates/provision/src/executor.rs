@@ -1,5 +1,6 @@
 //! How a concern changes a node: scripts, packages, files, and changes with a rollback guard.
 
+use matou_i18n::tr;
 use std::time::Duration;
 
 use super::fact_cache::FactCache;
@@ -71,7 +72,7 @@ impl NodeExecutor<'_> {
         let handle = self
             .survey
             .node_handle(node)
-            .ok_or_else(|| StepError::failed(format!("no node is named {node}")))?;
+            .ok_or_else(|| StepError::failed(tr!("no node is named {node}")))?;
         Ok(handle.host.run_ok(command).await?.stdout_text())
     }
 
@@ -118,7 +119,7 @@ impl NodeExecutor<'_> {
             .host
             .upload_file(path, content.as_bytes(), mode)
             .await?;
-        self.cx.out.note(format!("wrote {path}")).await;
+        self.cx.out.note(tr!("wrote {path}")).await;
         Ok(())
     }
 
@@ -142,9 +143,11 @@ impl NodeExecutor<'_> {
             .args(args.iter().cloned())
             .stdin(format!("{TENTATIVE_FILE_FUNCTIONS}{}", scripts.restore).into_bytes())
             .sudo()
-            .label(format!("arm {unit}"));
+            .label(tr!("arm {unit}"));
+        // The node's own time begins no later than this.
+        let armed = tokio::time::Instant::now();
         self.cx.host.run_ok(&command).await?;
-        let note = format!(
+        let note = tr!(
             "the node takes this back by itself in {ROLLBACK} s unless a new connection works, and if it is reset before"
         );
         self.cx.out.note(note).await;
@@ -152,7 +155,7 @@ impl NodeExecutor<'_> {
             .args(args.iter().cloned())
             .sudo()
             .timeout(Duration::from_secs(ROLLBACK / 2))
-            .label(format!("change {name}"));
+            .label(tr!("change {name}"));
         let changed = self.cx.stream(&command).await;
         if let Err(e) = changed {
             // Take it back now, when the node still listens.
@@ -170,17 +173,21 @@ impl NodeExecutor<'_> {
                 .stdin(format!("{TENTATIVE_FILE_FUNCTIONS}{}", scripts.keep).into_bytes())
                 .sudo()
                 .timeout(Duration::from_secs(2 * ROLLBACK))
-                .label(format!("confirm {name}"))
+                .label(tr!("confirm {name}"))
         };
-        // A reloading sshd refuses connections for a moment: try until the time is over.
-        let end = tokio::time::Instant::now() + Duration::from_secs(ROLLBACK / 2);
+        // A reloading sshd refuses connections for a moment, and a slow line takes its time: try until the time is
+        // nearly over. One that comes too late is refused by the node.
+        let end = armed + Duration::from_secs(ROLLBACK - 5);
         let reason = loop {
             let fresh = self.cx.host.with_fresh_connection();
             let confirmed = fresh.run_ok(&confirm()).await;
             fresh.close().await;
             let reason = match confirmed {
                 Ok(_) => {
-                    self.cx.out.note("a new connection works: confirmed").await;
+                    self.cx
+                        .out
+                        .note(tr!("a new connection works: confirmed"))
+                        .await;
                     return Ok(());
                 }
                 Err(HostError::Failed {
@@ -188,7 +195,7 @@ impl NodeExecutor<'_> {
                     last_lines,
                     ..
                 }) => {
-                    return Err(StepError::failed(format!(
+                    return Err(StepError::failed(tr!(
                         "the change of {name} works, but could not be kept, and {} has taken it back: {}",
                         self.cx.node,
                         last_lines.join(" / ")
@@ -203,7 +210,7 @@ impl NodeExecutor<'_> {
         };
         self.cx
             .out
-            .note(format!(
+            .note(tr!(
                 "no new connection ({reason}): waiting for the node to take it back"
             ))
             .await;
@@ -222,15 +229,15 @@ impl NodeExecutor<'_> {
         };
         let taken_back = tokio::time::timeout(Duration::from_secs(ROLLBACK * 4), asking).await;
         Err(StepError::failed(match taken_back {
-            Ok(code) if code == "0" => format!(
+            Ok(code) if code == "0" => tr!(
                 "the change of {name} would have locked you out ({reason}): {} has taken it back by itself",
                 self.cx.node
             ),
-            Ok(code) => format!(
+            Ok(code) => tr!(
                 "the change of {name} locks you out ({reason}), and taking it back ended with exit code {code}: reset {}, which ends it, then look at /run/matou/{unit}.sh",
                 self.cx.node
             ),
-            Err(_) => format!(
+            Err(_) => tr!(
                 "{} does not answer since {name} was changed ({reason}), and should have taken it back by now: reset it, which ends the change",
                 self.cx.node
             ),

@@ -1,5 +1,6 @@
 //! The facts of all nodes, gathered when first asked for and kept until something changed.
 
+use matou_i18n::tr;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -135,9 +136,7 @@ impl FleetFacts<'_> {
         match self.facts.get(node) {
             Some(Ok(facts)) => Ok(facts),
             Some(Err(e)) => Err(e.clone().into()),
-            None => Err(ProvisionError::failed(format_args!(
-                "no node is named {node}"
-            ))),
+            None => Err(ProvisionError::failed(tr!("no node is named {node}"))),
         }
     }
 
@@ -158,7 +157,7 @@ impl FleetFacts<'_> {
             (Ok(facts), ..) => facts,
             (Err(_), Some(ip), None) => return Ok(ip),
             (Err(e), ..) => {
-                return Err(ProvisionError::failed(format_args!(
+                return Err(ProvisionError::failed(tr!(
                     "the address of {0} is not known, because it does not answer ({e}): bring it up, or write advertise = \"ADDRESS\" for {0} into config.toml",
                     node.name
                 )));
@@ -175,19 +174,19 @@ impl FleetFacts<'_> {
             .advertise
             .clone()
             .or_else(|| facts.default_interface())
-            .ok_or_else(|| format!("{} has no default route: write advertise = \"ADDRESS\" for it into config.toml", node.name))?;
+            .ok_or_else(|| tr!("{} has no default route: write advertise = \"ADDRESS\" for it into config.toml", node.name))?;
         addresses
             .iter()
             .filter(|a| a.interface == interface)
             .min_by_key(|a| a.ip.is_ipv6())
             .map(|a| a.ip)
             .ok_or_else(|| {
-                ProvisionError::failed(format_args!(
+                ProvisionError::failed(tr!(
                     "{} has no address on {interface}, only {}",
                     node.name,
                     addresses
                         .iter()
-                        .map(|a| format!("{} on {}", a.ip, a.interface))
+                        .map(|a| tr!("{} on {}", a.ip, a.interface))
                         .collect::<Vec<_>>()
                         .join(", ")
                 ))

@@ -1,5 +1,6 @@
 //! What a node is like: gathered by one script in one round trip.
 
+use matou_i18n::tr;
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{BuildHasher, Hasher};
 use std::net::IpAddr;
@@ -102,7 +103,7 @@ impl FactQuery {
         Command::sh_from_input(&text)
             .sudo()
             .timeout(std::time::Duration::from_secs(90))
-            .label("gather facts")
+            .label(tr!("gather facts"))
     }
 
     pub(super) fn parse_output(&self, nonce: &str, output: &str) -> NodeFacts {
@@ -371,9 +372,8 @@ impl NodeFacts {
     /// # Errors
     /// Where the JSON is not as expected.
     pub fn parse_json<T: DeserializeOwned>(&self, name: &str) -> Result<T, ProvisionError> {
-        serde_json::from_str(self.output(name)).map_err(|e| {
-            ProvisionError::failed(format_args!("what `{name}` printed can't be read: {e}"))
-        })
+        serde_json::from_str(self.output(name))
+            .map_err(|e| ProvisionError::failed(tr!("what `{name}` printed can't be read: {e}")))
     }
 
     /// A file that a concern asked for.

@@ -3,6 +3,7 @@
 //! Undo: `chmod` back to what the journal shows as old.
 
 use async_trait::async_trait;
+use matou_i18n::tr;
 
 use super::Concern;
 use super::executor::NodeExecutor;
@@ -73,7 +74,7 @@ impl Concern for FilesConcern {
         let wide = find_wide_permissions(listing);
         if wide.is_empty() {
             let n = listing.lines().count();
-            return Ok(Check::Done(vec![Change::same(format!(
+            return Ok(Check::Done(vec![Change::same(tr!(
                 "permissions of {n} files that hold secrets"
             ))]));
         }
@@ -81,7 +82,7 @@ impl Concern for FilesConcern {
             wide.into_iter()
                 .map(|(path, mode, most)| {
                     Change::modify(
-                        format!("permissions of {path}"),
+                        tr!("permissions of {path}"),
                         format!("{mode:o}"),
                         format!("{:o}", mode & most),
                     )

@@ -7,6 +7,7 @@
 //!
 //! Undo: `systemctl disable --now matou-firewall`.
 
+use matou_i18n::tr;
 use std::net::IpAddr;
 
 use async_trait::async_trait;
@@ -163,7 +164,7 @@ impl Concern for FirewallConcern {
                 && found.sub != "dead"
                 && at.facts.package_version(name).is_some()
             {
-                return Ok(Check::Change(vec![Change::decide(format!(
+                return Ok(Check::Change(vec![Change::decide(tr!(
                     "{name} runs on {}, and two firewalls get in each other's way: run `systemctl disable --now {name}` there, or put \"firewall\" into [provision] off",
                     at.node.name
                 ))]));
@@ -181,20 +182,20 @@ impl Concern for FirewallConcern {
                 (Some(hash), "active", true)
                     if matou_base::text::sha256_hex(at.facts.raw_output("nft")) == hash =>
                 {
-                    Change::same("the kernel has these rules, also after a reboot")
+                    Change::same(tr!("the kernel has these rules, also after a reboot"))
                 }
                 (Some(_), "active", true) => Change::modify(
-                    "rules in the kernel",
-                    "changed by hand",
-                    "those of the file",
+                    tr!("rules in the kernel"),
+                    tr!("changed by hand"),
+                    tr!("those of the file"),
                 ),
-                _ => Change::add("rules in the kernel, also after a reboot"),
+                _ => Change::add(tr!("rules in the kernel, also after a reboot")),
             },
         );
         let changes = lines.iter().any(|l| l.kind != ChangeKind::Same);
         let from = &at.config().provision.ssh_from;
         if changes && !from.is_empty() {
-            lines.push(Change::same(format!(
+            lines.push(Change::same(tr!(
                 "SSH is open to {} and the fleet",
                 from.join(", ")
             )));
@@ -205,8 +206,12 @@ impl Concern for FirewallConcern {
     async fn apply(&self, at: &NodeView<'_>, run: &NodeExecutor<'_>) -> Result<(), StepError> {
         desired_firewall_unit().apply(at, run).await?;
         let file = desired_firewall_file(at)?;
-        run.run_script("make /etc/matou", "install -d -m 700 /etc/matou", [""; 0])
-            .await?;
+        run.run_script(
+            tr!("make /etc/matou"),
+            "install -d -m 700 /etc/matou",
+            [""; 0],
+        )
+        .await?;
         run.write_file(&format!("{RULES}.new"), &file.content, file.mode)
             .await?;
         run.run_guarded(

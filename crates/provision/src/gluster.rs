@@ -6,6 +6,7 @@
 //! /var/lib/matou/brick of each.
 
 use async_trait::async_trait;
+use matou_i18n::tr;
 
 use super::Concern;
 use super::desired::DesiredState;
@@ -62,8 +63,12 @@ impl Concern for GlusterServersConcern {
 
     async fn apply(&self, at: &NodeView<'_>, run: &NodeExecutor<'_>) -> Result<(), StepError> {
         desired_gluster_server().apply(at, run).await?;
-        run.run_script("make the folder of the copy", "mkdir -p -- \"$1\"", [BRICK])
-            .await
+        run.run_script(
+            tr!("make the folder of the copy"),
+            "mkdir -p -- \"$1\"",
+            [BRICK],
+        )
+        .await
     }
 }
 
@@ -88,18 +93,18 @@ impl Concern for GlusterVolumeConcern {
         let nodes = &at.config().storage.gluster;
         if at.facts.package_version("glusterfs-server").is_none() {
             return Ok(Check::Unknown(
-                "the servers of the store are not installed yet".into(),
+                tr!("the servers of the store are not installed yet").into(),
             ));
         }
         let info = at.facts.output("gluster");
         let line = |text: &str| info.lines().any(|l| l.trim() == text);
         if info.is_empty() {
-            let change = Change::add(format!(
+            let change = Change::add(tr!(
                 "volume {VOLUME}, a copy on each of {}",
                 nodes.join(", ")
             ));
             let change = match nodes.len() {
-                2 => change.with_warning("two copies can't tell which of them is right after they lost each other: three are safer"),
+                2 => change.with_warning(tr!("two copies can't tell which of them is right after they lost each other: three are safer")),
                 _ => change,
             };
             return Ok(Check::from_changes(vec![change]));
@@ -110,17 +115,17 @@ impl Concern for GlusterVolumeConcern {
             .map(String::as_str)
             .collect();
         if !missing.is_empty() {
-            return Ok(Check::from_changes(vec![Change::decide(format!(
+            return Ok(Check::from_changes(vec![Change::decide(tr!(
                 "the store has no copy on {}: run `gluster volume add-brick` by hand, so that nothing is copied by surprise",
                 missing.join(", ")
             ))]));
         }
         Ok(Check::from_changes(vec![match line("Status: Started") {
-            true => Change::same(format!(
+            true => Change::same(tr!(
                 "volume {VOLUME}, a copy on each of {}",
                 nodes.join(", ")
             )),
-            false => Change::modify(format!("volume {VOLUME}"), "stopped", "started"),
+            false => Change::modify(tr!("volume {VOLUME}"), tr!("stopped"), tr!("started")),
         }]))
     }
 
@@ -128,7 +133,7 @@ impl Concern for GlusterVolumeConcern {
         let mut args = vec![at.node.name.clone()];
         args.extend(at.config().storage.gluster.iter().cloned());
         let made = run
-            .run_script("make the distributed store", MAKE, args)
+            .run_script(tr!("make the distributed store"), MAKE, args)
             .await;
         run.forget_all();
         made
@@ -167,11 +172,10 @@ impl Concern for GlusterMountConcern {
         let mount = at.config().storage.path.to_string_lossy();
         let mut lines = desired_gluster_client().compare(at.facts);
         lines.push(match at.facts.output("gluster-mounted") {
-            "fuse.glusterfs" => Change::same(format!("the store is mounted at {mount}")),
-            "" => Change::add(format!("mount of the store at {mount}")),
+            "fuse.glusterfs" => Change::same(tr!("the store is mounted at {mount}")),
+            "" => Change::add(tr!("mount of the store at {mount}")),
             other => {
-                return Err(ProvisionError::failed(format_args!(
-                    "{other} is mounted at {mount} of {} already: unmount it, or choose another [storage] path",
+                return Err(ProvisionError::failed(tr!("{other} is mounted at {mount} of {} already: unmount it, or choose another [storage] path",
                     at.node.name
                 )));
             }
@@ -195,7 +199,7 @@ impl Concern for GlusterMountConcern {
             rest.join(":")
         );
         let script = format!("{TENTATIVE_FILE_FUNCTIONS}{MOUNT}");
-        run.run_script("mount the store", &script, [mount, line])
+        run.run_script(tr!("mount the store"), &script, [mount, line])
             .await
     }
 }

@@ -4,6 +4,7 @@
 //! Undo: remove /etc/sysctl.d/99-zz-matou.conf, then `sysctl --system` or reboot.
 
 use async_trait::async_trait;
+use matou_i18n::tr;
 
 use super::Concern;
 use super::desired::DesiredState;
@@ -167,20 +168,20 @@ impl Concern for KernelConcern {
 
     fn check(&self, at: &NodeView<'_>) -> Result<Check, ProvisionError> {
         if at.facts.is_container() {
-            let line = "the kernel is the host's of this container";
+            let line = tr!("the kernel is the host's of this container");
             return Ok(Check::Done(vec![Change::same(line)]));
         }
         let mut lines = Self::compare_parameters(at);
         lines.push(match at.facts.output("memory") {
-            "v2" => Change::same("memory is accounted (cgroup v2)"),
-            "v1" => Change::same("memory is accounted (cgroup v1)"),
+            "v2" => Change::same(tr!("memory is accounted (cgroup v2)")),
+            "v1" => Change::same(tr!("memory is accounted (cgroup v1)")),
             _ => {
-                let flag = "boot flag cgroup_enable=memory";
+                let flag = tr!("boot flag cgroup_enable=memory");
                 let change = match at.facts.file(GRUB) {
                     Some(_) => Change::same(flag),
                     None => Change::add(flag),
                 };
-                change.with_warning(format!(
+                change.with_warning(tr!(
                     "works after the next reboot: `matou reboot {}` drains the node first",
                     at.node.name
                 ))
@@ -193,10 +194,12 @@ impl Concern for KernelConcern {
         desired_parameter_file(at.config()).apply(at, run).await?;
         if at.facts.output("memory").is_empty() && at.facts.file(GRUB).is_none() {
             let script = shell_script(include_str!("../scripts/set_boot_flag.sh"));
-            run.run_script("set the boot flag", script, [GRUB]).await?;
+            run.run_script(tr!("set the boot flag"), script, [GRUB])
+                .await?;
         }
         // Parameters that something else changed since the file was written.
         let script = "sysctl --quiet --ignore --load \"$1\"";
-        run.run_script("set the parameters", script, [PATH]).await
+        run.run_script(tr!("set the parameters"), script, [PATH])
+            .await
     }
 }

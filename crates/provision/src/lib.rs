@@ -18,6 +18,8 @@
     )
 )]
 
+matou_i18n::catalogue!();
+
 mod alerts;
 mod app_jobs;
 pub mod audit;
@@ -47,6 +49,7 @@ mod nfs_exports;
 mod node_view;
 mod program;
 mod restic;
+mod room;
 mod scaleway;
 mod sshd;
 mod storage;
@@ -59,6 +62,7 @@ mod time;
 mod upgrades;
 mod volumes;
 
+use matou_i18n::tr;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -126,17 +130,17 @@ impl StageName {
     /// The title in a plan.
     fn title(self) -> &'static str {
         match self {
-            Self::Servers => "servers",
-            Self::Engines => "engines",
-            Self::Storage => "storage",
-            Self::Doors => "doors",
-            Self::Swarm => "swarm",
-            Self::DistributedStore => "distributed store",
-            Self::Volumes => "volumes",
-            Self::Matou => "matou",
-            Self::Access => "access",
-            Self::NightlyBackup => "nightly backup",
-            Self::Metrics => "metrics",
+            Self::Servers => tr!("servers"),
+            Self::Engines => tr!("engines"),
+            Self::Storage => tr!("storage"),
+            Self::Doors => tr!("doors"),
+            Self::Swarm => tr!("swarm"),
+            Self::DistributedStore => tr!("distributed store"),
+            Self::Volumes => tr!("volumes"),
+            Self::Matou => tr!("matou"),
+            Self::Access => tr!("access"),
+            Self::NightlyBackup => tr!("nightly backup"),
+            Self::Metrics => tr!("metrics"),
         }
     }
 
@@ -241,6 +245,7 @@ fn provision_stages() -> Vec<ProvisionStage> {
                 Arc::new(metrics::MetricsConcern),
                 Arc::new(alerts::AlertsConcern),
                 Arc::new(app_jobs::AppJobsConcern),
+                Arc::new(room::RoomConcern),
             ],
         ),
     ]
@@ -252,17 +257,22 @@ fn check_provision_options(
     options: &ProvisionOptions,
 ) -> Result<(), ProvisionError> {
     for name in options.only.iter().chain(&options.skip) {
-        check_known_name("concern", name, CONCERNS.into_iter())?;
+        check_known_name(tr!("concern"), name, CONCERNS.into_iter())?;
     }
     for name in &options.nodes {
-        check_known_name("node", name, config.nodes.iter().map(|n| n.name.as_str()))?;
+        check_known_name(
+            tr!("node"),
+            name,
+            config.nodes.iter().map(|n| n.name.as_str()),
+        )?;
     }
     if options.only.iter().any(|name| name == "suricata")
         && config.provision.suricata == config::SuricataRules::Off
     {
-        return Err(
-            "suricata is off: write suricata = \"builtin\" into [provision] of config.toml".into(),
-        );
+        return Err(tr!(
+            "suricata is off: write suricata = \"builtin\" into [provision] of config.toml"
+        )
+        .into());
     }
     Ok(())
 }
@@ -367,7 +377,9 @@ pub fn provision_job(
         }
     }
     if job_stages.is_empty() {
-        return Err("nothing is left to do: look at --only, --skip and [provision] off".into());
+        return Err(
+            tr!("nothing is left to do: look at --only, --skip and [provision] off").into(),
+        );
     }
     let mut job = Job::new(provision_title(options), Confirm::Ask, job_stages);
     job.keep_going = true;
@@ -399,7 +411,7 @@ fn provider_stage(
         survey: survey.clone(),
     };
     Some(Stage {
-        title: "provider".into(),
+        title: tr!("provider").into(),
         phase: StagePhase::Provision,
         tracks: vec![Track::on_node(handle, vec![Box::new(step)])],
     })
@@ -408,12 +420,12 @@ fn provider_stage(
 /// Returns the title of the job, as the list of jobs shows it.
 pub fn provision_title(options: &ProvisionOptions) -> String {
     let nodes = match options.nodes.as_slice() {
-        [] => "the fleet".to_owned(),
+        [] => tr!("the fleet").to_owned(),
         nodes => nodes.join(", "),
     };
     match options.only.as_slice() {
-        [] => format!("provision {nodes}"),
-        only => format!("provision {nodes}: {}", only.join(", ")),
+        [] => tr!("provision {nodes}"),
+        only => tr!("provision {nodes}: {}", only.join(", ")),
     }
 }
 
@@ -426,9 +438,9 @@ fn check_known_name<'a>(
         return Ok(());
     }
     let near = find_nearest_name(name, all.clone())
-        .map_or_else(String::new, |n| format!("; did you mean {n:?}?"));
+        .map_or_else(String::new, |n| tr!("; did you mean {n:?}?"));
     let all = all.collect::<Vec<_>>().join(", ");
-    Err(InvalidInput::new(format_args!(
+    Err(InvalidInput::new(tr!(
         "there is no {what} {name:?}, only {all}{near}"
     )))
 }
@@ -450,7 +462,7 @@ impl ConcernStep {
         let facts = picture.node_facts(node)?;
         let node = picture
             .node_config(node)
-            .ok_or_else(|| StepError::failed(format!("no node is named {node}")))?;
+            .ok_or_else(|| StepError::failed(tr!("no node is named {node}")))?;
         Ok(NodeView {
             node,
             facts,

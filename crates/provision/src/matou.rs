@@ -3,6 +3,7 @@
 //!
 //! Undo: remove both, and the line `matou@…` of each node's authorized_keys.
 
+use matou_i18n::tr;
 use std::path::Path;
 
 use async_trait::async_trait;
@@ -78,7 +79,7 @@ fn read_manager_config(at: &NodeView<'_>) -> Result<Option<String>, ProvisionErr
         return Ok(None);
     };
     let text = matou_base::files::read_text(path, matou_base::files::MAX_CONFIG_BYTES)
-        .map_err(|e| format!("{} can't be read: {e}", path.display()))?;
+        .map_err(|e| tr!("{} can't be read: {e}", path.display()))?;
     render_manager_config(at, &text).map(Some)
 }
 
@@ -105,9 +106,16 @@ pub(super) fn render_manager_config(
     if let Some(table) = doc.get_mut("provision").and_then(|p| p.as_table_like_mut()) {
         table.remove("programs");
     }
+    // What changes records is done from the operator's machine, where the keys are. Managers ask when domains end.
+    let rdap = doc.get("dns").and_then(|dns| dns.get("rdap")).cloned();
+    doc.remove("dns");
+    if let Some(rdap) = rdap {
+        doc["dns"] = toml_edit::table();
+        doc["dns"]["rdap"] = rdap;
+    }
     let nodes = doc["nodes"]
         .as_array_of_tables_mut()
-        .ok_or("[[nodes]] of config.toml are no tables")?;
+        .ok_or(tr!("[[nodes]] of config.toml are no tables"))?;
     for table in nodes.iter_mut() {
         let name = table["name"].as_str().unwrap_or_default().to_owned();
         for key in ["identity", "jump", "port"] {
@@ -305,11 +313,11 @@ fn compare_program(at: &NodeView<'_>) -> Change {
         }
         Err(why) => {
             let what = match (starts, printed.is_empty()) {
-                (true, _) => format!("{PROGRAM} stays {printed}"),
-                (false, true) => format!("{PROGRAM} is not there"),
-                (false, false) => format!("{PROGRAM} can't start: {printed}"),
+                (true, _) => tr!("{PROGRAM} stays {printed}"),
+                (false, true) => tr!("{PROGRAM} is not there"),
+                (false, false) => tr!("{PROGRAM} can't start: {printed}"),
             };
-            return Change::same(what).with_warning(format!("no other can start there: {why}"));
+            return Change::same(what).with_warning(tr!("no other can start there: {why}"));
         }
     };
     let stored = at.facts.file(HASH).map(|f| f.content.trim().to_owned());
@@ -317,12 +325,10 @@ fn compare_program(at: &NodeView<'_>) -> Change {
         Some(hash) if hash == program.sha256 && starts => {
             Change::same(format!("{PROGRAM} {VERSION}"))
         }
-        _ if starts => Change::modify(PROGRAM, "another build", program.to_string()),
-        _ if !printed.is_empty() => Change::modify(
-            PROGRAM,
-            format!("can't start: {printed}"),
-            program.to_string(),
-        ),
+        _ if starts => Change::modify(PROGRAM, tr!("another build"), program.to_string()),
+        _ if !printed.is_empty() => {
+            Change::modify(PROGRAM, tr!("can't start: {printed}"), program.to_string())
+        }
         _ => Change::add(PROGRAM),
     }
 }
@@ -341,7 +347,7 @@ async fn install_program(at: &NodeView<'_>, run: &NodeExecutor<'_>) -> Result<()
         .args([PROGRAM, &hash, HASH, VERSION])
         .stdin(bytes)
         .sudo()
-        .label(format!("install {PROGRAM}"));
+        .label(tr!("install {PROGRAM}"));
     run.cx.stream(&command).await
 }
 
@@ -388,8 +394,10 @@ impl Concern for MatouConcern {
         let mut lines = Vec::new();
         lines.push(compare_program(at));
         lines.push(match at.facts.file(&format!("{KEY}.pub")) {
-            Some(_) => Change::same("a key of its own"),
-            None => Change::add("a key of its own, with which it works on the other nodes"),
+            Some(_) => Change::same(tr!("a key of its own")),
+            None => Change::add(tr!(
+                "a key of its own, with which it works on the other nodes"
+            )),
         });
         for file in desired_manager_files(at)? {
             lines.push(compare_desired_file(at.facts, &file));
@@ -399,13 +407,13 @@ impl Concern for MatouConcern {
             lines.push(
                 match at.facts.output("matou-asked").lines().any(|l| l == place) {
                     true => Change::same(place),
-                    false => Change::add(format!("{place}, as the password command prints it")),
+                    false => Change::add(tr!("{place}, as the password command prints it")),
                 },
             );
         }
         for (file, path) in manager_secret_files(at.config()) {
             let bytes = std::fs::read(file)
-                .map_err(|e| format!("{} of [backup] can't be read: {e}", file.display()))?;
+                .map_err(|e| tr!("{} of [backup] can't be read: {e}", file.display()))?;
             let same = format!("{}  {path}", matou_base::text::sha256_hex(&bytes));
             lines.push(
                 match at.facts.output("matou-secrets").lines().any(|l| l == same) {
@@ -418,12 +426,16 @@ impl Concern for MatouConcern {
     }
 
     async fn apply(&self, at: &NodeView<'_>, run: &NodeExecutor<'_>) -> Result<(), StepError> {
-        run.run_script("make /etc/matou", "install -d -m 700 /etc/matou", [""; 0])
-            .await?;
+        run.run_script(
+            tr!("make /etc/matou"),
+            "install -d -m 700 /etc/matou",
+            [""; 0],
+        )
+        .await?;
         install_program(at, run).await?;
         if at.facts.file(&format!("{KEY}.pub")).is_none() {
             let make = "[ -e \"$1\" ] || ssh-keygen -q -t ed25519 -N '' -C \"matou@$2\" -f \"$1\"";
-            run.run_script("make a key", make, [KEY, &at.node.name])
+            run.run_script(tr!("make a key"), make, [KEY, &at.node.name])
                 .await?;
         }
         for file in desired_manager_files(at)? {
@@ -443,7 +455,7 @@ impl Concern for MatouConcern {
         }
         for (file, path) in manager_secret_files(at.config()) {
             let bytes = tokio::fs::read(file).await.map_err(|e| {
-                StepError::failed(format!("{} of [backup] can't be read: {e}", file.display()))
+                StepError::failed(tr!("{} of [backup] can't be read: {e}", file.display()))
             })?;
             run.cx.host.upload_file(&path, &bytes, 0o600).await?;
         }
@@ -482,7 +494,7 @@ fn compare_manager_keys(wanted: &[String], authorised: &str) -> Vec<Change> {
     let mut lines: Vec<Change> = wanted
         .iter()
         .map(|key| {
-            let what = format!("log-in of {} with its own key", owner(key));
+            let what = tr!("log-in of {} with its own key", owner(key));
             match found.iter().find(|f| owner(f) == owner(key)) {
                 Some(same) if same == key => Change::same(what),
                 // The key's start tells them apart; the address it may come from may differ alone.
@@ -498,7 +510,7 @@ fn compare_manager_keys(wanted: &[String], authorised: &str) -> Vec<Change> {
         found
             .iter()
             .filter(more)
-            .map(|line| Change::remove(format!("log-in of {}, no manager any more", owner(line)))),
+            .map(|line| Change::remove(tr!("log-in of {}, no manager any more", owner(line)))),
     );
     lines
 }
@@ -538,7 +550,7 @@ impl Concern for ManagerAccessConcern {
             .count();
         if keys.len() < managers {
             return Ok(Check::Unknown(
-                "the managers have no keys yet: provision them first, or all nodes together (without --node)".into(),
+                tr!("the managers have no keys yet: provision them first, or all nodes together (without --node)").into(),
             ));
         }
         Ok(Check::from_changes(compare_manager_keys(
@@ -550,7 +562,8 @@ impl Concern for ManagerAccessConcern {
     async fn apply(&self, at: &NodeView<'_>, run: &NodeExecutor<'_>) -> Result<(), StepError> {
         let mut args = vec![node_login_user(at.node)];
         args.extend(manager_key_lines(at));
-        run.run_script("let the managers in", AUTHORISE, args).await
+        run.run_script(tr!("let the managers in"), AUTHORISE, args)
+            .await
     }
 }
 
@@ -590,7 +603,8 @@ mod tests {
     fn a_manager_gets_what_telling_needs_and_no_more() {
         let text = "[receivers]\nemail = \"ops@example.org\"\nsmtp = \"smtp.example.org:587\"\n\
             smtp_user = \"ops\"\nsmtp_password_file = \"secret\"\nntfy = \"https://ntfy.sh/x\"\n\
-            ntfy_token_file = \"token\"\ndeadman_file = \"deadman\"\n";
+            ntfy_token_file = \"token\"\ndeadman_file = \"deadman\"\n\
+            [dns]\nrdap = \"none\"\n";
         let config = super::super::testing::config(text);
         let (facts, accepted) = (NodeFacts::of(&[]), std::collections::BTreeSet::new());
         let fleet = super::super::fact_cache::FleetFacts::from_facts(
@@ -613,6 +627,7 @@ mod tests {
         for line in [
             "smtp_password_file = \"/etc/matou/smtp-password\"",
             "ntfy_token_file = \"/etc/matou/ntfy-token\"",
+            "[dns]\nrdap = \"none\"",
         ] {
             assert!(written.contains(line), "{written}");
         }

@@ -4,6 +4,7 @@
 //! Undo: remove the block between the two matou lines of /etc/hosts.
 
 use async_trait::async_trait;
+use matou_i18n::tr;
 
 use super::Concern;
 use super::desired::{DesiredFile, compare_desired_file, diff_as_change};
@@ -53,10 +54,10 @@ impl Concern for NamesConcern {
         let stored = at.facts.file("/etc/hostname").map(|f| f.content);
         let stored = stored.as_deref().unwrap_or("").trim();
         lines.push(if now == name && stored == name {
-            Change::same(format!("host name {name}"))
+            Change::same(tr!("host name {name}"))
         } else {
             let old = if now == name { stored } else { now };
-            Change::modify("host name", old, name)
+            Change::modify(tr!("host name"), old, name)
         });
         let (old, new) = compare_hosts_file(at)?;
         lines.push(if old == new {
@@ -80,8 +81,12 @@ impl Concern for NamesConcern {
         }
         let (old, new) = compare_hosts_file(at)?;
         if old != new {
-            run.run_script("write /etc/hosts", &replace_file_script(), [HOSTS, &new])
-                .await?;
+            run.run_script(
+                tr!("write /etc/hosts"),
+                &replace_file_script(),
+                [HOSTS, &new],
+            )
+            .await?;
         }
         let name = &at.node.name;
         let script = format!("{}hostname -- \"$2\"\n", replace_file_script());
@@ -91,7 +96,7 @@ impl Concern for NamesConcern {
                 .file("/etc/hostname")
                 .is_none_or(|f| f.content.trim() != name)
         {
-            run.run_script("set the host name", &script, ["/etc/hostname", name])
+            run.run_script(tr!("set the host name"), &script, ["/etc/hostname", name])
                 .await?;
         }
         Ok(())

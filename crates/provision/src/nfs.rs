@@ -4,6 +4,7 @@
 //! Undo: `systemctl disable --now matou-exports.path`, remove /etc/exports.d/matou.exports, then `exportfs -ra`; `apt-get purge nfs-kernel-server`.
 
 use async_trait::async_trait;
+use matou_i18n::{Text, both, tr};
 
 use super::Concern;
 use super::desired::DesiredState;
@@ -22,9 +23,9 @@ const SETTINGS: &str = include_str!("../files/nfs.conf");
 /// Services that only versions 2 and 3 use, and that listen to everybody. Both go: the server
 /// starts rpc-statd, which fails without the port mapper, and the node would be "degraded" after a
 /// reboot.
-const NFS3_SERVICES: [(&str, &str); 2] = [
-    ("rpcbind.socket", "the port mapper"),
-    ("rpc-statd.service", "the monitor of locks"),
+const NFS3_SERVICES: [(&str, Text); 2] = [
+    ("rpcbind.socket", both!("the port mapper")),
+    ("rpc-statd.service", both!("the monitor of locks")),
 ];
 
 const REMOVE_NFS3_SCRIPT: &str = "systemctl mask --quiet --now rpcbind.socket rpcbind.service rpc-statd.service\n\
@@ -41,7 +42,7 @@ fn nfs3_service_changes<'a>(at: &'a NodeView<'_>) -> impl Iterator<Item = Change
     NFS3_SERVICES
         .iter()
         .filter(|(unit, _)| at.facts.unit(unit).load == "loaded")
-        .map(|(_, what)| Change::remove(format!("{what}, which NFS 4 has no use for")))
+        .map(|(_, what)| Change::remove(tr!("{what}, which NFS 4 has no use for")))
 }
 
 /// The concern `nfs-server`: the exports of the storage node.
@@ -77,7 +78,7 @@ impl Concern for NfsServerConcern {
 
     fn check(&self, at: &NodeView<'_>) -> Result<Check, ProvisionError> {
         if at.facts.is_container() {
-            return Err(ProvisionError::failed(format_args!(
+            return Err(ProvisionError::failed(tr!(
                 "{} is a container, whose kernel exports nothing: use [storage] driver = \"shared\" or \"local\"",
                 at.node.name
             )));
@@ -91,12 +92,16 @@ impl Concern for NfsServerConcern {
 
     async fn apply(&self, at: &NodeView<'_>, run: &NodeExecutor<'_>) -> Result<(), StepError> {
         desired_nfs_server().apply(at, run).await?;
-        run.run_script("make /etc/matou", "install -d -m 700 /etc/matou", [""; 0])
-            .await?;
+        run.run_script(
+            tr!("make /etc/matou"),
+            "install -d -m 700 /etc/matou",
+            [""; 0],
+        )
+        .await?;
         nfs_exports::desired_exports(at)?.apply(at, run).await?;
-        run.run_script("export", nfs_exports::EXPORT_NOW, [""; 0])
+        run.run_script(tr!("export"), nfs_exports::EXPORT_NOW, [""; 0])
             .await?;
-        run.run_script("remove what NFS 3 needs", REMOVE_NFS3_SCRIPT, [""; 0])
+        run.run_script(tr!("remove what NFS 3 needs"), REMOVE_NFS3_SCRIPT, [""; 0])
             .await
     }
 }
@@ -137,7 +142,7 @@ impl Concern for NfsClientConcern {
 
     async fn apply(&self, at: &NodeView<'_>, run: &NodeExecutor<'_>) -> Result<(), StepError> {
         desired_nfs_client().apply(at, run).await?;
-        run.run_script("remove what NFS 3 needs", REMOVE_NFS3_SCRIPT, [""; 0])
+        run.run_script(tr!("remove what NFS 3 needs"), REMOVE_NFS3_SCRIPT, [""; 0])
             .await
     }
 }

@@ -1,6 +1,7 @@
 //! What NFS exports: each volume's folder by itself, as it comes and goes, so that a node whose root is an
 //! intruder reaches volumes and nothing else of the disk: not what matou keeps beside them.
 
+use matou_i18n::tr;
 use std::path::Path;
 
 use super::desired::{DesiredState, HARDENED};
@@ -71,14 +72,14 @@ fn reason_for_whole(client: &NfsClient<'_>, at: &NodeView<'_>) -> Option<String>
     }
     let node = client.node;
     match at.fleet.node_facts(node) {
-        Err(_) => Some(format!("{node} does not answer")),
+        Err(_) => Some(tr!("{node} does not answer")),
         Ok(facts) if !facts.succeeded("nfs-mounts") => {
-            Some(format!("{node} does not say what it mounts"))
+            Some(tr!("{node} does not say what it mounts"))
         }
         Ok(facts) => match count_mounts(facts.output("nfs-mounts"), &path) {
             0 => None,
-            1 => Some(format!("{node} has a volume mounted by it")),
-            n => Some(format!("{node} has {n} volumes mounted by it")),
+            1 => Some(tr!("{node} has a volume mounted by it")),
+            n => Some(tr!("{node} has {n} volumes mounted by it")),
         },
     }
 }
@@ -183,12 +184,12 @@ pub(super) fn compare_exports(at: &NodeView<'_>) -> Result<Vec<Change>, Provisio
         .collect();
     missing.dedup();
     let what = match folders.len() {
-        1 => "one volume".to_owned(),
-        n => format!("{n} volumes"),
+        1 => tr!("one volume").to_owned(),
+        n => tr!("{n} volumes"),
     };
     lines.push(match missing.as_slice() {
-        [] => Change::same(format!("{what} exported to {} nodes", clients.len() - 1)),
-        names => Change::add(format!("export of {what} to {}", names.join(", "))),
+        [] => Change::same(tr!("{what} exported to {} nodes", clients.len() - 1)),
+        names => Change::add(tr!("export of {what} to {}", names.join(", "))),
     });
     for client in &clients {
         if !exported.contains(&(&path, &client.address)) {
@@ -196,11 +197,11 @@ pub(super) fn compare_exports(at: &NodeView<'_>) -> Result<Vec<Change>, Provisio
         }
         let node = client.node;
         lines.push(match reason_for_whole(client, at) {
-            Some(why) => Change::same(format!("{path} exported as a whole to {}", client.address))
-                .with_warning(format!(
+            Some(why) => Change::same(tr!("{path} exported as a whole to {}", client.address))
+                .with_warning(tr!(
                     "{why}: `matou drain {node}`, provision again, `matou activate {node}` ends it"
                 )),
-            None => Change::remove(format!(
+            None => Change::remove(tr!(
                 "export of {path} as a whole, with what is no volume, to {}",
                 client.address
             )),

@@ -4,6 +4,7 @@
 //! What a program asks for stands in its ELF headers: `e_machine`, `PT_INTERP` and the symbol versions
 //! that it needs (elf(5); the versions after the Linux Standard Base, "Symbol Versioning").
 
+use matou_i18n::tr;
 use std::fmt;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -68,24 +69,27 @@ impl ManagerProgram {
     fn obstacle(&self, facts: &NodeFacts) -> Option<String> {
         let (name, there) = (self.path.display(), facts.architecture());
         let name = match self.path == Path::new(OWN) {
-            true => "this program".to_owned(),
+            true => tr!("this program").to_owned(),
             false => name.to_string(),
         };
         if self.architecture != there {
-            return Some(format!("{name} is for {}, not {there}", self.architecture));
+            return Some(tr!("{name} is for {}, not {there}", self.architecture));
         }
         let has = facts.output("libc");
         match &self.linkage {
             Linkage::Static => None,
             Linkage::Glibc(needed) => match has.strip_prefix("glibc ").and_then(parse_glibc) {
-                Some(version) if version < *needed => Some(format!(
+                Some(version) if version < *needed => Some(tr!(
                     "{name} needs glibc {}.{} or newer, the node has {}.{}",
-                    needed.0, needed.1, version.0, version.1
+                    needed.0,
+                    needed.1,
+                    version.0,
+                    version.1
                 )),
                 // One that does not tell is found out when the program is tried there.
                 _ => None,
             },
-            Linkage::Other(loader) => Some(format!("{name} needs {loader}")),
+            Linkage::Other(loader) => Some(tr!("{name} needs {loader}")),
         }
     }
 }
@@ -93,7 +97,7 @@ impl ManagerProgram {
 impl fmt::Display for ManagerProgram {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.path == Path::new(OWN) {
-            true => f.write_str("this one"),
+            true => f.write_str(tr!("this one")),
             false => write!(f, "{}", self.path.display()),
         }
     }
@@ -127,7 +131,7 @@ pub(super) fn choose_program(
     }
     for place in places {
         if !place.exists() {
-            obstacles.push(format!("there is no {}", place.display()));
+            obstacles.push(tr!("there is no {}", place.display()));
             continue;
         }
         let program = ManagerProgram::read(&place)?;
@@ -136,7 +140,7 @@ pub(super) fn choose_program(
             Some(obstacle) => obstacles.push(obstacle),
         }
     }
-    Err(ProvisionError::failed(format_args!(
+    Err(ProvisionError::failed(tr!(
         "{}; put the static program of the release for {} there as {name}, or name its folder in `programs` of [provision]",
         obstacles.join("; "),
         facts.architecture()
@@ -159,20 +163,17 @@ fn own_program() -> Result<Arc<ManagerProgram>, ProvisionError> {
 /// When it can't be read, is no file or has more than [`MAX_PROGRAM_BYTES`].
 pub(super) fn read_bounded(path: &Path) -> Result<Vec<u8>, ProvisionError> {
     let refused = |e: &dyn fmt::Display| {
-        ProvisionError::failed(format_args!(
-            "the program {} can't be read: {e}",
-            path.display()
-        ))
+        ProvisionError::failed(tr!("the program {} can't be read: {e}", path.display()))
     };
     let file = std::fs::File::open(path).map_err(|e| refused(&e))?;
     if !file.metadata().map_err(|e| refused(&e))?.is_file() {
-        return Err(refused(&"it is no file"));
+        return Err(refused(&tr!("it is no file")));
     }
     let mut bytes = Vec::new();
     let mut bounded = file.take(MAX_PROGRAM_BYTES + 1);
     bounded.read_to_end(&mut bytes).map_err(|e| refused(&e))?;
     match bytes.len() as u64 > MAX_PROGRAM_BYTES {
-        true => Err(refused(&"it is larger than 1 GiB")),
+        true => Err(refused(&tr!("it is larger than 1 GiB"))),
         false => Ok(bytes),
     }
 }
@@ -186,14 +187,14 @@ fn parse_glibc(text: &str) -> Option<GlibcVersion> {
 
 /// Reads the processor and the linkage out of a program's headers.
 fn read_headers(bytes: &[u8]) -> Result<(&'static str, Linkage), ProvisionError> {
-    let broken = |e: object::read::Error| format!("is no program for 64-bit Linux: {e}");
+    let broken = |e: object::read::Error| tr!("is no program for 64-bit Linux: {e}");
     let header = FileHeader64::<object::Endianness>::parse(bytes).map_err(broken)?;
     let endian = header.endian().map_err(broken)?;
     let architecture = match header.e_machine(endian) {
         EM_X86_64 => "x86_64",
         EM_AARCH64 => "aarch64",
         other => {
-            return Err(ProvisionError::failed(format_args!(
+            return Err(ProvisionError::failed(tr!(
                 "is for a processor that matou is not built for (ELF machine {})",
                 other.0
             )));

@@ -4,6 +4,7 @@
 //! Undo: `apt-get purge restic`, or remove /usr/local/bin/restic.
 
 use async_trait::async_trait;
+use matou_i18n::tr;
 
 use super::Concern;
 use super::desired::DesiredState;
@@ -63,7 +64,7 @@ impl Concern for ResticConcern {
             .file(HASH)
             .is_some_and(|f| f.content.trim() == download.sha256);
         Ok(Check::from_changes(vec![match (version.as_str(), have) {
-            ("", _) => Change::add(format!("restic from {}", download.url)),
+            ("", _) => Change::add(tr!("restic from {}", download.url)),
             (version, true) => Change::same(version),
             (version, false) => Change::modify("restic", version, &download.url),
         }]))
@@ -77,7 +78,7 @@ impl Concern for ResticConcern {
             run.install_packages(["bzip2"]).await?;
         }
         run.run_script(
-            "fetch restic",
+            tr!("fetch restic"),
             super::volumes::FETCH_PROGRAM_SCRIPT,
             [download.url.as_str(), &download.sha256, PROGRAM],
         )

@@ -4,6 +4,7 @@
 //! Undo: in Scaleway's console, or by its API; the plan shows every rule that goes.
 
 use async_trait::async_trait;
+use matou_i18n::tr;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -68,11 +69,11 @@ impl SecurityGroupRule {
 
     fn describe(&self) -> String {
         let ports = match (self.dest_port_from, self.dest_port_to) {
-            (None, _) => "all ports".to_owned(),
+            (None, _) => tr!("all ports").to_owned(),
             (Some(from), None) => from.to_string(),
             (Some(from), Some(to)) => format!("{from}-{to}"),
         };
-        matou_base::text::clean_line(&format!(
+        matou_base::text::clean_line(&tr!(
             "{} {} {ports} from {}",
             self.action,
             self.protocol.to_ascii_lowercase(),
@@ -166,7 +167,7 @@ impl SecurityGroupStep {
     fn read_token(&self) -> Result<SecretString, StepError> {
         let path = &self.scaleway.token_file;
         let text = std::fs::read_to_string(path).map_err(|e| {
-            StepError::failed(format!(
+            StepError::failed(tr!(
                 "the token of Scaleway can't be read from {}: {e}",
                 path.display()
             ))
@@ -197,13 +198,12 @@ impl SecurityGroupStep {
         let (group, rules) = answers
             .await
             .map_err(|e| StepError::failed(e.to_string()))??;
-        let strange = |e: serde_json::Error| {
-            StepError::failed(format!("Scaleway's API answers strangely: {e}"))
-        };
+        let strange =
+            |e: serde_json::Error| StepError::failed(tr!("Scaleway's API answers strangely: {e}"));
         let group: RawSecurityGroup = serde_json::from_str(&group).map_err(strange)?;
         let rules: RawSecurityGroupRules = serde_json::from_str(&rules).map_err(strange)?;
         if rules.rules.len() >= PAGE {
-            return Err(StepError::failed(format!(
+            return Err(StepError::failed(tr!(
                 "the security group has {PAGE} rules or more: tidy it up in Scaleway's console first"
             )));
         }
@@ -246,15 +246,15 @@ fn call_scaleway_api(
         .map_err(|e| format!("{method} {url}: {e}"))?;
     match answer.status().as_u16() {
         200..300 => Ok(text),
-        401 | 403 => Err(ProvisionError::failed(format_args!(
+        401 | 403 => Err(ProvisionError::failed(tr!(
             "Scaleway refuses the token ({}): it needs the permission set InstancesFullAccess",
             answer.status().as_u16()
         ))),
-        404 => Err(
+        404 => Err(tr!(
             "Scaleway knows no such security group in that zone: look at [scaleway] in config.toml"
-                .into(),
-        ),
-        code => Err(ProvisionError::failed(format_args!(
+        )
+        .into()),
+        code => Err(ProvisionError::failed(tr!(
             "{method} {url} answered {code}: {}",
             matou_base::text::clean_line(text.chars().take(200).collect::<String>().as_str())
         ))),
@@ -271,8 +271,8 @@ impl Step for SecurityGroupStep {
         let (wanted, found) = (self.wanted_rules().await?, self.fetch_group().await?);
         let name = matou_base::text::clean_line(&found.policy.name).into_owned();
         let mut lines = vec![match found.policy.inbound_default_policy.as_str() {
-            "drop" => Change::same(format!("security group {name} drops what no rule accepts")),
-            other => Change::modify(format!("default of security group {name}"), other, "drop"),
+            "drop" => Change::same(tr!("security group {name} drops what no rule accepts")),
+            other => Change::modify(tr!("default of security group {name}"), other, "drop"),
         }];
         let ours: Vec<&SecurityGroupRule> = found
             .rules
@@ -286,8 +286,9 @@ impl Step for SecurityGroupStep {
             });
         }
         for rule in ours.into_iter().filter(|r| !wanted.contains(r)) {
-            lines
-                .push(Change::remove(rule.describe()).with_warning("config.toml does not name it"));
+            lines.push(
+                Change::remove(rule.describe()).with_warning(tr!("config.toml does not name it")),
+            );
         }
         Ok(Check::from_changes(lines))
     }
@@ -313,7 +314,7 @@ impl Step for SecurityGroupStep {
             call_scaleway_api("PATCH", &group, &token, patch)
         });
         done.await.map_err(|e| StepError::failed(e.to_string()))??;
-        cx.out.note("the security group is set").await;
+        cx.out.note(tr!("the security group is set")).await;
         Ok(())
     }
 }

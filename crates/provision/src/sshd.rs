@@ -4,6 +4,7 @@
 //! Undo: remove /etc/ssh/sshd_config.d/00-matou.conf, then `systemctl reload ssh`.
 
 use async_trait::async_trait;
+use matou_i18n::tr;
 
 use super::Concern;
 use super::desired::{DesiredFile, compare_desired_file};
@@ -122,12 +123,12 @@ impl Concern for SshdConcern {
     fn check(&self, at: &NodeView<'_>) -> Result<Check, ProvisionError> {
         let node = &at.node.name;
         if !at.facts.succeeded("sshd") {
-            return Err(ProvisionError::failed(format_args!(
+            return Err(ProvisionError::failed(tr!(
                 "sshd of {node} does not accept its configuration: run `sshd -t` there"
             )));
         }
         if !at.facts.succeeded("sshd-include") {
-            return Ok(Check::Change(vec![Change::decide(format!(
+            return Ok(Check::Change(vec![Change::decide(tr!(
                 "/etc/ssh/sshd_config of {node} reads no sshd_config.d: write `Include /etc/ssh/sshd_config.d/*.conf` into its first line"
             ))]));
         }
@@ -160,9 +161,9 @@ impl Concern for SshdConcern {
         {
             let question = at.accept_phrase("keys-only");
             lines.push(Change::ask_to_accept(
-                format!("nobody has logged in to {node} with a key for 30 days: log in with yours, or type {question}"),
+                tr!("nobody has logged in to {node} with a key for 30 days: log in with yours, or type {question}"),
                 question,
-            ).with_warning("without a working key you would be locked out"));
+            ).with_warning(tr!("without a working key you would be locked out")));
         }
         Ok(Check::from_changes(lines))
     }

@@ -5,6 +5,7 @@
 //! Undo: `umount`, remove the line in /etc/fstab, `vgremove matou`; the data goes with it.
 
 use async_trait::async_trait;
+use matou_i18n::tr;
 use serde::Deserialize;
 
 use super::Concern;
@@ -87,16 +88,12 @@ impl BlockDevice {
             b.fstype
                 .as_ref()
                 .map(|t| format!("{t}{label}"))
-                .or_else(|| {
-                    b.pttype
-                        .as_ref()
-                        .map(|t| format!("a partition table ({t})"))
-                })
+                .or_else(|| b.pttype.as_ref().map(|t| tr!("a partition table ({t})")))
         };
         let parts: Vec<String> = self.all_devices().into_iter().filter_map(of).collect();
         match parts.is_empty() {
             false => Some(parts.join(", ")),
-            true if !self.children.is_empty() => Some("partitions".into()),
+            true if !self.children.is_empty() => Some(tr!("partitions").into()),
             true => None,
         }
     }
@@ -201,11 +198,11 @@ fn inspect_storage(at: &NodeView<'_>) -> Result<StorageFindings, ProvisionError>
                 .iter()
                 .filter(|b| b.kind == "disk")
                 .map(|b| {
-                    let holds = b.describe_content().unwrap_or_else(|| "empty".into());
+                    let holds = b.describe_content().unwrap_or_else(|| tr!("empty").into());
                     format!("{} {} {holds}", b.path, human_bytes(b.size))
                 })
                 .collect();
-            return Err(ProvisionError::failed(format_args!(
+            return Err(ProvisionError::failed(tr!(
                 "{node} has no device {written}; its disks are: {}",
                 found.join("; ")
             )));
@@ -223,14 +220,14 @@ fn inspect_storage(at: &NodeView<'_>) -> Result<StorageFindings, ProvisionError>
                     .parse()
                     .unwrap_or(block.size);
                 lines.push(if block.size > used.saturating_add(SLACK) {
-                    Change::modify(format!("device {name}"), human_bytes(used), size.clone())
+                    Change::modify(tr!("device {name}"), human_bytes(used), size.clone())
                 } else {
-                    Change::same(format!("device {name}, {size}"))
+                    Change::same(tr!("device {name}, {size}"))
                 });
                 DeviceVerdict::Ours
             }
             Some(pv) if !pv.vg_name.is_empty() => {
-                return Err(ProvisionError::failed(format_args!(
+                return Err(ProvisionError::failed(tr!(
                     "{name} of {node} belongs to the volume group {:?} of somebody else: take it out of config.toml, or run `vgreduce` on {node} first",
                     pv.vg_name
                 )));
@@ -239,7 +236,7 @@ fn inspect_storage(at: &NodeView<'_>) -> Result<StorageFindings, ProvisionError>
             Some(_) => DeviceVerdict::Empty,
             None => {
                 if let Some(place) = block.find_mount_point() {
-                    return Err(ProvisionError::failed(format_args!(
+                    return Err(ProvisionError::failed(tr!(
                         "{name} of {node} is in use: mounted at {place}; name an unused device in [storage] devices"
                     )));
                 }
@@ -250,10 +247,10 @@ fn inspect_storage(at: &NodeView<'_>) -> Result<StorageFindings, ProvisionError>
                         let question = at.accept_phrase(&written);
                         lines.push(
                             Change::ask_to_accept(
-                                format!("device {name}, {size}, holds {holds}: type {question} to wipe it"),
+                                tr!("device {name}, {size}, holds {holds}: type {question} to wipe it"),
                                 question,
                             )
-                            .with_warning("everything on it is lost"),
+                            .with_warning(tr!("everything on it is lost")),
                         );
                         continue;
                     }
@@ -263,16 +260,16 @@ fn inspect_storage(at: &NodeView<'_>) -> Result<StorageFindings, ProvisionError>
         match verdict {
             DeviceVerdict::Ours => {}
             DeviceVerdict::Empty => {
-                lines.push(Change::add(format!("device {name}, {size}")));
+                lines.push(Change::add(tr!("device {name}, {size}")));
                 devices.push(("add", path.to_owned()));
             }
             DeviceVerdict::Wipe => {
                 let holds = block.describe_content().unwrap_or_default();
                 lines.push(
-                    Change::remove(format!("everything on {name}: {holds}"))
-                        .with_warning("its name was typed"),
+                    Change::remove(tr!("everything on {name}: {holds}"))
+                        .with_warning(tr!("its name was typed")),
                 );
-                lines.push(Change::add(format!("device {name}, {size}")));
+                lines.push(Change::add(tr!("device {name}, {size}")));
                 devices.push(("wipe", path.to_owned()));
             }
         }
@@ -281,7 +278,7 @@ fn inspect_storage(at: &NodeView<'_>) -> Result<StorageFindings, ProvisionError>
     let has_volume = logical
         .iter()
         .any(|l| l.vg_name == GROUP && l.lv_name == VOLUME);
-    let volume = format!("volume {GROUP}/{VOLUME}");
+    let volume = tr!("volume {GROUP}/{VOLUME}");
     let bytes = |text: &str| text.trim_end_matches('B').parse::<u64>().unwrap_or(0);
     lines.push(match (&group, has_volume) {
         (Some(g), true) if bytes(&g.vg_free) > 0 => Change::modify(
@@ -292,16 +289,16 @@ fn inspect_storage(at: &NodeView<'_>) -> Result<StorageFindings, ProvisionError>
         (Some(g), true) if devices.is_empty() => {
             Change::same(format!("{volume}, {}", human_bytes(bytes(&g.vg_size))))
         }
-        (Some(_), true) => Change::modify(volume, "as it is", "grown by the new devices"),
+        (Some(_), true) => Change::modify(volume, tr!("as it is"), tr!("grown by the new devices")),
         _ => Change::add(volume),
     });
     let fs = at.facts.output("fstype");
     let wanted = storage.filesystem.as_str();
     lines.push(match fs {
-        "" => Change::add(format!("file system {wanted}")),
-        fs if fs == wanted => Change::same(format!("file system {fs}")),
-        fs => Change::same(format!("file system {fs}"))
-            .with_warning(format!("{wanted} is configured; it is kept as it was made")),
+        "" => Change::add(tr!("file system {wanted}")),
+        fs if fs == wanted => Change::same(tr!("file system {fs}")),
+        fs => Change::same(tr!("file system {fs}"))
+            .with_warning(tr!("{wanted} is configured; it is kept as it was made")),
     });
     let fstab = at
         .facts
@@ -314,23 +311,23 @@ fn inspect_storage(at: &NodeView<'_>) -> Result<StorageFindings, ProvisionError>
     let source = source.as_str();
     let mounted = source.starts_with("/dev/mapper/matou-data") || source.starts_with(DEVICE);
     if !source.is_empty() && !mounted {
-        return Err(ProvisionError::failed(format_args!(
+        return Err(ProvisionError::failed(tr!(
             "{source} of {node} is mounted at {mount} already: unmount it, or choose another [storage] path"
         )));
     }
     if !mounted && at.facts.output("hidden") == "yes" {
-        return Err(ProvisionError::failed(format_args!(
+        return Err(ProvisionError::failed(tr!(
             "{mount} of {node} holds files, which the mount would hide: move them away first"
         )));
     }
     lines.push(match (mounted, in_fstab) {
         (true, Some(line)) if line.contains(SHORT_DEVICE_TIMEOUT) => {
-            Change::modify(format!("wait for {mount} at a start"), "30 s", "15 min")
+            Change::modify(tr!("wait for {mount} at a start"), "30 s", "15 min")
         }
-        (true, Some(_)) => Change::same(format!("mounted at {mount}, also after a reboot")),
-        (true, None) => Change::add(format!("{mount} in /etc/fstab")),
-        (false, Some(_)) => Change::modify(mount, "not mounted", "mounted"),
-        (false, None) => Change::add(format!("mount at {mount}, also after a reboot")),
+        (true, Some(_)) => Change::same(tr!("mounted at {mount}, also after a reboot")),
+        (true, None) => Change::add(tr!("{mount} in /etc/fstab")),
+        (false, Some(_)) => Change::modify(mount, tr!("not mounted"), tr!("mounted")),
+        (false, None) => Change::add(tr!("mount at {mount}, also after a reboot")),
     });
     Ok(StorageFindings { lines, devices })
 }
@@ -399,13 +396,13 @@ impl Concern for StorageConcern {
         if storage.devices.is_empty() {
             return Ok(Check::from_changes(vec![
                 match at.facts.succeeded("folder") {
-                    true => Change::same(format!("folder {mount}")),
-                    false => Change::add(format!("folder {mount}")),
+                    true => Change::same(tr!("folder {mount}")),
+                    false => Change::add(tr!("folder {mount}")),
                 },
             ]));
         }
         if at.facts.is_container() {
-            return Err(ProvisionError::failed(format_args!(
+            return Err(ProvisionError::failed(tr!(
                 "{} is a container: it has no disks of its own; leave [storage] devices empty",
                 at.node.name
             )));
@@ -413,8 +410,8 @@ impl Concern for StorageConcern {
         let mut lines: Vec<Change> = storage_packages(at.config())
             .iter()
             .map(|p| match at.facts.package_version(p) {
-                Some(version) => Change::same(format!("package {p} {version}")),
-                None => Change::add(format!("package {p}")),
+                Some(version) => Change::same(tr!("package {p} {version}")),
+                None => Change::add(tr!("package {p}")),
             })
             .collect();
         lines.extend(inspect_storage(at)?.lines);
@@ -426,7 +423,7 @@ impl Concern for StorageConcern {
         let mount = storage.path.to_string_lossy();
         if storage.devices.is_empty() {
             return run
-                .run_script(&format!("make {mount}"), "mkdir -p -- \"$1\"", [mount])
+                .run_script(&tr!("make {mount}"), "mkdir -p -- \"$1\"", [mount])
                 .await;
         }
         let found = inspect_storage(at)?;

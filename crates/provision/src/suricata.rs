@@ -7,6 +7,7 @@
 //! /etc/systemd/system/suricata.service.d, `systemctl disable --now matou-suricata-logs.timer
 //! matou-suricata-rules.timer`.
 
+use matou_i18n::tr;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
@@ -90,7 +91,7 @@ fn home_network(ip: IpAddr, prefix: u8) -> String {
 
 fn render_suricata_settings(at: &NodeView<'_>) -> Result<String, ProvisionError> {
     let interface = at.facts.default_interface().ok_or_else(|| {
-        format!(
+        tr!(
             "{} has no default route: there is nothing to watch",
             at.node.name
         )
@@ -239,7 +240,7 @@ impl Concern for SuricataConcern {
         desired_suricata_packages(config).apply(at, run).await?;
         if configured_suricata_rules(config) == SuricataRules::Update {
             let empty = "set -e; mkdir -p \"${1%/*}\"; [ -e \"$1\" ] || : >\"$1\"";
-            run.run_script("a place for fetched rules", empty, [FETCHED])
+            run.run_script(tr!("a place for fetched rules"), empty, [FETCHED])
                 .await?;
         }
         let parts = desired_suricata_files(config, &settings);
@@ -252,7 +253,7 @@ impl Concern for SuricataConcern {
             run.write_file(&new(SETTINGS), &settings, 0o644).await?;
             run.write_file(&new(RULES), OWN_RULES, 0o644).await?;
             run.run_script(
-                "prove Suricata's configuration",
+                tr!("prove Suricata's configuration"),
                 PROVE,
                 [new(SETTINGS), new(RULES)],
             )

@@ -3,6 +3,7 @@
 //! Undo: `swapoff /swapfile`, remove it and its line in /etc/fstab.
 
 use async_trait::async_trait;
+use matou_i18n::tr;
 
 use super::Concern;
 use super::executor::{NodeExecutor, TENTATIVE_FILE_FUNCTIONS};
@@ -47,7 +48,7 @@ impl Concern for SwapConcern {
 
     fn check(&self, at: &NodeView<'_>) -> Result<Check, ProvisionError> {
         if at.facts.is_container() {
-            let line = "swap is the host's of this container";
+            let line = tr!("swap is the host's of this container");
             return Ok(Check::Done(vec![Change::same(line)]));
         }
         let wanted = at.config().provision.swap;
@@ -75,22 +76,22 @@ impl Concern for SwapConcern {
         if wanted == 0 {
             let left = ours.is_some() || in_fstab || file > 0;
             return Ok(Check::from_changes(vec![if left {
-                Change::remove(format!("swap file {PATH}"))
+                Change::remove(tr!("swap file {PATH}"))
             } else {
-                Change::same("no swap file")
+                Change::same(tr!("no swap file"))
             }]));
         }
         if ours.is_none() && others >= wanted {
             let size = human_bytes(others);
-            return Ok(Check::Done(vec![Change::same(format!("swap of {size}"))]));
+            return Ok(Check::Done(vec![Change::same(tr!("swap of {size}"))]));
         }
         let size = human_bytes(wanted);
         // The kernel's figure is one page less: its header.
         let line = match ours {
-            Some(_) if file == wanted && in_fstab => Change::same(format!("swap file of {size}")),
-            Some(_) if file == wanted => Change::add(format!("{PATH} in /etc/fstab")),
-            Some(_) => Change::modify("size of the swap file", human_bytes(file), size),
-            None => Change::add(format!("swap file of {size}")),
+            Some(_) if file == wanted && in_fstab => Change::same(tr!("swap file of {size}")),
+            Some(_) if file == wanted => Change::add(tr!("{PATH} in /etc/fstab")),
+            Some(_) => Change::modify(tr!("size of the swap file"), human_bytes(file), size),
+            None => Change::add(tr!("swap file of {size}")),
         };
         Ok(Check::from_changes(vec![line]))
     }
@@ -99,7 +100,7 @@ impl Concern for SwapConcern {
         match at.config().provision.swap {
             0 => {
                 let script = format!("{TENTATIVE_FILE_FUNCTIONS}{REMOVE}");
-                run.run_script("remove the swap file", &script, [""; 0])
+                run.run_script(tr!("remove the swap file"), &script, [""; 0])
                     .await
             }
             size => {

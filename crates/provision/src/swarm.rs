@@ -4,6 +4,7 @@
 //!
 //! Undo: `matou leave NODE`.
 
+use matou_i18n::tr;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -203,29 +204,31 @@ impl Concern for SwarmConcern {
     fn check(&self, at: &NodeView<'_>) -> Result<Check, ProvisionError> {
         let node = at.node;
         let lines = match membership_state(at) {
-            MembershipState::NoEngine => return Ok(Check::Unknown("no engine answers yet".into())),
+            MembershipState::NoEngine => {
+                return Ok(Check::Unknown(tr!("no engine answers yet").into()));
+            }
             MembershipState::Waits => {
-                return Ok(Check::Unknown("the swarm is not made yet".into()));
+                return Ok(Check::Unknown(tr!("the swarm is not made yet").into()));
             }
             MembershipState::Unknown => {
                 return Ok(Check::Unknown(
-                    "no manager answers that could tell its nodes".into(),
+                    tr!("no manager answers that could tell its nodes").into(),
                 ));
             }
             MembershipState::Init => {
                 let address = at.fleet.node_address(node)?;
                 let pools = match overlay_address_pools(at).as_slice() {
-                    [] => "the engine's own".to_owned(),
+                    [] => tr!("the engine's own").to_owned(),
                     pools => pools.join(", "),
                 };
-                vec![Change::add(format!(
+                vec![Change::add(tr!(
                     "swarm, with {} as its first manager at {address}, overlay networks out of {pools}",
                     node.name
                 ))]
             }
             MembershipState::Join => {
                 let address = at.fleet.node_address(node)?;
-                vec![Change::add(format!(
+                vec![Change::add(tr!(
                     "{} of the swarm, at {address}",
                     wanted_role_name(node)
                 ))]
@@ -234,32 +237,32 @@ impl Concern for SwarmConcern {
             MembershipState::Foreign => {
                 let question = at.accept_phrase("leave-swarm");
                 let line = Change::ask_to_accept(
-                    format!(
+                    tr!(
                         "{} belongs to another swarm: type {question} to take it out of that one",
                         node.name
                     ),
                     question,
                 );
-                let line = line.with_warning("what runs on it there is lost to that swarm");
+                let line = line.with_warning(tr!("what runs on it there is lost to that swarm"));
                 match at.is_accepted("leave-swarm") {
                     true => vec![
-                        Change::remove(format!("{} from the other swarm", node.name)),
-                        Change::add(format!("{} of the swarm", wanted_role_name(node))),
+                        Change::remove(tr!("{} from the other swarm", node.name)),
+                        Change::add(tr!("{} of the swarm", wanted_role_name(node))),
                     ],
                     false => vec![line],
                 }
             }
-            MembershipState::Locked => vec![Change::decide(format!(
+            MembershipState::Locked => vec![Change::decide(tr!(
                 "the swarm of {} is locked: run `docker swarm unlock` there with its key",
                 node.name
             ))],
             MembershipState::Failing(why) => vec![Change::modify(
-                format!("{} in the swarm", node.name),
+                tr!("{} in the swarm", node.name),
                 match why.is_empty() {
-                    true => "joining".to_owned(),
+                    true => tr!("joining").to_owned(),
                     false => matou_base::text::clean_line(&why).into_owned(),
                 },
-                "active",
+                tr!("active"),
             )],
         };
         Ok(Check::from_changes(lines))
@@ -282,17 +285,17 @@ fn compare_member(
     let node = at.node;
     let mut lines = Vec::new();
     lines.push(if found.role == wanted_role_name(node) {
-        Change::same(format!("{} of the swarm", found.role))
+        Change::same(tr!("{} of the swarm", found.role))
     } else {
         let change = Change::modify(
-            format!("role of {}", node.name),
+            tr!("role of {}", node.name),
             &found.role,
             wanted_role_name(node),
         );
         check_role_quorum(at, found, change)?
     });
     for (key, value) in &node.labels {
-        let label = format!("label {key}");
+        let label = tr!("label {key}");
         lines.push(match found.labels.get(key) {
             Some(now) if now == value => Change::same(format!("{label} = {value}")),
             Some(now) => Change::modify(label, now, value),
@@ -300,7 +303,7 @@ fn compare_member(
         });
     }
     if let Some(wanted) = node.availability {
-        let what = format!("availability of {}", node.name);
+        let what = tr!("availability of {}", node.name);
         lines.push(if found.availability == wanted.as_str() {
             Change::same(format!("{what}: {}", wanted.as_str()))
         } else {
@@ -311,15 +314,15 @@ fn compare_member(
         let wanted = at.config().provision.autolock;
         let now = reported_autolock(at.facts);
         if now != wanted {
-            let say = |on| if on { "on" } else { "off" };
-            lines.push(Change::modify("autolock", say(now), say(wanted)));
+            let say = |on| if on { tr!("on") } else { tr!("off") };
+            lines.push(Change::modify(tr!("autolock"), say(now), say(wanted)));
         }
         let wanted = at.config().provision.heartbeat;
         if let Some(now) = reported_heartbeat(at.facts)
             && now != wanted
         {
             let say = |period: Duration| format!("{} s", period.as_secs_f64());
-            lines.push(Change::modify("heartbeat", say(now), say(wanted)));
+            lines.push(Change::modify(tr!("heartbeat"), say(now), say(wanted)));
         }
     }
     Ok(lines)
@@ -341,7 +344,7 @@ fn check_role_quorum(
     if found.role == "worker" {
         let after = count + 1;
         return Ok(match after % 2 {
-            0 => change.with_warning(format!(
+            0 => change.with_warning(tr!(
                 "{after} managers bear the loss of no more than {} do: take an odd number",
                 after - 1
             )),
@@ -351,7 +354,7 @@ fn check_role_quorum(
     let after = count.saturating_sub(1);
     let left = reachable.saturating_sub(usize::from(found.reachable));
     if after == 0 || left <= after / 2 {
-        return Err(ProvisionError::failed(format_args!(
+        return Err(ProvisionError::failed(tr!(
             "{} can't become a worker: of the {after} managers that would be left {left} answer, and the swarm needs more than half of them",
             at.node.name
         )));
@@ -394,7 +397,7 @@ async fn apply_membership(at: &NodeView<'_>, run: &NodeExecutor<'_>) -> Result<(
         match wait_for_membership(run).await? {
             true => {}
             false if at.node.role == Role::Manager => {
-                return Err(StepError::failed(format!(
+                return Err(StepError::failed(tr!(
                     "{} is of a swarm that it can't reach ({}): look at `docker info` and `journalctl -u docker` there",
                     at.node.name,
                     matou_base::text::clean_line(why)
@@ -412,7 +415,7 @@ async fn apply_membership(at: &NodeView<'_>, run: &NodeExecutor<'_>) -> Result<(
             docker
                 .init_swarm(&address.to_string(), overlay_address_pools(at))
                 .await?;
-            run.cx.out.note("the swarm is made").await;
+            run.cx.out.note(tr!("the swarm is made")).await;
             set_member_settings(at, run).await
         }
         MembershipState::Join => {
@@ -422,16 +425,16 @@ async fn apply_membership(at: &NodeView<'_>, run: &NodeExecutor<'_>) -> Result<(
         MembershipState::Member(_) | MembershipState::Failing(_) => {
             set_member_settings(at, run).await
         }
-        MembershipState::NoEngine => Err(StepError::failed(format!(
+        MembershipState::NoEngine => Err(StepError::failed(tr!(
             "no engine answers on {}: look at `systemctl status docker` there",
             at.node.name
         ))),
-        MembershipState::Waits => Err(StepError::failed(
-            "there is no swarm to join: the first manager of config.toml makes it, and was not provisioned",
-        )),
-        MembershipState::Unknown => Err(StepError::failed("no manager answers")),
+        MembershipState::Waits => Err(StepError::failed(tr!(
+            "there is no swarm to join: the first manager of config.toml makes it, and was not provisioned"
+        ))),
+        MembershipState::Unknown => Err(StepError::failed(tr!("no manager answers"))),
         MembershipState::Foreign | MembershipState::Locked => {
-            Err(StepError::failed("a decision is open"))
+            Err(StepError::failed(tr!("a decision is open")))
         }
     }
 }
@@ -485,11 +488,12 @@ async fn wait_for_join(
 }
 
 async fn join_fleet_swarm(at: &NodeView<'_>, run: &NodeExecutor<'_>) -> Result<(), StepError> {
-    let name = find_answering_manager(at).ok_or_else(|| StepError::failed("no manager answers"))?;
+    let name =
+        find_answering_manager(at).ok_or_else(|| StepError::failed(tr!("no manager answers")))?;
     let handle = run
         .survey
         .node_handle(&name)
-        .ok_or_else(|| StepError::failed(format!("no node is named {name}")))?;
+        .ok_or_else(|| StepError::failed(tr!("no node is named {name}")))?;
     let token: SecretString = handle.docker.query_join_token(at.node.role).await?;
     let address = at.fleet.node_address(at.node)?;
     let mut addresses = Vec::new();
@@ -499,7 +503,7 @@ async fn join_fleet_swarm(at: &NodeView<'_>, run: &NodeExecutor<'_>) -> Result<(
             addresses.push(SocketAddr::new(ip, 2377).to_string());
         }
     }
-    let reach = format!("join the swarm through {}", addresses.join(", "));
+    let reach = tr!("join the swarm through {}", addresses.join(", "));
     run.cx.out.note(reach).await;
     let joined = run
         .cx
@@ -529,9 +533,9 @@ async fn join_fleet_swarm(at: &NodeView<'_>, run: &NodeExecutor<'_>) -> Result<(
     }
     let why = match joined {
         Err(e) => e.to_string(),
-        Ok(()) => format!("it is not ready after {} s", JOIN_TIMEOUT.as_secs()),
+        Ok(()) => tr!("it is not ready after {} s", JOIN_TIMEOUT.as_secs()),
     };
-    Err(StepError::failed(format!(
+    Err(StepError::failed(tr!(
         "{} does not join the swarm ({why}): is 2377/tcp of {} open to {address}? `matou provision` without --node opens it",
         at.node.name,
         addresses.join(", ")
@@ -545,20 +549,20 @@ async fn set_member_settings(at: &NodeView<'_>, run: &NodeExecutor<'_>) -> Resul
         Some(name) => name,
         // It has just made the swarm.
         None if is_first_manager(at) => at.node.name.clone(),
-        None => return Err(StepError::failed("no manager answers")),
+        None => return Err(StepError::failed(tr!("no manager answers"))),
     };
     let docker = run
         .survey
         .node_handle(&name)
         .map(|h| h.docker.clone())
-        .ok_or_else(|| StepError::failed(format!("no node is named {name}")))?;
+        .ok_or_else(|| StepError::failed(tr!("no node is named {name}")))?;
     let id = run.cx.docker.query_engine().await?.swarm_node_id;
     let swarm = docker.query_swarm().await?;
     let found = swarm
         .nodes
         .iter()
         .find(|n| n.id == id)
-        .ok_or_else(|| StepError::failed(format!("{name} does not know {}", at.node.name)))?;
+        .ok_or_else(|| StepError::failed(tr!("{name} does not know {}", at.node.name)))?;
     let labels: &BTreeMap<String, String> = &at.node.labels;
     if !labels.is_empty() {
         docker.set_node_labels(&id, labels).await?;
@@ -570,7 +574,8 @@ async fn set_member_settings(at: &NodeView<'_>, run: &NodeExecutor<'_>) -> Resul
         while own.query_swarm().await.is_ok() != (at.node.role == Role::Manager)
             || own.query_certified_role().await.ok().flatten() != Some(at.node.role)
         {
-            wait.pause(|| "the new role is not taken up".into()).await?;
+            wait.pause(|| tr!("the new role is not taken up").into())
+                .await?;
         }
         let settled = docker.wait_for_role(&id, at.node.role, &run.cx.docker);
         settled.await?;
@@ -590,7 +595,7 @@ async fn set_member_settings(at: &NodeView<'_>, run: &NodeExecutor<'_>) -> Resul
             if lock && config.autolock {
                 run.cx
                     .out
-                    .note("keep the key that `docker swarm unlock-key` prints on a manager outside of the fleet: without it no manager starts again")
+                    .note(tr!("keep the key that `docker swarm unlock-key` prints on a manager outside of the fleet: without it no manager starts again"))
                     .await;
             }
         }

@@ -3,6 +3,7 @@
 //! Undo: `systemctl disable --now systemd-timesyncd`.
 
 use async_trait::async_trait;
+use matou_i18n::tr;
 
 use super::Concern;
 use super::desired::DesiredState;
@@ -48,14 +49,14 @@ impl Concern for TimeConcern {
 
     fn check(&self, at: &NodeView<'_>) -> Result<Check, ProvisionError> {
         if at.facts.is_container() {
-            let line = "the clock is the host's of this container";
+            let line = tr!("the clock is the host's of this container");
             return Ok(Check::Done(vec![Change::same(line)]));
         }
         if let Some(other) = OTHER_TIME_SERVICES
             .iter()
             .find(|u| at.facts.unit(u).active == "active")
         {
-            return Ok(Check::Done(vec![Change::same(format!("{other} runs"))]));
+            return Ok(Check::Done(vec![Change::same(tr!("{other} runs"))]));
         }
         Ok(Check::from_changes(desired_time_sync().compare(at.facts)))
     }

@@ -4,6 +4,7 @@
 //! Undo: nothing is left but /var/lib/matou/volumes, which remembers what was proven. For
 //! `netshare`: `systemctl disable --now docker-volume-netshare`, remove its unit and program.
 
+use matou_i18n::{Text, both, tr};
 use std::net::IpAddr;
 
 use async_trait::async_trait;
@@ -27,8 +28,10 @@ const PLUGIN: &str = "/usr/local/bin/docker-volume-netshare";
 const PLUGIN_UNIT: &str = include_str!("../files/docker-volume-netshare.service");
 
 /// The plugin's faults, by its source code.
-const FAULTS: &str = "it is not kept any more: a second container on a node gets the whole share, and what it mounts is forgotten when it restarts; \
-    driver = \"nfs\" with the same folders needs no copying";
+const FAULTS: Text = both!(
+    "it is not kept any more: a second container on a node gets the whole share, and what it mounts is forgotten when it restarts; \
+    driver = \"nfs\" with the same folders needs no copying"
+);
 
 /// Tests a volume with an image made of this node's own shell, so that no registry is needed. `$1`
 /// name of the volume, `$2` token, then the options of `docker volume create`.
@@ -57,8 +60,20 @@ fn desired_netshare_plugin() -> DesiredState {
 
 fn netshare_download<'a>(at: &'a NodeView<'_>) -> Result<&'a Download, ProvisionError> {
     at.config().storage.netshare.as_ref().ok_or_else(|| {
-        "the driver netshare needs [storage] netshare_url and netshare_sha256; driver = \"nfs\" needs nothing and serves the same folders".into()
+        tr!("the driver netshare needs [storage] netshare_url and netshare_sha256; driver = \"nfs\" needs nothing and serves the same folders").into()
     })
+}
+
+/// Says where volumes come from, of a proof.
+fn describe_proof(proof: &str) -> String {
+    let proof = proof.trim();
+    if let Some((driver, place)) = proof.split_once(" from ") {
+        return tr!("{driver} from {place}");
+    }
+    match proof.strip_prefix("shared at ") {
+        Some(path) => tr!("shared at {path}"),
+        None => proof.to_owned(),
+    }
 }
 
 /// Returns the content of the proof file when volumes are proven.
@@ -68,7 +83,7 @@ fn volume_proof(at: &NodeView<'_>) -> Result<String, ProvisionError> {
     let server = at
         .fleet
         .node_config(&storage.node)
-        .ok_or("the storage node is gone from config.toml")?;
+        .ok_or(tr!("the storage node is gone from config.toml"))?;
     Ok(match storage.driver {
         StorageDriver::Nfs => format!("nfs from {}:{path}\n", at.fleet.node_address(server)?),
         StorageDriver::Netshare => {
@@ -118,11 +133,11 @@ impl Concern for VolumesConcern {
     fn check(&self, at: &NodeView<'_>) -> Result<Check, ProvisionError> {
         let storage = &at.config().storage;
         if storage.driver == StorageDriver::Local {
-            let line = "volumes stay on their node (driver local)";
+            let line = tr!("volumes stay on their node (driver local)");
             return Ok(Check::Done(vec![Change::same(line)]));
         }
         if at.facts.engine().is_none() {
-            return Ok(Check::Unknown("no engine answers yet".into()));
+            return Ok(Check::Unknown(tr!("no engine answers yet").into()));
         }
         let mut lines = Vec::new();
         if storage.driver == StorageDriver::Netshare {
@@ -142,10 +157,10 @@ impl Concern for VolumesConcern {
             .facts
             .file(PROOF_FILE)
             .is_some_and(|f| f.content == proof);
-        let driver = proof.trim();
+        let driver = describe_proof(&proof);
         lines.push(match proven {
-            true => Change::same(format!("volumes, {driver}, proven")),
-            false => Change::add(format!(
+            true => Change::same(tr!("volumes, {driver}, proven")),
+            false => Change::add(tr!(
                 "volumes, {driver}: one is written here and read on {}",
                 storage.node
             )),
@@ -158,7 +173,7 @@ impl Concern for VolumesConcern {
         if storage.driver == StorageDriver::Netshare {
             let download = netshare_download(at)?;
             run.run_script(
-                "fetch docker-volume-netshare",
+                tr!("fetch docker-volume-netshare"),
                 FETCH_PROGRAM_SCRIPT,
                 [download.url.as_str(), &download.sha256, PLUGIN],
             )
@@ -172,7 +187,7 @@ impl Concern for VolumesConcern {
             .fleet
             .node_config(&storage.node)
             .and_then(|n| at.fleet.node_address(n).ok())
-            .ok_or_else(|| StepError::failed("the storage node has no address"))?;
+            .ok_or_else(|| StepError::failed(tr!("the storage node has no address")))?;
         let options = test_volume_options(storage, server, &volume);
         let on_storage = |script: &str| {
             Command::sh(script.to_owned())
@@ -187,10 +202,10 @@ impl Concern for VolumesConcern {
         let written = async {
             if storage.driver == StorageDriver::Nfs {
                 let share = format!("{server}:{folder}");
-                run.run_script("try the mount", TEST_MOUNT_SCRIPT, [&share])
+                run.run_script(tr!("try the mount"), TEST_MOUNT_SCRIPT, [&share])
                     .await?;
             }
-            run.run_script("write through a container", TEST_VOLUME_SCRIPT, args)
+            run.run_script(tr!("write through a container"), TEST_VOLUME_SCRIPT, args)
                 .await
         }
         .await;
@@ -204,7 +219,7 @@ impl Concern for VolumesConcern {
             .await?;
         written?;
         if seen? != token {
-            return Err(StepError::failed(format!(
+            return Err(StepError::failed(tr!(
                 "a container on {} wrote a file, and {} does not see it in {folder}: is {} the same everywhere?",
                 at.node.name,
                 storage.node,
@@ -213,9 +228,10 @@ impl Concern for VolumesConcern {
         }
         run.cx
             .out
-            .note(format!(
+            .note(tr!(
                 "{} saw what a container on {} wrote",
-                storage.node, at.node.name
+                storage.node,
+                at.node.name
             ))
             .await;
         let proof = volume_proof(at)?;

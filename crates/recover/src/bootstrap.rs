@@ -1,6 +1,7 @@
 //! The fleet folder out of the fleet's own snapshot: all that is needed is the repository, its
 //! password, and servers.
 
+use matou_i18n::tr;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -43,7 +44,7 @@ impl FromStr for NewServer {
             None => (None, text),
         };
         if address.is_empty() || name.as_deref() == Some("") {
-            return Err("expected NAME=ADDRESS, or an address".into());
+            return Err(tr!("expected NAME=ADDRESS, or an address").into());
         }
         Ok(Self {
             name,
@@ -84,14 +85,17 @@ pub async fn bootstrap_fleet_folder(
     let path = folder.join("config.toml");
     ensure!(
         !path.exists(),
-        "{} is there already: run `matou --config {0} recover` to rebuild that fleet, or choose an empty folder with --into",
-        path.display()
+        "{}",
+        tr!(
+            "{} is there already: run `matou --config {0} recover` to rebuild that fleet, or choose an empty folder with --into",
+            path.display()
+        )
     );
     let host = match host {
         Some(host) => host,
         None => find_restic_host(wanted, &path, say).await?,
     };
-    say("reading the fleet's configuration from the repository");
+    say(tr!("reading the fleet's configuration from the repository"));
     let restic = Restic::for_repository(&host, &wanted.repository).await?;
     let snapshot = find_newest_fleet_snapshot(&restic, wanted).await?;
     let inside = snapshot
@@ -100,8 +104,11 @@ pub async fn bootstrap_fleet_folder(
         .find(|p| p.ends_with("/.matou/fleet"))
         .ok_or_else(|| {
             eyre!(
-                "the snapshot {} is marked as a fleet's and holds no .matou/fleet",
-                snapshot.short_id
+                "{}",
+                tr!(
+                    "the snapshot {} is marked as a fleet's and holds no .matou/fleet",
+                    snapshot.short_id
+                )
             )
         })?;
     let archive = restic
@@ -117,24 +124,29 @@ pub async fn bootstrap_fleet_folder(
         .stdout;
     let unpacked = tempfile::tempdir()?;
     unpack_fleet_files(&archive, inside, unpacked.path())?;
-    let text = read_text(&unpacked.path().join("config.toml"), MAX_CONFIG_BYTES)
-        .wrap_err("the fleet's snapshot holds no config.toml that can be read")?;
+    let text = read_text(&unpacked.path().join("config.toml"), MAX_CONFIG_BYTES).wrap_err(tr!(
+        "the fleet's snapshot holds no config.toml that can be read"
+    ))?;
     let (text, mut left_out) = rewrite_fleet_config(&text, wanted)?;
     left_out.extend(remove_untrusted_app_files(&unpacked.path().join("apps")));
-    let heading = "not taken, because the repository has no say in what this machine runs, reads and believes; what is yours comes with --settings:";
+    let heading = tr!(
+        "not taken, because the repository has no say in what this machine runs, reads and believes; what is yours comes with --settings:"
+    );
     say_lines(heading, &left_out, say);
-    let doc: DocumentMut = text.parse().wrap_err("the new config.toml is no TOML")?;
-    let heading = "taken, and leaves something of the new servers open; look at it:";
+    let doc: DocumentMut = text
+        .parse()
+        .wrap_err(tr!("the new config.toml is no TOML"))?;
+    let heading = tr!("taken, and leaves something of the new servers open; look at it:");
     say_lines(heading, &untrusted::list_open_settings(&doc), say);
     matou_base::files::make_folder(folder)
-        .wrap_err_with(|| format!("{} can't be made", folder.display()))?;
+        .wrap_err_with(|| tr!("{} can't be made", folder.display()))?;
     for part in ["apps", "stacks"] {
         copy_plain_folder(&unpacked.path().join(part), &folder.join(part))?;
     }
     // Last: a folder with a config.toml is whole.
     // The repository's location may hold a password.
     matou_base::files::write_atomically(&path, text.as_bytes(), matou_base::files::PRIVATE_MODE)
-        .wrap_err_with(|| format!("{} can't be written", path.display()))?;
+        .wrap_err_with(|| tr!("{} can't be written", path.display()))?;
     Ok((path, snapshot))
 }
 
@@ -160,7 +172,7 @@ async fn find_restic_host(
         text += &format!("{key} = {}\n", quoted(setting));
     }
     let server = wanted.servers.first().map(|s| s.address.as_str());
-    let server = server.ok_or_else(|| eyre!("name the new servers with --nodes"))?;
+    let server = server.ok_or_else(|| eyre!("{}", tr!("name the new servers with --nodes")))?;
     let here = "[[nodes]]\nname = \"here\"\nrole = \"manager\"\n";
     let there = format!(
         "[[nodes]]\nname = \"first\"\nrole = \"manager\"\naddress = {}\n",
@@ -177,7 +189,7 @@ async fn find_restic_host(
     {
         return Ok(host);
     }
-    say(&format!(
+    say(&tr!(
         "restic is not installed here: {server} gets it, and reads the repository"
     ));
     let cx = open(&there)?;
@@ -193,10 +205,12 @@ async fn find_restic_host(
         .await?
     {
         JobOutcome::Done { .. } => {}
-        JobOutcome::Failed { reason } => bail!("restic can't be installed on {server}: {reason}"),
-        JobOutcome::Cancelled => bail!("cancelled"),
+        JobOutcome::Failed { reason } => {
+            bail!("{}", tr!("restic can't be installed on {server}: {reason}"))
+        }
+        JobOutcome::Cancelled => bail!("{}", tr!("cancelled")),
     }
-    host(&cx).ok_or_else(|| eyre!("no server was named"))
+    host(&cx).ok_or_else(|| eyre!("{}", tr!("no server was named")))
 }
 
 /// The newest snapshot of the fleet's configuration that is not dated in the future.
@@ -204,9 +218,9 @@ async fn find_newest_fleet_snapshot(
     restic: &Restic,
     wanted: &BootstrapOptions,
 ) -> Result<ResticSnapshot> {
-    let clock = Command::new("date").arg("+%s").label("the clock");
+    let clock = Command::new("date").arg("+%s").label(tr!("the clock"));
     let clock = restic.host().run_ok(&clock).await?.stdout_text();
-    let storage = Timestamp::from_second(clock.trim().parse().wrap_err("no time")?)?;
+    let storage = Timestamp::from_second(clock.trim().parse().wrap_err(tr!("no time"))?)?;
     let clocks = ClockPair {
         here: Timestamp::now(),
         storage,
@@ -255,13 +269,22 @@ fn choose_fleet_snapshot(
     let known: Vec<String> = fleets.keys().map(said).collect();
     let mut of_fleet = match (fleets.len(), fleets.into_values().next(), wanted) {
         (1, Some(all), _) => all,
-        (0, _, Some(fleet)) => bail!("the repository holds no snapshot of a fleet {fleet:?}"),
+        (0, _, Some(fleet)) => bail!(
+            "{}",
+            tr!("the repository holds no snapshot of a fleet {fleet:?}")
+        ),
         (0, _, None) => bail!(
-            "the repository holds no snapshot of a fleet's configuration: is it the right one?"
+            "{}",
+            tr!(
+                "the repository holds no snapshot of a fleet's configuration: is it the right one?"
+            )
         ),
         _ => bail!(
-            "the repository holds several fleets, {}: name one with --fleet, by its name or, where two have the same, by its id",
-            known.join(", ")
+            "{}",
+            tr!(
+                "the repository holds several fleets, {}: name one with --fleet, by its name or, where two have the same, by its id",
+                known.join(", ")
+            )
         ),
     };
     of_fleet.sort_by_key(|s| s.time);
@@ -269,7 +292,10 @@ fn choose_fleet_snapshot(
     match latest {
         Some(at) => Ok(of_fleet.swap_remove(at)),
         None => bail!(
-            "every snapshot of the fleet's configuration is dated in the future: correct the clock of this machine, or restore config.toml with restic"
+            "{}",
+            tr!(
+                "every snapshot of the fleet's configuration is dated in the future: correct the clock of this machine, or restore config.toml with restic"
+            )
         ),
     }
 }
@@ -279,7 +305,7 @@ fn unpack_fleet_files(archive: &[u8], inside: &str, to: &Path) -> Result<()> {
     let prefix = inside.trim_matches('/');
     let mut left = MAX_UNPACKED_BYTES;
     for entry in tar::Archive::new(archive).entries()? {
-        let mut entry = entry.wrap_err("the fleet's configuration is no archive")?;
+        let mut entry = entry.wrap_err(tr!("the fleet's configuration is no archive"))?;
         let path = entry.path()?.into_owned();
         let name = path.strip_prefix("/").unwrap_or(&path);
         let name = name.strip_prefix(prefix).unwrap_or(name).to_owned();
@@ -295,7 +321,8 @@ fn unpack_fleet_files(archive: &[u8], inside: &str, to: &Path) -> Result<()> {
         let size = entry.size();
         ensure!(
             size <= left,
-            "the fleet's configuration is larger than {MAX_UNPACKED_BYTES} bytes"
+            "{}",
+            tr!("the fleet's configuration is larger than {MAX_UNPACKED_BYTES} bytes")
         );
         left -= size;
         let target = to.join(name);
@@ -316,14 +343,14 @@ fn remove_untrusted_app_files(apps: &Path) -> Vec<String> {
         let name = entry.file_name().to_string_lossy().into_owned();
         let app = name.strip_suffix(".toml");
         let why = match app.is_some_and(matou_stack::is_app_name) {
-            false => Some("it is no application's name".to_owned()),
+            false => Some(tr!("it is no application's name").to_owned()),
             true => match read_text(&entry.path(), MAX_CONFIG_BYTES) {
                 Ok(text) => untrusted::explain_refused_app_file(&text),
                 Err(e) => Some(e.to_string()),
             },
         };
         if let Some(why) = why {
-            told.push(format!("apps/{}: {why}", escape_line(&name)));
+            told.push(tr!("apps/{}: {why}", escape_line(&name)));
             let _ = match entry.path().is_dir() {
                 true => std::fs::remove_dir_all(entry.path()),
                 false => std::fs::remove_file(entry.path()),
@@ -367,10 +394,10 @@ fn copy_plain_folder(from: &Path, to: &Path) -> Result<()> {
 fn rewrite_fleet_config(text: &str, wanted: &BootstrapOptions) -> Result<(String, Vec<String>)> {
     let mut doc: DocumentMut = text
         .parse()
-        .wrap_err("config.toml of the fleet's snapshot is damaged")?;
+        .wrap_err(tr!("config.toml of the fleet's snapshot is damaged"))?;
     let left_out = untrusted::strip_untrusted_keys(&mut doc);
     untrusted::overlay_settings(&mut doc, &wanted.settings)
-        .wrap_err("your settings are no TOML")?;
+        .wrap_err(tr!("your settings are no TOML"))?;
     let ssh = doc["ssh"].or_insert(Item::Table(Table::new()));
     for (key, text) in &wanted.ssh {
         ssh[key] = value(text.as_str());
@@ -409,9 +436,12 @@ fn node_table_name(node: &Table) -> Option<&str> {
 
 /// Gives nodes the addresses of servers; nodes for which there is none are left out.
 fn replace_node_addresses(doc: &mut DocumentMut, servers: &[NewServer]) -> Result<()> {
-    let nodes = doc["nodes"]
-        .as_array_of_tables_mut()
-        .ok_or_else(|| eyre!("config.toml of the fleet's snapshot has no [[nodes]]"))?;
+    let nodes = doc["nodes"].as_array_of_tables_mut().ok_or_else(|| {
+        eyre!(
+            "{}",
+            tr!("config.toml of the fleet's snapshot has no [[nodes]]")
+        )
+    })?;
     let names: Vec<String> = nodes
         .iter()
         .map(|n| node_table_name(n).unwrap_or_default().to_owned())
@@ -420,8 +450,11 @@ fn replace_node_addresses(doc: &mut DocumentMut, servers: &[NewServer]) -> Resul
     for server in servers.iter().filter_map(|s| s.name.as_ref()) {
         ensure!(
             names.contains(server),
-            "no node of the fleet is named {server:?}, only {}",
-            names.join(", ")
+            "{}",
+            tr!(
+                "no node of the fleet is named {server:?}, only {}",
+                names.join(", ")
+            )
         );
     }
     let mut kept = Vec::new();
@@ -435,13 +468,20 @@ fn replace_node_addresses(doc: &mut DocumentMut, servers: &[NewServer]) -> Resul
     }
     if let Some(server) = unnamed.next() {
         bail!(
-            "there is no place for {}: the fleet had {} nodes, {}",
-            server.address,
-            names.len(),
-            names.join(", ")
+            "{}",
+            tr!(
+                "there is no place for {}: the fleet had {} nodes, {}",
+                server.address,
+                names.len(),
+                names.join(", ")
+            )
         );
     }
-    ensure!(!kept.is_empty(), "name the new servers with --nodes");
+    ensure!(
+        !kept.is_empty(),
+        "{}",
+        tr!("name the new servers with --nodes")
+    );
     nodes.retain(|n| kept.iter().any(|k| node_table_name(n) == Some(k)));
     let manager = |n: &Table| n.get("role").and_then(Item::as_str) == Some("manager");
     if !nodes.iter().any(manager)

@@ -1,6 +1,8 @@
 //! A drill: the fleet rebuilt from its repository on a practice fleet of this machine, shut off from
 //! the world, to prove that the backups are good.
 
+use matou_base::text::format_tenths;
+use matou_i18n::tr;
 use std::path::PathBuf;
 
 use color_eyre::eyre::{Context as _, Result, eyre};
@@ -10,6 +12,7 @@ use toml_edit::{Array, DocumentMut, Item, Table, value};
 
 use super::bootstrap::{BootstrapOptions, NewServer, bootstrap_fleet_folder};
 use super::report::{RecoveryKind, RecoveryReport, Timeline};
+use super::untrusted::overlay_settings;
 use matou_backup::FleetId;
 use matou_backup::identity::StorageIdentity;
 use matou_config::Config;
@@ -23,9 +26,9 @@ const LAB_NAME: &str = "drill";
 
 /// Concerns that are of no use on machines which live for minutes. `backup` above all: no timer of a
 /// drill may write to the repository.
-const CONCERNS_OFF: [&str; 13] = [
+const CONCERNS_OFF: [&str; 14] = [
     "upgrades", "time", "files", "swap", "kernel", "sshd", "fail2ban", "firewall", "matou",
-    "backup", "metrics", "alerts", "jobs",
+    "backup", "metrics", "alerts", "jobs", "room",
 ];
 
 /// Further concerns that are off on containers, which have neither disks nor a kernel of their own.
@@ -41,6 +44,9 @@ pub struct DrillOptions {
     pub images: Vec<PathBuf>,
     /// Leave the practice fleet there.
     pub keep: bool,
+    /// Settings for the practice fleet, as in config.toml: they go over what is taken from the repository. `[dns]`
+    /// comes from here alone: the names of the fleet itself stay where they lead.
+    pub settings: String,
 }
 
 /// Rebuilds the fleet of `config` on a practice fleet, which is removed afterwards unless
@@ -57,7 +63,7 @@ pub async fn run_drill(
     lab.down().await?;
     let made = rebuild_on_lab(config, options, &lab, say).await;
     if !options.keep {
-        say("removing the practice fleet");
+        say(tr!("removing the practice fleet"));
         lab.down().await?;
     }
     made
@@ -69,17 +75,20 @@ async fn rebuild_on_lab(
     lab: &Lab,
     say: &(dyn Fn(&str) + Sync),
 ) -> Result<RecoveryReport> {
-    let repository = config
-        .backup
-        .primary_repository()
-        .ok_or_else(|| eyre!("there is no repository: set [backup] repository in config.toml"))?;
+    let repository = config.backup.primary_repository().ok_or_else(|| {
+        eyre!(
+            "{}",
+            tr!("there is no repository: set [backup] repository in config.toml")
+        )
+    })?;
+    refuse_own_names(config, &options.settings)?;
     let count = config.nodes.len();
     match options.vm {
         true => lab.up_vms(count, &VmOptions::default(), say).await?,
         false => lab.up(count, lab::LabKind::Docker, say).await?,
     }
     for archive in &options.images {
-        say(&format!("loading {}", archive.display()));
+        say(&tr!("loading {}", archive.display()));
         lab.load_images(archive).await?;
     }
     let path = lab.config_path();
@@ -101,7 +110,7 @@ async fn rebuild_on_lab(
             ("known_hosts_file", beside("known_hosts")),
             ("known_hosts", "strict".into()),
         ],
-        settings: render_operator_settings(config),
+        settings: add_settings(&render_operator_settings(config), &options.settings)?,
     };
     // As in the recovery itself, restic runs on the first node of the practice fleet.
     let first = FleetContext::open(Config::read_file(&path)?)?;
@@ -110,7 +119,7 @@ async fn rebuild_on_lab(
         .iter()
         .next()
         .map(|n| n.host.clone())
-        .ok_or_else(|| eyre!("the practice fleet has no node"))?;
+        .ok_or_else(|| eyre!("{}", tr!("the practice fleet has no node")))?;
     let folder = path.with_file_name("fleet");
     let (config_path, snapshot) = bootstrap_fleet_folder(&wanted, &folder, Some(host), say).await?;
     first.nodes.close().await;
@@ -148,6 +157,46 @@ fn render_operator_settings(config: &Config) -> String {
     doc.to_string()
 }
 
+/// Puts settings over others.
+fn add_settings(below: &str, over: &str) -> Result<String> {
+    let mut doc: DocumentMut = below.parse()?;
+    overlay_settings(&mut doc, over).wrap_err(tr!("the settings are no TOML"))?;
+    Ok(doc.to_string())
+}
+
+/// Refuses settings by which the names of the fleet itself would lead to the practice fleet.
+fn refuse_own_names(config: &Config, settings: &str) -> Result<()> {
+    let given: DocumentMut = settings.parse().wrap_err(tr!("the settings are no TOML"))?;
+    let (Some(own), Some(dns)) = (&config.dns, given.get("dns")) else {
+        return Ok(());
+    };
+    // What can be checked before there is a practice fleet.
+    let mut doc = DocumentMut::new();
+    doc["fleet"]["name"] = value(config.fleet.name.as_str());
+    let mut nodes = toml_edit::ArrayOfTables::new();
+    for node in &config.nodes {
+        let mut table = Table::new();
+        table["name"] = value(node.name.as_str());
+        table["address"] = value("127.0.0.1");
+        table["role"] = value("manager");
+        nodes.push(table);
+    }
+    doc["nodes"] = Item::ArrayOfTables(nodes);
+    doc["dns"] = dns.clone();
+    let path = config.path.clone().unwrap_or_default();
+    let drill = Config::parse(&doc.to_string(), &path)
+        .map_err(|e| eyre!("{}", tr!("[dns] of the settings: {}", e.message)))?;
+    match drill.dns.as_ref().and_then(|d| d.find_shared_zone(own)) {
+        None => Ok(()),
+        Some(zone) => Err(eyre!(
+            "{}",
+            tr!(
+                "[dns] of the settings is where the fleet's own names are: visitors of {zone} would be led to the practice fleet; give the drill a name server of its own"
+            )
+        )),
+    }
+}
+
 /// Asks the storage node for the fleet's id; `None` when it does not answer.
 async fn query_fleet_id(config: &Config) -> Option<FleetId> {
     let cx = FleetContext::open(config.clone()).ok()?;
@@ -158,7 +207,7 @@ async fn query_fleet_id(config: &Config) -> Option<FleetId> {
 
 /// Returns the fleet's configuration adapted to the practice fleet.
 fn adapt_config_to_lab(text: &str, vm: bool) -> Result<String> {
-    let mut doc: DocumentMut = text.parse().wrap_err("config.toml is damaged")?;
+    let mut doc: DocumentMut = text.parse().wrap_err(tr!("config.toml is damaged"))?;
     doc.remove("scaleway");
     let provision = doc["provision"].or_insert(Item::Table(Table::new()));
     let mut off: Array = CONCERNS_OFF.into_iter().collect();
@@ -219,10 +268,13 @@ fn format_drill_event(event: &JobEvent) -> Option<String> {
             step,
             changed: true,
             took,
-        } => Some(format!("{node}: {step} ({:.1} s)", took.as_secs_f32())),
+        } => Some(tr!(
+            "{node}: {step} ({} s)",
+            format_tenths(took.as_secs_f64())
+        )),
         JobEvent::StepFailed {
             node, step, error, ..
-        } => Some(format!("{node}: {step} FAILED: {error}")),
+        } => Some(tr!("{node}: {step} FAILED: {error}")),
         _ => None,
     }
 }
@@ -230,6 +282,35 @@ fn format_drill_event(event: &JobEvent) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_of_a_drill_come_from_its_own_settings_alone() {
+        let text = "[fleet]\nname = \"f\"\n[[nodes]]\nname = \"a\"\naddress = \"192.0.2.1\"\nrole = \"manager\"\n\
+            [dns]\nprovider = \"gandi\"\nzones = [\"example.org\"]\ntoken_file = \"t\"\n\
+            [edge]\nca_file = \"ca.pem\"\n";
+        let config = Config::parse(text, std::path::Path::new("/f/config.toml")).unwrap();
+        let own = render_operator_settings(&config);
+        assert!(!own.contains("dns") && own.contains("/f/ca.pem"), "{own}");
+        let given = "[dns]\nzones = [\"drill.example.org\"]\n";
+        let both = add_settings(&own, given).unwrap();
+        assert!(
+            both.contains("drill.example.org") && both.contains("/f/ca.pem"),
+            "{both}"
+        );
+        assert!(add_settings(&own, "[dns").is_err());
+        let names = |more: &str| {
+            let dns = format!(
+                "[dns]\nprovider = \"gandi\"\nzones = [\"example.org\"]\ntoken_file = \"t\"\n{more}"
+            );
+            refuse_own_names(&config, &dns)
+        };
+        let refused = names("").unwrap_err().to_string();
+        assert!(refused.contains("visitors of example.org"), "{refused}");
+        names("endpoint = \"http://127.0.0.1:80\"\n").unwrap();
+        names("addresses = [\"a\"]\nendpoint = \"http://127.0.0.1:80\"\n").unwrap();
+        assert!(names("ttl = 0\n").is_err());
+        refuse_own_names(&config, "").unwrap();
+    }
 
     #[test]
     fn a_drill_has_no_timer_no_provider_and_no_disks() {

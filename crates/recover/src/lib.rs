@@ -14,6 +14,8 @@
     )
 )]
 
+matou_i18n::catalogue!();
+
 mod bootstrap;
 mod drill;
 mod report;

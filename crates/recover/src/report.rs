@@ -1,5 +1,6 @@
 //! What a recovery or a drill took and brought back: kept as JSON, and as Markdown for people.
 
+use matou_i18n::tr;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -8,7 +9,7 @@ use color_eyre::eyre::{Context as _, Result};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use matou_base::text::{format_age, human_bytes};
+use matou_base::text::{format_age, format_tenths, human_bytes};
 use matou_config::{ensure_state_dir, state_path};
 use matou_job::{JobEvent, JobOutcome, Plan, StagePhase};
 use matou_model::Drill;
@@ -135,8 +136,8 @@ impl Timeline {
         let failure = match &self.outcome {
             Some(JobOutcome::Done { .. }) => None,
             Some(JobOutcome::Failed { reason }) => Some(reason.to_string()),
-            Some(JobOutcome::Cancelled) => Some("cancelled".into()),
-            None => Some("it did not end".into()),
+            Some(JobOutcome::Cancelled) => Some(tr!("cancelled").into()),
+            None => Some(tr!("it did not end").into()),
         };
         RecoveryReport {
             kind,
@@ -182,32 +183,38 @@ impl RecoveryReport {
         use std::fmt::Write as _;
         let mut text = String::new();
         let title = match self.kind {
-            RecoveryKind::Recovery => "Recovery",
-            RecoveryKind::Drill => "Drill",
-            RecoveryKind::Move => "Move",
+            RecoveryKind::Recovery => tr!("Recovery"),
+            RecoveryKind::Drill => tr!("Drill"),
+            RecoveryKind::Move => tr!("Move"),
         };
         let (up, all) = self.count_apps();
         // Writing into a string does not fail.
-        let _ = writeln!(text, "# {title} of {}\n", self.fleet);
+        let _ = writeln!(text, "{}", tr!("# {title} of {}\n", self.fleet));
         let _ = writeln!(
             text,
-            "- began: {}\n- took: {}\n- applications: {up} of {all} are back",
-            self.began.strftime("%F %T UTC"),
-            format_report_seconds(self.millis)
+            "{}",
+            tr!(
+                "- began: {}\n- took: {}\n- applications: {up} of {all} are back",
+                self.began.strftime("%F %T UTC"),
+                format_report_seconds(self.millis)
+            )
         );
         let worst = self.apps.values().filter_map(|a| a.data_of).min();
         if let Some(oldest) = worst {
             let _ = writeln!(
                 text,
-                "- oldest data: {} before the start ({})",
-                format_age(self.began, oldest),
-                oldest.strftime("%F %T UTC")
+                "{}",
+                tr!(
+                    "- oldest data: {} before the start ({})",
+                    format_age(self.began, oldest),
+                    oldest.strftime("%F %T UTC")
+                )
             );
         }
         if let Some(reason) = &self.failure {
-            let _ = writeln!(text, "- **failed**: {reason}");
+            let _ = writeln!(text, "{}", tr!("- **failed**: {reason}"));
         }
-        let _ = writeln!(text, "\n| phase | took |\n| --- | --- |");
+        let _ = writeln!(text, "{}", tr!("\n| phase | took |\n| --- | --- |"));
         for phase in &self.phases {
             let _ = writeln!(
                 text,
@@ -218,13 +225,16 @@ impl RecoveryReport {
         }
         let _ = writeln!(
             text,
-            "\n| application | is back | data of | size | snapshot |\n| --- | --- | --- | --- | --- |"
+            "{}",
+            tr!(
+                "\n| application | is back | data of | size | snapshot |\n| --- | --- | --- | --- | --- |"
+            )
         );
         for (name, app) in &self.apps {
             let back = match &app.failure {
-                Some((_, reason)) => format!("no: {}", reason.replace(['|', '\n'], " ")),
-                None if app.up => "yes".into(),
-                None => "no".into(),
+                Some((_, reason)) => tr!("no: {}", reason.replace(['|', '\n'], " ")),
+                None if app.up => tr!("yes").into(),
+                None => tr!("no").into(),
             };
             let data = app
                 .data_of
@@ -235,7 +245,7 @@ impl RecoveryReport {
             let _ = writeln!(text, "| {name} | {back} | {data} | {size} | {id} |");
         }
         if !self.by_hand.is_empty() {
-            let _ = writeln!(text, "\nStill to do by hand:\n");
+            let _ = writeln!(text, "{}", tr!("\nStill to do by hand:\n"));
             for line in &self.by_hand {
                 let _ = writeln!(text, "- {line}");
             }
@@ -267,7 +277,7 @@ impl RecoveryReport {
                 text.as_bytes(),
                 matou_base::files::PRIVATE_MODE,
             )
-            .wrap_err_with(|| format!("the report {} can't be written", path.display()))?;
+            .wrap_err_with(|| tr!("the report {} can't be written", path.display()))?;
             Ok::<_, color_eyre::Report>(path)
         };
         write("json", serde_json::to_string_pretty(self)? + "\n")?;
@@ -276,7 +286,7 @@ impl RecoveryReport {
 }
 
 fn format_report_seconds(millis: u64) -> String {
-    format!("{:.1} s", millis as f64 / 1000.0)
+    format!("{} s", format_tenths(millis as f64 / 1000.0))
 }
 
 /// Lists the saved reports of a fleet, the newest first. One that can't be read is left out.

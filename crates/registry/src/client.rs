@@ -1,5 +1,6 @@
 //! Asking a registry: tokens, pages.
 
+use matou_i18n::tr;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
@@ -98,7 +99,7 @@ impl<'a> RegistryClient<'a> {
             429 => Err(RegistryError::TooMany {
                 host: image.host.clone(),
             }),
-            other => Err(registry_answer_error(image, format!("status {other}"))),
+            other => Err(registry_answer_error(image, tr!("status {other}"))),
         }
     }
 }
@@ -182,10 +183,7 @@ fn authorize_by_challenge(
         return basic.ok_or_else(|| registry_refused(image));
     }
     if !kind.eq_ignore_ascii_case("bearer") {
-        return Err(registry_answer_error(
-            image,
-            format!("it asks for {kind:?}"),
-        ));
+        return Err(registry_answer_error(image, tr!("it asks for {kind:?}")));
     }
     let parameters = parse_challenge_parameters(rest);
     let get = |name: &str| {
@@ -195,13 +193,13 @@ fn authorize_by_challenge(
         found.map(|(_, v)| v.as_str())
     };
     let realm = get("realm")
-        .ok_or_else(|| registry_answer_error(image, "a challenge without a realm".into()))?;
+        .ok_or_else(|| registry_answer_error(image, tr!("a challenge without a realm").into()))?;
     // A stored login is sent only over TLS, or to this machine itself.
     let loopback = image.registry_url().starts_with("http://") && is_loopback_url(realm);
     if !realm.starts_with("https://") && !loopback {
         return Err(registry_answer_error(
             image,
-            format!("tokens come from {realm}, without TLS"),
+            tr!("tokens come from {realm}, without TLS"),
         ));
     }
     let scope = format!("repository:{}:pull", image.repository);
@@ -217,13 +215,13 @@ fn authorize_by_challenge(
     if answer.status != 200 {
         return Err(match answer.status {
             401 | 403 => registry_refused(image),
-            other => registry_answer_error(image, format!("status {other} instead of a token")),
+            other => registry_answer_error(image, tr!("status {other} instead of a token")),
         });
     }
     let token: TokenAnswer = serde_json::from_str(&answer.body)
-        .map_err(|_| registry_answer_error(image, "no token".into()))?;
+        .map_err(|_| registry_answer_error(image, tr!("no token").into()))?;
     let token = token.token.or(token.access_token);
-    let token = token.ok_or_else(|| registry_answer_error(image, "no token".into()))?;
+    let token = token.ok_or_else(|| registry_answer_error(image, tr!("no token").into()))?;
     Ok(SecretString::from(format!("Bearer {token}")))
 }
 

@@ -4,6 +4,7 @@
 //! `config.md`, and the same of Docker:
 //! <https://distribution.github.io/distribution/spec/manifest-v2-2/>.
 
+use matou_i18n::tr;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
@@ -160,13 +161,13 @@ fn query_description(image: &ImageReference) -> Result<ImageDescription, Registr
             .collect();
         let usual = built.iter().find(|(name, _)| name == USUAL_ARCHITECTURE);
         let (_, chosen) = usual.or_else(|| built.first()).ok_or_else(|| {
-            registry_answer_error(image, "the image is built for no Linux machine".into())
+            registry_answer_error(image, tr!("the image is built for no Linux machine").into())
         })?;
         manifest = query_by_digest(&mut client, image, "manifests", &chosen.digest)?;
         architectures = built.into_iter().map(|(name, _)| name).collect();
     }
     let config = manifest.config.ok_or_else(|| {
-        let reason = "a manifest without a configuration, as of version 1";
+        let reason = tr!("a manifest without a configuration, as of version 1");
         registry_answer_error(image, reason.into())
     })?;
     let file: ConfigFile = query_by_digest(&mut client, image, "blobs", &config.digest)?;
@@ -192,9 +193,8 @@ fn query_by_digest<T: DeserializeOwned>(
                 .bytes()
                 .all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
     });
-    let hash = hash.ok_or_else(|| {
-        registry_answer_error(image, format!("{digest:?} is no checksum of SHA-256"))
-    })?;
+    let hash = hash
+        .ok_or_else(|| registry_answer_error(image, tr!("{digest:?} is no checksum of SHA-256")))?;
     let url = format!(
         "{}/v2/{}/{kind}/{digest}",
         image.registry_url(),
@@ -202,7 +202,7 @@ fn query_by_digest<T: DeserializeOwned>(
     );
     let answer = client.query_url(&url, MANIFESTS)?;
     if matou_base::text::sha256_hex(&answer.body) != hash {
-        let reason = format!("what it sends as {digest} has another checksum");
+        let reason = tr!("what it sends as {digest} has another checksum");
         return Err(registry_answer_error(image, reason));
     }
     read_json(image, &answer.body)

@@ -17,12 +17,15 @@
     )
 )]
 
+matou_i18n::catalogue!();
+
 mod client;
 mod description;
 mod login;
 mod reference;
 mod version;
 
+use matou_i18n::tr;
 use std::time::Duration;
 
 pub use client::list_image_tags;
@@ -42,14 +45,14 @@ pub enum RegistryError {
     #[error(transparent)]
     Reference(#[from] ImageReferenceError),
     /// No connection, or no answer in time.
-    #[error("the registry {host} can't be reached: {reason}")]
+    #[error("{}", tr!("the registry {host} can't be reached: {reason}"))]
     Unreachable { host: String, reason: String },
     #[error(
-        "the registry {host} has no repository {repository}, or shows it only to those who are logged in: `docker login {host}` on this machine"
-    )]
+        "{}", tr!("the registry {host} has no repository {repository}, or shows it only to those who are logged in: `docker login {host}` on this machine"
+    ))]
     Refused { host: String, repository: String },
-    #[error("the registry {host} wants fewer questions: try again later")]
+    #[error("{}", tr!("the registry {host} wants fewer questions: try again later"))]
     TooMany { host: String },
-    #[error("the registry {host} gave an answer that matou does not understand: {reason}")]
+    #[error("{}", tr!("the registry {host} gave an answer that matou does not understand: {reason}"))]
     Answer { host: String, reason: String },
 }

@@ -2,6 +2,7 @@
 //!
 //! Grammar: <https://github.com/distribution/reference>; what is left out means Docker Hub.
 
+use matou_i18n::tr;
 use std::fmt;
 
 /// The registry of images that name none.
@@ -22,7 +23,7 @@ pub struct ImageReference {
 
 /// Why a text is no image.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no name of an image, as ghost:6.0.4-alpine or ghcr.io/owner/name:1.2")]
+#[error("{}", tr!("{_0:?} is no name of an image, as ghost:6.0.4-alpine or ghcr.io/owner/name:1.2"))]
 pub struct ImageReferenceError(pub String);
 
 impl ImageReference {

@@ -6,6 +6,8 @@
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
+use matou_i18n::tr;
+
 /// A tag that holds a version.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VersionTag {
@@ -132,12 +134,21 @@ impl VersionStep {
         }
     }
 
-    /// Returns the word that is shown.
+    /// Returns the word of commands and reports.
     pub fn word(self) -> &'static str {
         match self {
             Self::Patch => "patch",
             Self::Minor => "minor",
             Self::Major => "major",
+        }
+    }
+
+    /// Returns it in the language of whoever looks.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Patch => tr!("patch"),
+            Self::Minor => tr!("minor"),
+            Self::Major => tr!("major"),
         }
     }
 }

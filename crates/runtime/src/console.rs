@@ -3,18 +3,20 @@
 //! Keys come first: a key press is handled before any log lines and readings that wait.
 //! A frame is drawn at most every [`FRAME_INTERVAL`].
 
+use matou_i18n::{tr, trn};
 use std::collections::VecDeque;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use color_eyre::eyre::{Result, eyre};
-use crossterm::event::EventStream;
-use futures_util::StreamExt;
 use jiff::Timestamp;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use super::domains::watch_domains;
 use super::effects::{EffectRunner, LoopControl};
+use super::keys::{Given, Keys};
+use matou_base::outln;
 use matou_collect::{Collectors, NameCache};
 use matou_model::{Datum, Fleet, Snapshot, Update};
 use matou_monitor::MonitorStore;
@@ -26,6 +28,9 @@ use matou_ui::{App, AppInit, Msg};
 /// Shortest time between two frames: 30 a second are more than a person sees.
 const FRAME_INTERVAL: Duration = Duration::from_millis(33);
 
+/// How long `until` waits.
+const LONGEST_WAIT: Duration = Duration::from_secs(600);
+
 /// Messages handled before the terminal is asked for keys again.
 const MAX_BURST: usize = 64;
 
@@ -33,23 +38,27 @@ const MAX_BURST: usize = 64;
 const QUEUE_CAPACITY: usize = 256;
 
 /// Makes the console's state, of which nothing has been read yet but what earlier consoles left.
-fn open_app(fleet: &FleetContext, store: &MonitorStore, read_only: bool) -> Result<App> {
+fn open_app(fleet: &FleetContext, store: &MonitorStore, mode: ConsoleMode) -> Result<App> {
+    let read_only = mode.read_only;
     let config = &fleet.config;
     let picture = Fleet::new(&config.fleet.name, fleet.nodes.as_model());
     let mut warnings = config.warnings.clone();
     if let Err(e) = matou_config::ensure_state_dir() {
-        warnings.push(format!("nothing is remembered: {e:#}"));
+        warnings.push(tr!("nothing is remembered: {e:#}"));
     }
     let mut alerts = config.alerts;
     // Without a config.toml there is nothing to compare the nodes with.
     alerts.drift &= config.path.is_some();
-    Ok(App::new(AppInit {
+    let mut app = App::new(AppInit {
         fleet: picture,
         catalogue: fleet.list_offered_stacks(),
         keymap: ui::KeyMap::of_config(config)?,
         commands: config.commands.clone(),
         config_path: config.path.as_ref().map(|p| p.display().to_string()),
-        theme: ui::terminal::read_theme(&config.theme),
+        theme: match mode.linear {
+            true => ui::linear::linear_theme(),
+            false => ui::terminal::read_theme(&config.theme),
+        },
         alerts,
         ledger: store.load_ledger(),
         log_memory: config.logs.memory,
@@ -58,7 +67,12 @@ fn open_app(fleet: &FleetContext, store: &MonitorStore, read_only: bool) -> Resu
         read_only,
         welcome: !read_only && is_nothing_there(config),
         now: Timestamp::now(),
-    }))
+    });
+    // Lines begin where a line acts: in a pane.
+    if !mode.linear {
+        app.begin_with_dashboard();
+    }
+    Ok(app)
 }
 
 /// Whether there is neither a config.toml nor an engine on this machine.
@@ -66,19 +80,33 @@ fn is_nothing_there(config: &matou_config::Config) -> bool {
     config.path.is_none() && config.nodes.iter().all(|node| !node.docker_socket.exists())
 }
 
-/// Opens the console, one that only looks when it is `read_only`. Returns when the operator leaves it.
+/// How the console is opened.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ConsoleMode {
+    /// It only looks.
+    pub read_only: bool,
+    /// It is told in lines, and takes lines.
+    pub linear: bool,
+}
+
+/// Opens the console. Returns when the operator leaves it.
 ///
 /// # Errors
 /// When the terminal can't be used, or a key or the edge is configured wrongly.
-pub async fn run_console(fleet: FleetContext, read_only: bool) -> Result<ExitCode> {
+pub async fn run_console(fleet: FleetContext, mode: ConsoleMode) -> Result<ExitCode> {
     let (messages, mut arriving) = mpsc::channel::<Msg>(QUEUE_CAPACITY);
     let config = fleet.config.clone();
     let store = MonitorStore::new(&matou_config::state_path()?, &config.fleet.name);
-    let mut app = open_app(&fleet, &store, read_only)?;
+    let mut app = open_app(&fleet, &store, mode)?;
     let outside = fleet.probe_settings().map_err(|e| eyre!(e))?;
     // Signals are watched before the terminal is taken: one that comes must give it back.
     let mut signals = ui::terminal::watch_signals()?;
-    let mut screen = Screen::enter(&config.theme)?;
+    let (mut screen, mut keys) = match mode.linear {
+        true => (Screen::linear(), Keys::of_lines()),
+        false => (Screen::enter(&config.theme)?, Keys::of_terminal()),
+    };
+    let mut lines = LineReader::default();
+    lines.welcome(&mut screen)?;
     // The first frame needs no network.
     screen.draw(&mut app)?;
 
@@ -87,7 +115,7 @@ pub async fn run_console(fleet: FleetContext, read_only: bool) -> Result<ExitCod
     let names = NameCache::of_config(&config);
     let recorder = spawn_recorder(&store, names, messages.clone());
     let mut effects = EffectRunner::new(fleet.clone(), collectors, store, messages.clone());
-    let mut keys = EventStream::new();
+    tokio::spawn(watch_domains(fleet.clone(), messages.clone()));
     let mut drawn = Instant::now();
     let mut dirty = false;
 
@@ -99,10 +127,14 @@ pub async fn run_console(fleet: FleetContext, read_only: bool) -> Result<ExitCod
         let mut queue: VecDeque<Msg> = VecDeque::new();
         tokio::select! {
             biased;
-            event = keys.next() => match event {
-                Some(Ok(event)) => queue.push_back(Msg::Terminal(event)),
+            given = keys.next(), if !lines.waits() => match given {
+                Some(Given::Event(event)) => queue.push_back(Msg::Terminal(event)),
+                Some(Given::Line(line)) => {
+                    queue.extend(lines.take(&line, &mut screen, &app)?);
+                    dirty = true;
+                }
                 // The terminal is gone.
-                Some(Err(_)) | None => queue.push_back(Msg::Terminate),
+                None => queue.push_back(Msg::Terminate),
             },
             Some(signal) = signals.recv() => match signal {
                 ConsoleSignal::Terminate => queue.push_back(Msg::Terminate),
@@ -113,6 +145,7 @@ pub async fn run_console(fleet: FleetContext, read_only: bool) -> Result<ExitCod
                 screen.draw(&mut app)?;
                 drawn = Instant::now();
                 dirty = false;
+                lines.look(&screen)?;
             }
             Some(message) = arriving.recv() => {
                 queue.push_back(message);
@@ -128,6 +161,7 @@ pub async fn run_console(fleet: FleetContext, read_only: bool) -> Result<ExitCod
                     queue.push_back(Msg::Fleet(update));
                 }
             }
+            () = sleep_until_due(lines.gives_up()) => lines.look(&screen)?,
             () = sleep_until_due(tick_due) => queue.push_back(Msg::Tick),
         }
         while let Some(message) = queue.pop_front() {
@@ -152,6 +186,101 @@ pub async fn run_console(fleet: FleetContext, read_only: bool) -> Result<ExitCod
     }
 }
 
+/// What lines mean, where the console takes lines.
+#[derive(Default)]
+struct LineReader {
+    /// The text that has to be told before the next line is taken, and until when.
+    awaited: Option<(String, Instant)>,
+    /// What the last line did has not been told yet: the next one means what is told then.
+    untold: bool,
+}
+
+impl LineReader {
+    fn welcome(&self, screen: &mut Screen) -> Result<()> {
+        if let Screen::Linear(lines) = screen {
+            outln!("{}", tr!("matou in lines: help tells how, quit leaves"))?;
+            lines.ask();
+        }
+        Ok(())
+    }
+
+    fn waits(&self) -> bool {
+        self.untold || self.awaited.is_some()
+    }
+
+    fn gives_up(&self) -> Option<Instant> {
+        self.awaited.as_ref().map(|(_, until)| *until)
+    }
+
+    /// Looks whether what was waited for is there.
+    fn look(&mut self, screen: &Screen) -> Result<()> {
+        self.untold = false;
+        let (Some((text, until)), Screen::Linear(lines)) = (&self.awaited, screen) else {
+            return Ok(());
+        };
+        let is_there = lines.shows(text);
+        if !is_there && Instant::now() < *until {
+            return Ok(());
+        }
+        if !is_there {
+            outln!(
+                "{}",
+                tr!(
+                    "error: {text:?} was not told in {} minutes",
+                    LONGEST_WAIT.as_secs() / 60
+                )
+            )?;
+        }
+        self.awaited = None;
+        Ok(())
+    }
+
+    /// Takes a line. Returns the messages that it stands for.
+    fn take(&mut self, line: &str, screen: &mut Screen, app: &App) -> Result<Vec<Msg>> {
+        let Screen::Linear(lines) = screen else {
+            return Ok(Vec::new());
+        };
+        self.untold = true;
+        if let Some(text) = line.strip_prefix("until ") {
+            self.awaited = Some((text.trim().to_owned(), Instant::now() + LONGEST_WAIT));
+            return Ok(Vec::new());
+        }
+        match line {
+            "help" => {
+                for line in ui::linear::LINEAR_HELP {
+                    outln!("{line}")?;
+                }
+                return Ok(Vec::new());
+            }
+            "quit" => {
+                return match ui::linear::running_jobs(app) {
+                    0 => Ok(vec![Msg::Terminate]),
+                    n => {
+                        let text = trn!(
+                            n,
+                            "error: {n} job under way: J tells of them; q asks what becomes of them",
+                            "error: {n} jobs under way: J tells of them; q asks what becomes of them"
+                        );
+                        outln!("{text}")?;
+                        Ok(Vec::new())
+                    }
+                };
+            }
+            _ => {}
+        }
+        match ui::linear::take_line(app, line) {
+            Ok(events) => {
+                lines.ask();
+                Ok(events.into_iter().map(Msg::Terminal).collect())
+            }
+            Err(why) => {
+                outln!("{}", tr!("error: {why}"))?;
+                Ok(Vec::new())
+            }
+        }
+    }
+}
+
 /// Becomes a new console, with these arguments.
 fn restart(arguments: &[std::ffi::OsString]) -> Result<ExitCode> {
     use std::os::unix::process::CommandExt as _;
@@ -161,7 +290,10 @@ fn restart(arguments: &[std::ffi::OsString]) -> Result<ExitCode> {
         .arg0("matou")
         .args(arguments)
         .exec();
-    Err(eyre!("the console can't be opened anew: {failed}"))
+    Err(eyre!(
+        "{}",
+        tr!("the console can't be opened anew: {failed}")
+    ))
 }
 
 /// Spawns a thread that reads the history, then records readings in it, and names of what runs. Returns the sender of

@@ -1,19 +1,20 @@
 //! Carries out the effects that `update` asks for.
 
+use matou_i18n::tr;
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use color_eyre::eyre::{Context as _, Result};
-use crossterm::event::EventStream;
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use jiff::Timestamp;
 use secrecy::ExposeSecret as _;
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::sync::{Mutex, Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
+use super::keys::Keys;
 use super::own_command;
 use matou_base::text::SafeText;
 use matou_collect::{
@@ -22,7 +23,7 @@ use matou_collect::{
 };
 use matou_config::CommandRun;
 use matou_job::{JobEvent, JobId, Plan, RunError, read_past_jobs};
-use matou_model::{AppRoutes, LogSearch, NodeLink};
+use matou_model::{AppRoutes, Datum, LogSearch, NodeLink, Update};
 use matou_monitor::{AlertLedger, MonitorStore};
 use matou_ops as ops;
 use matou_ops::{FleetContext, Request, ShellInput, ShellTarget};
@@ -118,6 +119,8 @@ pub(super) struct EffectRunner {
     next_job: u64,
     /// Notified to compare the nodes with config.toml now.
     compare_now: Arc<Notify>,
+    /// Held while volumes are measured.
+    measuring: Arc<Mutex<()>>,
 }
 
 /// What the loop does after an effect.
@@ -150,6 +153,7 @@ impl EffectRunner {
         Self {
             fleet: cx,
             compare_now: check,
+            measuring: Arc::default(),
             collectors,
             store,
             messages,
@@ -164,7 +168,7 @@ impl EffectRunner {
         &mut self,
         effect: Effect,
         screen: &mut Screen,
-        keys: &mut EventStream,
+        keys: &mut Keys,
     ) -> Result<LoopControl> {
         match effect {
             Effect::Quit => return Ok(LoopControl::Quit),
@@ -178,6 +182,7 @@ impl EffectRunner {
                 self.compare_now.notify_one();
             }
             Effect::Compare => self.compare_now.notify_one(),
+            Effect::Measure => self.spawn_measuring(),
             Effect::FindNewerVersions { ticket, app } => self.spawn_version_query(ticket, app),
             Effect::Bans { ticket } => self.spawn_bans_read(ticket),
             Effect::Intrusions { ticket } => self.spawn_intrusions_read(ticket),
@@ -220,16 +225,16 @@ impl EffectRunner {
             Effect::SaveLedger(ledger) => self.spawn_ledger_save(ledger),
             Effect::Copy(text) => {
                 let answer = match screen.copy_text(&text) {
-                    Ok(()) => notice_message("copied", false),
-                    Err(e) => notice_message(format!("not copied: {e}"), true),
+                    Ok(()) => notice_message(tr!("copied"), false),
+                    Err(e) => notice_message(tr!("not copied: {e}"), true),
                 };
                 return Ok(LoopControl::Answer(Box::new(answer)));
             }
             Effect::ReadPassword { app, secret } => self.spawn_password_read(app, secret),
             Effect::CopyPassword(Password(password)) => {
                 let answer = match screen.copy_text(password.expose_secret()) {
-                    Ok(()) => notice_message("the password is copied", false),
-                    Err(e) => notice_message(format!("not copied: {e}"), true),
+                    Ok(()) => notice_message(tr!("the password is copied"), false),
+                    Err(e) => notice_message(tr!("not copied: {e}"), true),
                 };
                 return Ok(LoopControl::Answer(Box::new(answer)));
             }
@@ -254,8 +259,33 @@ impl EffectRunner {
         tokio::spawn(async move {
             let answer = match ops::read_secret(&fleet, &app, &secret).await {
                 Ok(password) => Msg::PasswordRead(Password(password)),
-                Err(e) => notice_message(format!("not copied: {e}"), true),
+                Err(e) => notice_message(tr!("not copied: {e}"), true),
             };
+            let _ = messages.send(answer).await;
+        });
+    }
+
+    /// Measures what fills the disks of all nodes, and tells how large volumes are; nothing while that is under way.
+    fn spawn_measuring(&self) {
+        let Ok(alone) = self.measuring.clone().try_lock_owned() else {
+            return;
+        };
+        let (fleet, messages) = (self.fleet.clone(), self.messages.clone());
+        tokio::spawn(async move {
+            let measured = ops::measure_room(&fleet, &[]).await;
+            let sizes = measured.and_then(|measured| measured.sizes);
+            let answer = match &sizes {
+                Ok(_) => notice_message(tr!("the volumes are measured"), false),
+                Err(why) => notice_message(tr!("not measured: {why}"), true),
+            };
+            if let Ok(sizes) = sizes {
+                let update = Update {
+                    at: Timestamp::now(),
+                    datum: Datum::VolumeSizes(Ok(sizes)),
+                };
+                let _ = messages.send(Msg::Fleet(update)).await;
+            }
+            drop(alone);
             let _ = messages.send(answer).await;
         });
     }
@@ -305,7 +335,7 @@ impl EffectRunner {
         &self,
         beginning: Beginning,
         screen: &mut Screen,
-        keys: &mut EventStream,
+        keys: &mut Keys,
     ) -> Result<LoopControl> {
         let (arguments, then) = match beginning {
             Beginning::NameServers => (vec!["init"], Vec::new()),
@@ -323,7 +353,7 @@ impl EffectRunner {
         };
         let arguments = arguments.into_iter().map(str::to_owned);
         let call = CommandCall {
-            description: "the beginning".into(),
+            description: tr!("the beginning").into(),
             argv: std::iter::once(program).chain(arguments).collect(),
             run: CommandRun::Terminal,
         };
@@ -352,8 +382,8 @@ impl EffectRunner {
         let (nodes, messages) = (self.fleet.nodes.clone(), self.messages.clone());
         tokio::spawn(async move {
             let answer = match silence_in_alertmanager(&nodes, &labels, until).await {
-                Ok(()) => notice_message("Alertmanager tells nobody of it meanwhile", false),
-                Err(e) => notice_message(format!("not silenced in Alertmanager: {e}"), true),
+                Ok(()) => notice_message(tr!("Alertmanager tells nobody of it meanwhile"), false),
+                Err(e) => notice_message(tr!("not silenced in Alertmanager: {e}"), true),
             };
             let _ = messages.send(answer).await;
         });
@@ -364,7 +394,7 @@ impl EffectRunner {
         let (store, messages) = (self.store.clone(), self.messages.clone());
         tokio::task::spawn_blocking(move || {
             if let Err(e) = store.save_ledger(&ledger) {
-                let text = format!("what is said about alerts is not kept: {e}");
+                let text = tr!("what is said about alerts is not kept: {e}");
                 let _ = messages.blocking_send(notice_message(text, true));
             }
         });
@@ -375,8 +405,8 @@ impl EffectRunner {
         let messages = self.messages.clone();
         tokio::spawn(async move {
             let answer = match write_new_file(&path, &text).await {
-                Ok(path) => notice_message(format!("saved to {path}"), false),
-                Err(e) => notice_message(format!("{} not saved: {e}", path.display()), true),
+                Ok(path) => notice_message(tr!("saved to {path}"), false),
+                Err(e) => notice_message(tr!("{} not saved: {e}", path.display()), true),
             };
             // The console is being left.
             let _ = messages.send(answer).await;
@@ -407,7 +437,7 @@ impl EffectRunner {
             let answer = |plan: Result<Plan, SafeText>| match (ticket, plan) {
                 (Some(ticket), plan) => Some(Msg::Planned { ticket, plan }),
                 (None, Err(reason)) => Some(Msg::Notice {
-                    text: format!("{}: {reason}", request.title()),
+                    text: tr!("{}: {reason}", request.title()),
                     error: true,
                 }),
                 (None, Ok(_)) => None,
@@ -525,7 +555,7 @@ impl EffectRunner {
                                 .await
                                 .map_err(CollectError::from)
                         }
-                        None => Err(CollectError::failed(format_args!(
+                        None => Err(CollectError::failed(tr!(
                             "{node} is not in config.toml: add it"
                         ))),
                     },
@@ -542,7 +572,7 @@ impl EffectRunner {
             if let Some(ended) = cancel.run_until_cancelled(both).await {
                 let reason = ended
                     .err()
-                    .map_or_else(|| "the log ended".into(), |e| e.to_string());
+                    .map_or_else(|| tr!("the log ended").into(), |e| e.to_string());
                 let _ = messages.send(Msg::LogEnded { ticket, reason }).await;
             }
         });
@@ -572,7 +602,7 @@ impl EffectRunner {
             if let Some(ended) = cancel.run_until_cancelled(both).await {
                 let reason = ended
                     .err()
-                    .map_or_else(|| "the log ended".into(), |e| e.to_string());
+                    .map_or_else(|| tr!("the log ended").into(), |e| e.to_string());
                 let _ = messages.send(Msg::LogEnded { ticket, reason }).await;
             }
         });
@@ -583,7 +613,7 @@ impl EffectRunner {
         &self,
         target: ShellTarget,
         screen: &mut Screen,
-        keys: &mut EventStream,
+        keys: &mut Keys,
     ) -> Result<LoopControl> {
         let (ShellTarget::Node { node } | ShellTarget::Container { node, .. }) = &target;
         let link = self.fleet.nodes.get(node).map(|n| n.host.watch_link());
@@ -591,7 +621,7 @@ impl EffectRunner {
             && *link.borrow() != NodeLink::Up
         {
             // Waiting for the connection would freeze the screen.
-            let text = format!("{node} is not connected: no shell can be opened there now");
+            let text = tr!("{node} is not connected: no shell can be opened there now");
             return Ok(LoopControl::Answer(Box::new(notice_message(text, true))));
         }
         let argv = match ops::build_shell_command(&self.fleet, &target, ShellInput::Terminal).await
@@ -604,9 +634,18 @@ impl EffectRunner {
                 ))));
             }
         };
-        // The stream's reader must not take keys that belong to the shell.
-        *keys = EventStream::new();
+        if !keys.step_back() {
+            let text = tr!("a shell wants the whole terminal: `matou shell` opens it").to_owned();
+            return Ok(LoopControl::Answer(Box::new(notice_message(text, true))));
+        }
         screen.leave()?;
+        let place = match &target {
+            ShellTarget::Node { node } => node.clone(),
+            ShellTarget::Container { node, label, .. } => tr!("{label} on {node}"),
+        };
+        let place = SafeText::from_line(place);
+        // Nothing is lost where it can't be written.
+        let _ = matou_base::outln!("{}", tr!("{place}: `exit` comes back to matou"));
         let status = tokio::process::Command::new(&argv[0])
             .args(&argv[1..])
             .status()
@@ -614,7 +653,7 @@ impl EffectRunner {
         screen.enter_again()?;
         Ok(LoopControl::Answer(Box::new(match status {
             Ok(_) => Msg::Resumed,
-            Err(e) => notice_message(format!("the shell can't be started: {e}"), true),
+            Err(e) => notice_message(tr!("the shell can't be started: {e}"), true),
         })))
     }
 
@@ -680,8 +719,12 @@ async fn write_new_file(path: &Path, text: &str) -> Result<String> {
         .mode(0o600)
         .open(path)
         .await
-        .wrap_err("a file of that name exists, or the folder can't be written")?;
+        .wrap_err(tr!(
+            "a file of that name exists, or the folder can't be written"
+        ))?;
     tokio::io::AsyncWriteExt::write_all(&mut file, text.as_bytes()).await?;
+    // Where it is, also for who does not know in which folder the console was opened.
+    let path = std::path::absolute(path)?;
     Ok(path.display().to_string())
 }
 

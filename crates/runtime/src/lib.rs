@@ -14,8 +14,12 @@
     )
 )]
 
+matou_i18n::catalogue!();
+
 mod console;
+mod domains;
 mod effects;
+mod keys;
 mod own_command;
 
-pub use console::run_console;
+pub use console::{ConsoleMode, run_console};

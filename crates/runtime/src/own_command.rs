@@ -1,12 +1,12 @@
 //! Runs the operator's own commands on this machine: beside the console, or in its terminal. Their arguments go to
 //! the program as they are; no shell reads them.
 
+use matou_i18n::tr;
 use std::io::BufRead as _;
 use std::process::{ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use color_eyre::eyre::Result;
-use crossterm::event::EventStream;
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use tokio::io::{AsyncRead, AsyncReadExt as _, BufReader};
@@ -15,6 +15,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use super::keys::Keys;
 use matou_base::text::SafeText;
 use matou_host::CommandRecorder as _;
 use matou_job::{JobEvent, JobId, JobOutcome, OutputStream};
@@ -83,7 +84,7 @@ pub(super) async fn run_beside(
                     );
                     outcome_of(status)
                 }
-                Some(Err(e)) => failed(format_args!("it can't be waited for: {e}")),
+                Some(Err(e)) => failed(format_args!("{}", tr!("it can't be waited for: {e}"))),
                 None => {
                     end_group(&mut child).await;
                     JobOutcome::Cancelled
@@ -91,8 +92,11 @@ pub(super) async fn run_beside(
             }
         }
         Err(e) => failed(format_args!(
-            "{} can't be started: {e}; mend its command in config.toml",
-            call.argv[0]
+            "{}",
+            tr!(
+                "{} can't be started: {e}; mend its command in config.toml",
+                call.argv[0]
+            )
         )),
     };
     let event = JobEvent::Finished {
@@ -111,7 +115,7 @@ fn failed(why: std::fmt::Arguments<'_>) -> JobOutcome {
 fn outcome_of(status: ExitStatus) -> JobOutcome {
     match status.success() {
         true => JobOutcome::Done { changed: 1 },
-        false => failed(format_args!("it ended with {status}")),
+        false => failed(format_args!("{}", tr!("it ended with {status}"))),
     }
 }
 
@@ -163,13 +167,20 @@ pub(super) async fn run_in_terminal(
     fleet: &FleetContext,
     call: &CommandCall,
     screen: &mut Screen,
-    keys: &mut EventStream,
+    keys: &mut Keys,
 ) -> Result<Msg> {
     // Ctrl-c ends the command; the console, which has the same terminal, is not to end with it.
     let _interrupts = signal(SignalKind::interrupt())?;
     let _quits = signal(SignalKind::quit())?;
-    // The stream's reader must not take keys that belong to the command.
-    *keys = EventStream::new();
+    if !keys.step_back() {
+        return Ok(Msg::Notice {
+            text: tr!(
+                "it wants the whole terminal; run it yourself: {}",
+                call.shown_line()
+            ),
+            error: true,
+        });
+    }
     screen.leave()?;
     let began = Instant::now();
     let status = Command::new(&call.argv[0])
@@ -182,20 +193,23 @@ pub(super) async fn run_in_terminal(
             fleet
                 .journal
                 .record(HERE, &call.argv.join(" "), began.elapsed(), Ok(code));
-            matou_base::out::note_line(format_args!("{status}; Enter goes back to the console"));
+            matou_base::out::note_line(format_args!(
+                "{}",
+                tr!("{status}; Enter goes back to the console")
+            ));
             // What it said stays until it is read.
             let read = || std::io::stdin().lock().read_until(b'\n', &mut Vec::new());
             let _ = tokio::task::spawn_blocking(read).await;
             match status.success() {
                 true => Msg::Resumed,
                 false => Msg::Notice {
-                    text: format!("{}: it ended with {status}", call.description),
+                    text: tr!("{}: it ended with {status}", call.description),
                     error: true,
                 },
             }
         }
         Err(e) => Msg::Notice {
-            text: format!(
+            text: tr!(
                 "{} can't be started: {e}; mend its command in config.toml",
                 call.argv[0]
             ),

@@ -4,6 +4,9 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use matou_base::units::parse_disk_size;
+use matou_i18n::tr;
+use matou_model::DiskBudget;
 use serde::{Deserialize, Serialize};
 
 use super::app_domains::is_default;
@@ -25,6 +28,12 @@ pub struct AppFile {
     /// the application out. A deploy takes this away.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub removed: Option<jiff::civil::Date>,
+    /// How much room its volumes may take, as `5GB` or `20 GiB`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget: Option<String>,
+    /// Whether the storage refuses more than the budget, where it has project quotas.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub enforce: bool,
     /// Values of the stack's variables, by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub variables: BTreeMap<String, String>,
@@ -60,7 +69,7 @@ impl AppFile {
             Ok(text) => text,
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(e) => {
-                let message = format!("{} can't be read: {e}", path.display());
+                let message = tr!("{} can't be read: {e}", path.display());
                 return Err(StackError::Other(message));
             }
         };
@@ -79,6 +88,20 @@ impl AppFile {
                 .map_or(1, |s| text[..s.start].matches('\n').count() + 1),
             message: e.message().chars().take(MAX_MESSAGE_CHARS).collect(),
         })
+    }
+
+    /// Returns how much room its volumes may take; `None`: as much as there is.
+    ///
+    /// # Errors
+    /// The budget is no size.
+    pub fn disk_budget(&self) -> Result<Option<DiskBudget>, StackError> {
+        let Some(text) = &self.budget else {
+            return Ok(None);
+        };
+        let bytes = parse_disk_size(text)
+            .map_err(|e| StackError::Other(tr!("the budget of the application: {e}")))?;
+        let enforce = self.enforce;
+        Ok(Some(DiskBudget { bytes, enforce }))
     }
 
     /// Lists the names of the applications that have files, sorted. Leaves out files whose names
@@ -109,7 +132,7 @@ impl AppFile {
     fn read_stems(folder: &Path) -> std::io::Result<Vec<String>> {
         let apps = folder.join("apps");
         let unread = |e: std::io::Error| {
-            std::io::Error::new(e.kind(), format!("{} can't be read: {e}", apps.display()))
+            std::io::Error::new(e.kind(), tr!("{} can't be read: {e}", apps.display()))
         };
         let entries = match std::fs::read_dir(&apps) {
             // There are none yet; a link that leads nowhere is another matter.
@@ -173,6 +196,8 @@ mod tests {
             stack: "ghost".into(),
             place: Some("worker-01".into()),
             removed: Some(jiff::civil::date(2026, 11, 29)),
+            budget: Some("5GB".into()),
+            enforce: true,
             variables: [("DOMAIN".to_owned(), "blog.example.org".to_owned())].into(),
             images: [("db".to_owned(), "mysql:8.4".to_owned())].into(),
             edge: EdgeSettings {
@@ -186,6 +211,8 @@ mod tests {
         };
         std::fs::create_dir(dir.path().join("apps")).unwrap();
         std::fs::write(AppFile::path(dir.path(), "blog"), app.to_toml()).unwrap();
+        let budget = app.disk_budget().unwrap().unwrap();
+        assert_eq!((budget.bytes, budget.enforce), (5_000_000_000, true));
         assert_eq!(AppFile::load(dir.path(), "blog").unwrap(), Some(app));
         for stray in ["._blog.toml", "blog copy.toml", ".toml", "notes.txt"] {
             std::fs::write(dir.path().join("apps").join(stray), "Mac").unwrap();

@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 
 use matou_base::text::InvalidInput;
+use matou_i18n::tr;
 use matou_model::parse_rule_hosts;
 use serde::{Deserialize, Serialize};
 
@@ -33,7 +34,7 @@ impl std::str::FromStr for WwwName {
             "none" => Ok(Self::None),
             "answer" => Ok(Self::Answer),
             "redirect" => Ok(Self::Redirect),
-            _ => Err("expected redirect, answer or none".into()),
+            _ => Err(tr!("expected redirect, answer or none").into()),
         }
     }
 }
@@ -99,7 +100,7 @@ impl NameChanges {
                 remove(&mut domains.redirects, name),
             ];
             if removed == [false, false] {
-                return Err(InvalidInput::new(format_args!(
+                return Err(InvalidInput::new(tr!(
                     "{name:?} is neither an alias nor a redirect of [domains]: there is nothing to take away"
                 )));
             }
@@ -142,13 +143,13 @@ impl NameChanges {
 /// It is no host name.
 fn check_name(name: &str) -> Result<String, InvalidInput> {
     if name.starts_with("*.") {
-        return Err(InvalidInput::new(format_args!(
+        return Err(InvalidInput::new(tr!(
             "{name:?} stands for many names: [domains] takes whole names, each with a certificate of its own"
         )));
     }
     match is_domain(name) && !name.bytes().all(|b| b.is_ascii_digit() || b == b'.') {
         true => Ok(name.to_ascii_lowercase()),
-        false => Err(InvalidInput::new(format_args!(
+        false => Err(InvalidInput::new(tr!(
             "{name:?} is no host name: write it as shop.example.org (one with other letters in its xn-- form)"
         ))),
     }
@@ -188,12 +189,12 @@ impl AppDomains {
             for name in list {
                 let name = check_name(name)?;
                 if hosts.contains(&name) {
-                    return Err(InvalidInput::new(format_args!(
+                    return Err(InvalidInput::new(tr!(
                         "{name} of [domains] is one that the stack's own labels answer for: take it out there"
                     )));
                 }
                 if names.holds(&name) {
-                    return Err(InvalidInput::new(format_args!(
+                    return Err(InvalidInput::new(tr!(
                         "{name} stands in [domains] twice: it answers or it redirects, once"
                     )));
                 }
@@ -212,7 +213,7 @@ impl AppDomains {
             };
         }
         match names.list().count() > MOST_NAMES {
-            true => Err(InvalidInput::new(format_args!(
+            true => Err(InvalidInput::new(tr!(
                 "[domains] holds more than {MOST_NAMES} names"
             ))),
             false => Ok(Some(names)),
@@ -228,7 +229,7 @@ impl AppDomains {
             let main = check_name(main)?;
             return match hosts.contains(&main) {
                 true => Ok(main),
-                false => Err(InvalidInput::new(format_args!(
+                false => Err(InvalidInput::new(tr!(
                     "no router of the stack answers for {main}, the main name of [domains]"
                 ))),
             };
@@ -240,12 +241,12 @@ impl AppDomains {
         let mut each = hosts.iter();
         match (each.next(), each.next()) {
             (Some(only), None) => Ok(only.clone()),
-            (None, _) => Err(InvalidInput::new(
-                "no router of the stack answers for a name: those of [domains] have nothing to go with",
-            )),
-            _ => Err(InvalidInput::new(
-                "the stack's labels answer for several names: say with `main = \"NAME\"` in [domains] which one the others go with",
-            )),
+            (None, _) => Err(InvalidInput::new(tr!(
+                "no router of the stack answers for a name: those of [domains] have nothing to go with"
+            ))),
+            _ => Err(InvalidInput::new(tr!(
+                "the stack's labels answer for several names: say with `main = \"NAME\"` in [domains] which one the others go with"
+            ))),
         }
     }
 }

@@ -6,6 +6,7 @@ use std::ops::Deref;
 use std::path::Path;
 use std::str::FromStr;
 
+use matou_i18n::tr;
 use serde::{Deserialize, Serialize};
 
 use matou_base::text::InvalidInput;
@@ -42,7 +43,7 @@ impl AppName {
         let app = app.into();
         match is_app_name(&app) {
             true => Ok(Self(app)),
-            false => Err(InvalidInput::new(format_args!(
+            false => Err(InvalidInput::new(tr!(
                 "{app:?} is no name of an application: it has letters, digits, dashes and underscores, a letter or digit first"
             ))),
         }
@@ -140,7 +141,7 @@ pub(super) fn check_new_app_name(app: &str) -> Result<(), InvalidInput> {
             .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
     match fine {
         true => Ok(()),
-        false => Err(InvalidInput::new(format_args!(
+        false => Err(InvalidInput::new(tr!(
             "{app:?} is no name for an application: use lower-case letters, digits and dashes, a letter first, at most {LONGEST}"
         ))),
     }

@@ -1,11 +1,13 @@
 //! The stacks that can be deployed: those built in, and those of the fleet folder, which add to
 //! them or replace them.
 
+use crate::translate_stack_text;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use include_dir::{Dir, include_dir};
+use matou_i18n::tr;
 
 use super::StackError;
 use super::adopt::{FoundApp, draft_stack};
@@ -42,14 +44,17 @@ pub struct CatalogueEntry {
 
 impl CatalogueEntry {
     fn for_stack(stack: &StackFile) -> Self {
-        let extension = stack.extension.clone();
+        let mut extension = stack.extension.clone();
+        for variable in &mut extension.variables {
+            variable.help = translate_stack_text(&variable.help).to_owned();
+        }
         Self {
             name: stack.name.clone(),
             title: match extension.title.as_str() {
                 "" => stack.name.clone(),
                 title => title.to_owned(),
             },
-            description: extension.description,
+            description: translate_stack_text(&extension.description).to_owned(),
             homepage: extension.homepage,
             category: extension.category,
             variables: extension.variables,
@@ -78,7 +83,7 @@ fn lint_variables(stack: &StackFile) -> Vec<LintFinding> {
             severity: LintSeverity::Warning,
             file: stack.file.clone(),
             line: stack.text[..place].matches('\n').count() + 1,
-            message: format!(
+            message: tr!(
                 "the variable {} has no type, and its default is {:?}: `type: {kind}` refuses what is none",
                 variable.name,
                 variable.default.as_deref().unwrap_or_default()
@@ -97,13 +102,13 @@ fn lint_command_services(stack: &StackFile, services: &[&str]) -> Vec<LintFindin
             severity: LintSeverity::Error,
             file: stack.file.clone(),
             line: line.map_or(1, |at| at + 1),
-            message: format!("x-matou: {key}: {message}"),
+            message: tr!("x-matou: {key}: {message}"),
         }
     };
     let mut found = Vec::new();
     let rename = stack.extension.rename.as_ref();
     if rename.is_some_and(|r| r.never.is_some() != r.command.is_empty()) {
-        let message = "says either a service and its command, or never: and why";
+        let message = tr!("says either a service and its command, or never: and why");
         found.push(error("rename", message.to_owned()));
     }
     let rename = rename.filter(|r| !r.command.is_empty());
@@ -120,9 +125,7 @@ fn lint_command_services(stack: &StackFile, services: &[&str]) -> Vec<LintFindin
         let all = services.join(", ");
         found.push(error(
             key,
-            format!(
-                "names the service {service:?}, which the stack does not have; there are {all}"
-            ),
+            tr!("names the service {service:?}, which the stack does not have; there are {all}"),
         ));
     }
     found
@@ -209,7 +212,7 @@ impl Catalogue {
             .flatten()
         {
             let path = entry
-                .map_err(|e| StackError::Other(format!("the stacks folder can't be read: {e}")))?
+                .map_err(|e| StackError::Other(tr!("the stacks folder can't be read: {e}")))?
                 .path();
             if path.extension().is_some_and(|e| e == "yml" || e == "yaml") {
                 let text = read_stack_file(&path)?;
@@ -424,7 +427,7 @@ impl Catalogue {
     ) -> Result<KeptReplicas, StackError> {
         let file = self.read_stack_document(stack)?;
         let Some(service) = file["services"].get(service) else {
-            let message = format!("the stack {stack} has no service {service}");
+            let message = tr!("the stack {stack} has no service {service}");
             return Err(StackError::Other(message));
         };
         Ok(match &service["deploy"]["replicas"] {
@@ -436,7 +439,7 @@ impl Catalogue {
             },
             serde_yaml::Value::Number(number) => KeptReplicas::Written(number.to_string()),
             // The engine's client refuses it.
-            _ => KeptReplicas::Written("no number".into()),
+            _ => KeptReplicas::Written(tr!("no number").into()),
         })
     }
 
@@ -475,7 +478,7 @@ impl Catalogue {
     ) -> Result<Adoption, StackError> {
         let draft = draft_stack(app, networks);
         if !draft.faults.is_empty() {
-            return Err(StackError::Other(format!(
+            return Err(StackError::Other(tr!(
                 "a file for `docker stack deploy` can't say all of it: {}",
                 draft.faults.join("; ")
             )));
@@ -538,15 +541,18 @@ fn insert_stack_file(
 
 fn read_stack_file(path: &Path) -> Result<String, StackError> {
     let failed =
-        |e: std::io::Error| StackError::Other(format!("{} can't be read: {e}", path.display()));
+        |e: std::io::Error| StackError::Other(tr!("{} can't be read: {e}", path.display()));
     // Before it is opened: a pipe would be waited for, and a device may have no end.
     let meta = std::fs::metadata(path).map_err(failed)?;
     if !meta.is_file() || meta.len() > safety::MAX_STACK_BYTES {
-        let what = match meta.is_file() {
-            true => format!("larger than {} KiB", safety::MAX_STACK_BYTES >> 10),
-            false => "no file".into(),
-        };
-        return Err(StackError::Other(format!("{} is {what}", path.display())));
+        let path = path.display();
+        return Err(StackError::Other(match meta.is_file() {
+            true => tr!(
+                "{path} is larger than {} KiB",
+                safety::MAX_STACK_BYTES >> 10
+            ),
+            false => tr!("{path} is no file"),
+        }));
     }
     std::fs::read_to_string(path).map_err(failed)
 }

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use matou_i18n::tr;
 use serde_yaml::{Mapping, Number, Value};
 
 use super::compose_schema::{Digits, Entries, FILE, Format, NEWEST, Others, Shape, Unique};
@@ -125,7 +126,7 @@ impl Checker {
             Some(minor) => self.version = minor,
             None => self.add_message_at(
                 "version",
-                format!(
+                tr!(
                     "`docker stack deploy` reads no files of version {}: write `version: \"3.{NEWEST}\"`, or leave it out",
                     shorten_value(stated)
                 ),
@@ -137,7 +138,7 @@ impl Checker {
         for (key, value) in map {
             let Value::String(name) = key else {
                 let shown = shorten_value(&scalar_text(key));
-                self.add_message(format!(
+                self.add_message(tr!(
                     "a key is a text, and {shown} is none: write it in quotes"
                 ));
                 continue;
@@ -148,7 +149,7 @@ impl Checker {
         }
         for name in entries.required {
             if !map.contains_key(*name) {
-                self.add_message(format!("{} needs `{name}`", entries.owner));
+                self.add_message(tr!("{} needs `{name}`", name_owner(entries.owner)));
             }
         }
     }
@@ -163,9 +164,9 @@ impl Checker {
             if extension && name.starts_with("x-") {
                 return;
             }
-            return self.add_message(format!(
+            return self.add_message(tr!(
                 "version 3.{} of the format has no `{name}` in {}: write `version: \"3.{NEWEST}\"` at the top",
-                self.version, entries.owner
+                self.version, name_owner(entries.owner)
             ));
         }
         let identifier = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
@@ -184,10 +185,10 @@ impl Checker {
                     self.check_value(value, shape);
                 }
             }
-            Others::Named(_) | Others::Identifiers(_) => self.add_message(format!(
+            Others::Named(_) | Others::Identifiers(_) => self.add_message(tr!(
                 "`{}` is no name in {}: it is made of letters, digits, `.`, `_` and `-`",
                 shorten_value(name),
-                entries.owner
+                name_owner(entries.owner)
             )),
             Others::Refused | Others::RefusedBefore(_) | Others::Extensions(_) => {
                 self.refuse_key(name, entries);
@@ -208,25 +209,34 @@ impl Checker {
             .find(|(o, k, _)| *o == owner && *k == name);
         let hint = match (owner, name, compose_only) {
             ("a stack file", "name", _) => {
-                "take it out, the application is named when it is deployed".to_owned()
+                tr!("take it out, the application is named when it is deployed").to_owned()
             }
             ("a secret" | "a config", "content" | "environment", _) => {
-                "give it a file, or `external: true`".to_owned()
+                tr!("give it a file, or `external: true`").to_owned()
             }
-            (_, _, Some((_, _, ""))) => "only `docker compose` knows it, take it out".to_owned(),
+            (_, _, Some((_, _, ""))) => {
+                tr!("only `docker compose` knows it, take it out").to_owned()
+            }
             (_, _, Some((_, _, instead))) => {
-                format!("only `docker compose` knows it, use {instead}")
+                let instead = match *instead {
+                    "a constraint on node.platform.arch" => {
+                        tr!("a constraint on node.platform.arch")
+                    }
+                    key => key,
+                };
+                tr!("only `docker compose` knows it, use {instead}")
             }
             _ => match find_nearest_name(&shown, known().map(|k| k.name)) {
-                Some(near) => format!("did you mean `{near}`?"),
+                Some(near) => tr!("did you mean `{near}`?"),
                 None if known().count() <= FEW_KEYS => {
                     let names: Vec<&str> = known().map(|k| k.name).collect();
-                    format!("it has {}", names.join(", "))
+                    tr!("it has {}", names.join(", "))
                 }
-                None => "take it out, or indent it as what it belongs to".to_owned(),
+                None => tr!("take it out, or indent it as what it belongs to").to_owned(),
             },
         };
-        self.add_message(format!("{owner} has no `{shown}`: {hint}"));
+        let owner = name_owner(owner);
+        self.add_message(tr!("{owner} has no `{shown}`: {hint}"));
     }
 
     fn check_value(&mut self, value: &Value, shape: &Shape) {
@@ -276,7 +286,7 @@ impl Checker {
         for (i, value) in items.iter().enumerate() {
             if !seen.insert(value) {
                 let place = self.describe_place();
-                let message = format!("the same item stands in {place} twice: take one out");
+                let message = tr!("the same item stands in {place} twice: take one out");
                 self.add_message_at(&i.to_string(), message);
             }
         }
@@ -287,19 +297,19 @@ impl Checker {
         let whole = value.fract() == 0.0;
         let fault = match digits {
             Digits::Any if value.is_finite() => return,
-            Digits::Any => "a number",
+            Digits::Any => tr!("a number"),
             Digits::NotNegative if value >= 0.0 => return,
             Digits::Whole if whole => return,
             Digits::WholeNotNegative if whole && value >= 0.0 => return,
             Digits::Integer if !number.is_f64() => return,
             Digits::Port if !number.is_f64() && (0.0..=65_535.0).contains(&value) => return,
-            Digits::NotNegative => "a number from 0 on",
-            Digits::Whole | Digits::Integer => "a whole number",
-            Digits::WholeNotNegative => "a whole number from 0 on",
-            Digits::Port => "a port up to 65535",
+            Digits::NotNegative => tr!("a number from 0 on"),
+            Digits::Whole | Digits::Integer => tr!("a whole number"),
+            Digits::WholeNotNegative => tr!("a whole number from 0 on"),
+            Digits::Port => tr!("a port up to 65535"),
         };
         let place = self.describe_place();
-        self.add_message(format!("{place} is {fault}, and {number} is none"));
+        self.add_message(tr!("{place} is {fault}, and {number} is none"));
     }
 
     fn check_text(&mut self, value: &Value, text: &str, shape: &Shape) {
@@ -311,28 +321,28 @@ impl Checker {
         let text = text.replace("$$", "$");
         let shown = shorten_value(&text);
         if text.is_empty() && !matches!(format, Format::Free | Format::Command) {
-            return self.add_message(format!(
+            return self.add_message(tr!(
                 "{place} is empty: give it a value (is a variable without one?)"
             ));
         }
         let fault = match format {
             Format::Free => None,
             Format::Duration => compose_values::parse_duration(&text).is_none().then(|| {
-                format!("{place} is a length of time as `10s`, `1m30s` or `24h`, and \"{shown}\" is none")
+                tr!("{place} is a length of time as `10s`, `1m30s` or `24h`, and \"{shown}\" is none")
             }),
             Format::Size => compose_values::parse_size(&text).is_none().then(|| {
-                format!("{place} is an amount as `512M` or `1G`, and \"{shown}\" is none")
+                tr!("{place} is an amount as `512M` or `1G`, and \"{shown}\" is none")
             }),
             Format::Order => (!["start-first", "stop-first"].contains(&text.as_str())).then(|| {
-                format!("{place} is `start-first` or `stop-first`, and \"{shown}\" is none of them")
+                tr!("{place} is `start-first` or `stop-first`, and \"{shown}\" is none of them")
             }),
             Format::Command => compose_values::find_command_fault(&text)
-                .map(|fault| format!("{place} can't be split into words: {fault}")),
+                .map(|fault| tr!("{place} can't be split into words: {fault}")),
             Format::Mount => compose_values::parse_short_mount(&text).err().map(|fault| {
-                format!("\"{shown}\" is no mount, {fault}: write `name:/path` or `/folder:/path:ro`")
+                tr!("\"{shown}\" is no mount, {fault}: write `name:/path` or `/folder:/path:ro`")
             }),
             Format::Port => compose_values::find_port_fault(&text)
-                .map(|fault| format!("`{shown}` is no port, {fault}: write \"8080:80\" in quotes")),
+                .map(|fault| tr!("`{shown}` is no port, {fault}: write \"8080:80\" in quotes")),
         };
         if let Some(fault) = fault {
             self.add_message(fault);
@@ -344,7 +354,7 @@ impl Checker {
         let last = self.path.last().map_or("", String::as_str);
         let is_index = last.chars().all(|c| c.is_ascii_digit());
         match self.path.len().checked_sub(2).map(|i| &self.path[i]) {
-            Some(list) if is_index => format!("an item of `{}`", shorten_value(list)),
+            Some(list) if is_index => tr!("an item of `{}`", shorten_value(list)),
             _ => format!("`{}`", shorten_value(last)),
         }
     }
@@ -358,7 +368,27 @@ impl Checker {
             false => "- ".to_owned(),
         };
         let cure = write_cure(value, shape, &shorten_value(&key));
-        self.add_message(format!("{place} is {wanted}, not {found}: {cure}"));
+        self.add_message(tr!("{place} is {wanted}, not {found}: {cure}"));
+    }
+}
+
+/// Returns the name of what a mapping is, in the language spoken; keys stay what they are.
+fn name_owner(owner: &'static str) -> &'static str {
+    match owner {
+        "it" => tr!("it"),
+        "a stack file" => tr!("a stack file"),
+        "a service" => tr!("a service"),
+        "a network of a service" => tr!("a network of a service"),
+        "a port" => tr!("a port"),
+        "a limit" => tr!("a limit"),
+        "a mount" => tr!("a mount"),
+        "a generic resource" => tr!("a generic resource"),
+        "a preference" => tr!("a preference"),
+        "a network" => tr!("a network"),
+        "a volume" => tr!("a volume"),
+        "a secret" => tr!("a secret"),
+        "a config" => tr!("a config"),
+        key => key,
     }
 }
 
@@ -366,91 +396,91 @@ fn describe_wanted(shape: &Shape, version: u8) -> String {
     let mut forms = Vec::new();
     if let Some(format) = shape.text {
         forms.push(match format {
-            Format::Duration => "a length of time",
-            Format::Size => "an amount, as a text",
+            Format::Duration => tr!("a length of time"),
+            Format::Size => tr!("an amount, as a text"),
             Format::Free | Format::Port | Format::Mount | Format::Command | Format::Order => {
-                "a text"
+                tr!("a text")
             }
         });
     }
     if let Some(digits) = shape.number {
         forms.push(match digits {
-            Digits::Any | Digits::NotNegative => "a number",
+            Digits::Any | Digits::NotNegative => tr!("a number"),
             Digits::Whole | Digits::WholeNotNegative | Digits::Integer | Digits::Port => {
-                "a whole number"
+                tr!("a whole number")
             }
         });
     }
     if shape.flag {
-        forms.push("true or false");
+        forms.push(tr!("true or false"));
     }
     if shape.list.is_some() {
-        forms.push("a list");
+        forms.push(tr!("a list"));
     }
     if shape.map.is_some_and(|m| m.since <= version) {
-        forms.push("a mapping");
+        forms.push(tr!("a mapping"));
     }
     match forms.split_last() {
         Some((last, [])) => (*last).to_owned(),
-        Some((last, before)) => format!("{} or {last}", before.join(", ")),
-        None => "nothing".to_owned(),
+        Some((last, before)) => tr!("{} or {last}", before.join(", ")),
+        None => tr!("nothing").to_owned(),
     }
 }
 
 fn describe_found(value: &Value) -> String {
     match value {
-        Value::Null => "empty".to_owned(),
+        Value::Null => tr!("empty").to_owned(),
         Value::Bool(flag) => flag.to_string(),
-        Value::Number(number) => format!("the number {number}"),
-        Value::String(text) => format!("the text \"{}\"", shorten_value(text)),
-        Value::Sequence(_) => "a list".to_owned(),
-        Value::Mapping(_) | Value::Tagged(_) => "a mapping".to_owned(),
+        Value::Number(number) => tr!("the number {number}"),
+        Value::String(text) => tr!("the text \"{}\"", shorten_value(text)),
+        Value::Sequence(_) => tr!("a list").to_owned(),
+        Value::Mapping(_) | Value::Tagged(_) => tr!("a mapping").to_owned(),
     }
 }
 
 /// Says what to write instead of a value of the wrong kind; `key` is what stands before it.
 fn write_cure(value: &Value, shape: &Shape, key: &str) -> String {
     match value {
-        Value::Null => "give it a value, or take it out".to_owned(),
+        Value::Null => tr!("give it a value, or take it out").to_owned(),
         Value::Bool(_) | Value::Number(_) if shape.text == Some(Format::Duration) => {
-            format!("write `{key}{}s`", scalar_text(value))
+            tr!("write `{key}{}s`", scalar_text(value))
         }
         Value::Number(_) if shape.text == Some(Format::Size) => {
-            format!("write it with its unit, as `{key}512M`")
+            tr!("write it with its unit, as `{key}512M`")
         }
         Value::Bool(_) | Value::Number(_) if shape.text.is_some() => {
-            format!("write `{key}\"{}\"`, in quotes", scalar_text(value))
+            tr!("write `{key}\"{}\"`, in quotes", scalar_text(value))
         }
         Value::String(text) if shape.number.is_some() && text.trim().parse::<f64>().is_ok() => {
-            format!("write `{key}{}`, without quotes", text.trim())
+            tr!("write `{key}{}`, without quotes", text.trim())
         }
         Value::String(text) if shape.flag => match text.to_ascii_lowercase().as_str() {
-            "true" | "yes" | "y" | "on" | "1" => format!("write `{key}true`, without quotes"),
-            "false" | "no" | "n" | "off" | "0" => format!("write `{key}false`, without quotes"),
-            _ => format!("write `{key}true` or `{key}false`"),
+            "true" | "yes" | "y" | "on" | "1" => tr!("write `{key}true`, without quotes"),
+            "false" | "no" | "n" | "off" | "0" => tr!("write `{key}false`, without quotes"),
+            _ => tr!("write `{key}true` or `{key}false`"),
         },
         Value::String(text) if text.is_empty() => {
-            "give it a value: is a variable without one?".to_owned()
+            tr!("give it a value: is a variable without one?").to_owned()
         }
         Value::String(_) | Value::Number(_) | Value::Bool(_) if shape.list.is_some() => {
-            format!("write `{key}[{}]`", shorten_value(&scalar_text(value)))
+            tr!("write `{key}[{}]`", shorten_value(&scalar_text(value)))
         }
         Value::Mapping(map) if shape.list.is_some() => {
             let names: Vec<String> = map.keys().take(5).map(scalar_text).collect();
-            format!("write `{key}[{}]`", shorten_value(&names.join(", ")))
+            tr!("write `{key}[{}]`", shorten_value(&names.join(", ")))
         }
         Value::Mapping(map) if shape.text.is_some() && map.len() == 1 => {
             let pair = map.iter().next();
             let (name, text) = pair
                 .map(|(k, v)| (scalar_text(k), scalar_text(v)))
                 .unwrap_or_default();
-            format!(
+            tr!(
                 "write `{key}{}={}`",
                 shorten_value(&name),
                 shorten_value(&text)
             )
         }
-        _ => "write it so".to_owned(),
+        _ => tr!("write it so").to_owned(),
     }
 }
 

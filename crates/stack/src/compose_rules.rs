@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 
+use matou_i18n::tr;
 use serde_yaml::{Mapping, Value};
 
 use super::compose_values::{parse_processors, parse_short_mount};
@@ -80,7 +81,7 @@ pub(super) fn check_declarations(compose: &Mapping, made: &[SecretSpec], out: &m
             if has("driver") && has("file") {
                 out.add_error(
                     &[kind, name, "driver"],
-                    format!("the {one} {name} has a driver and a file: keep one of them"),
+                    tr!("the {one} {name} has a driver and a file: keep one of them"),
                 );
             }
             let sources = ["file", "external", "driver", "content", "environment"];
@@ -89,9 +90,7 @@ pub(super) fn check_declarations(compose: &Mapping, made: &[SecretSpec], out: &m
             if !is_made && !sources.iter().any(|s| has(s)) {
                 out.add_error(
                     &path,
-                    format!(
-                        "the {one} {name} has no content: give it a `file`, or `external: true`"
-                    ),
+                    tr!("the {one} {name} has no content: give it a `file`, or `external: true`"),
                 );
             }
         }
@@ -106,7 +105,7 @@ fn check_external(kind: &str, name: &str, entry: &Value, out: &mut RuleFindings)
     if old_name && entry.get("name").is_some() {
         out.add_error(
             &[kind, name, "external"],
-            format!("the {one} {name} has two names: write `external: true` and keep `name`"),
+            tr!("the {one} {name} has two names: write `external: true` and keep `name`"),
         );
     }
     let is_external = external.is_some_and(|e| e.is_mapping() || *e == Value::Bool(true));
@@ -123,7 +122,7 @@ fn check_external(kind: &str, name: &str, entry: &Value, out: &mut RuleFindings)
         if entry.get(key).is_some_and(|v| !is_empty(v)) {
             out.add_error(
                 &[kind, name, key],
-                format!("the volume {name} is external and has `{key}`: keep one of them"),
+                tr!("the volume {name} is external and has `{key}`: keep one of them"),
             );
         }
     }
@@ -143,7 +142,7 @@ fn check_networks(compose: &Mapping, out: &mut RuleFindings) {
         {
             out.add_error(
                 &["networks", name, "driver"],
-                format!("a service of Swarm takes no network of the driver {driver}: take the line out, or write `overlay`"),
+                tr!("a service of Swarm takes no network of the driver {driver}: take the line out, or write `overlay`"),
             );
         }
         let subnets = network.get("ipam").and_then(|i| i.get("config"));
@@ -153,7 +152,7 @@ fn check_networks(compose: &Mapping, out: &mut RuleFindings) {
             if let Some(subnet) = subnet.filter(|s| !is_subnet(s)) {
                 out.add_error(
                     &["networks", name, "ipam", "config", &i.to_string(), "subnet"],
-                    format!("Swarm takes a subnet as `10.10.0.0/24`, and \"{subnet}\" is none"),
+                    tr!("Swarm takes a subnet as `10.10.0.0/24`, and \"{subnet}\" is none"),
                 );
             }
         }
@@ -178,7 +177,7 @@ pub(super) fn check_conversion(name: &str, service: &Mapping, out: &mut RuleFind
     if disabled && value_at(service, &["healthcheck", "test"]).is_some() {
         out.add_error(
             &["services", name, "healthcheck", "disable"],
-            "Swarm takes either `disable: true` or a test: keep one of them".into(),
+            tr!("Swarm takes either `disable: true` or a test: keep one of them").into(),
         );
     }
     for kind in ["limits", "reservations"] {
@@ -188,16 +187,14 @@ pub(super) fn check_conversion(name: &str, service: &Mapping, out: &mut RuleFind
         };
         let billionths = parse_processors(text);
         let fault = match billionths {
-            None => "is none",
-            Some(b) if b != 0.0 && b < 1e6 => "is less than Swarm takes, 0.001",
+            None => tr!("is none"),
+            Some(b) if b != 0.0 && b < 1e6 => tr!("is less than Swarm takes, 0.001"),
             Some(_) => continue,
         };
         let [deploy, resources, kind, cpus] = path;
         out.add_error(
             &["services", name, deploy, resources, kind, cpus],
-            format!(
-                "`cpus` is a number of processors as \"0.5\" for Swarm, and \"{text}\" {fault}"
-            ),
+            tr!("`cpus` is a number of processors as \"0.5\" for Swarm, and \"{text}\" {fault}"),
         );
     }
     check_restart(name, service, out);
@@ -218,7 +215,7 @@ fn check_restart(name: &str, service: &Mapping, out: &mut RuleFindings) {
     if !known || (!count.is_empty() && count.parse::<u32>().is_err()) {
         out.add_error(
             &["services", name, "restart"],
-            format!("Swarm knows no `restart: {restart}`: write deploy.restart_policy with a condition none, on-failure or any"),
+            tr!("Swarm knows no `restart: {restart}`: write deploy.restart_policy with a condition none, on-failure or any"),
         );
     }
 }
@@ -230,7 +227,7 @@ fn check_credentials(name: &str, service: &Mapping, out: &mut RuleFindings) {
     if given.count() > 1 {
         out.add_error(
             &["services", name, "credential_spec"],
-            "Swarm takes one of config, file and registry: keep one of them".into(),
+            tr!("Swarm takes one of config, file and registry: keep one of them").into(),
         );
     }
 }
@@ -250,7 +247,10 @@ fn check_mounts(name: &str, service: &Mapping, out: &mut RuleFindings) {
                 check_long_mount(long, &path, out);
                 let target = long.get("target").and_then(Value::as_str).unwrap_or("");
                 if target.is_empty() {
-                    out.add_error(&path, "Swarm's mounts have a `target`: give it one".into());
+                    out.add_error(
+                        &path,
+                        tr!("Swarm's mounts have a `target`: give it one").into(),
+                    );
                     continue;
                 }
                 target
@@ -264,19 +264,21 @@ fn check_mounts(name: &str, service: &Mapping, out: &mut RuleFindings) {
                 .is_some_and(|m| m.chars().nth(1) == Some(':'));
             let hint = match letter {
                 true => {
-                    "Docker takes one letter before a colon for a Windows drive, give the volume a longer name"
+                    tr!(
+                        "Docker takes one letter before a colon for a Windows drive, give the volume a longer name"
+                    )
                 }
-                false => "write a path that begins with `/`",
+                false => tr!("write a path that begins with `/`"),
             };
             out.add_error(
                 &path,
-                format!("Swarm mounts at whole paths, and \"{target}\" is none: {hint}"),
+                tr!("Swarm mounts at whole paths, and \"{target}\" is none: {hint}"),
             );
         }
         if !targets.insert(target) {
             out.add_error(
                 &path,
-                format!("Swarm mounts one thing at {target}, and there are two: take one out"),
+                tr!("Swarm mounts one thing at {target}, and there are two: take one out"),
             );
         }
     }
@@ -296,33 +298,30 @@ fn check_long_mount(mount: &Mapping, path: &[&str; 4], out: &mut RuleFindings) {
     let Some((_, options)) = MOUNT_TYPES.iter().find(|(k, _)| *k == kind) else {
         return out.add_error(
             &[services, name, volumes, index, "type"],
-            format!("Swarm has no mounts of type {kind}: write volume, bind or tmpfs"),
+            tr!("Swarm has no mounts of type {kind}: write volume, bind or tmpfs"),
         );
     };
     for key in ["volume", "bind", "tmpfs", "cluster", "image"] {
         if key != *options && key != kind && mount.get(key).is_some_and(|v| !v.is_null()) {
             out.add_error(
                 &[services, name, volumes, index, key],
-                format!("Swarm takes no `{key}` in a mount of type {kind}: take it out"),
+                tr!("Swarm takes no `{key}` in a mount of type {kind}: take it out"),
             );
         }
     }
     match kind {
         "tmpfs" if !text("source").is_empty() => out.add_error(
             &[services, name, volumes, index, "source"],
-            "Swarm takes no `source` in a mount of type tmpfs: take it out".into(),
+            tr!("Swarm takes no `source` in a mount of type tmpfs: take it out").into(),
         ),
         "bind" if text("source").is_empty() => {
             out.add_error(
                 path,
-                "a bind mount needs a `source`, the path on the node".into(),
+                tr!("a bind mount needs a `source`, the path on the node").into(),
             );
         }
         "npipe" | "cluster" | "image" if text("source").is_empty() => {
-            out.add_error(
-                path,
-                format!("Swarm's mount of type {kind} needs a `source`"),
-            );
+            out.add_error(path, tr!("Swarm's mount of type {kind} needs a `source`"));
         }
         _ => {}
     }
@@ -330,7 +329,7 @@ fn check_long_mount(mount: &Mapping, path: &[&str; 4], out: &mut RuleFindings) {
     if let Some(word) = propagation.filter(|p| !p.is_empty() && !PROPAGATIONS.contains(p)) {
         out.add_error(
             &[services, name, volumes, index, "bind", "propagation"],
-            format!(
+            tr!(
                 "Swarm knows no propagation {word}: it is {}",
                 PROPAGATIONS.join(", ")
             ),

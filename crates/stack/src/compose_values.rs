@@ -3,6 +3,8 @@
 
 use std::net::IpAddr;
 
+use matou_i18n::tr;
+
 /// Billionths of a second in each unit of [`parse_duration`].
 /// Source: pkg.go.dev/time, ParseDuration.
 const TIME_UNITS: [(&str, f64); 8] = [
@@ -95,13 +97,13 @@ pub(super) fn find_command_fault(text: &str) -> Option<&'static str> {
             '\\' => {
                 in_word = true;
                 if chars.next().is_none() {
-                    return Some("it ends in a backslash: take it out");
+                    return Some(tr!("it ends in a backslash: take it out"));
                 }
             }
             '\'' => {
                 in_word = true;
                 if !chars.any(|c| c == '\'') {
-                    return Some("a quote ' is not closed: close it, or write a list");
+                    return Some(tr!("a quote ' is not closed: close it, or write a list"));
                 }
             }
             '"' => {
@@ -111,7 +113,9 @@ pub(super) fn find_command_fault(text: &str) -> Option<&'static str> {
                         Some('"') => break,
                         Some('\\') if chars.next().is_some() => {}
                         Some('\\') | None => {
-                            return Some("a quote \" is not closed: close it, or write a list");
+                            return Some(tr!(
+                                "a quote \" is not closed: close it, or write a list"
+                            ));
                         }
                         Some(_) => {}
                     }
@@ -138,7 +142,7 @@ pub(super) struct ShortMount<'a> {
 /// What is wrong with it.
 pub(super) fn parse_short_mount(text: &str) -> Result<ShortMount<'_>, &'static str> {
     if text.is_empty() {
-        return Err("it is empty");
+        return Err(tr!("it is empty"));
     }
     if text.len() < 3 {
         return Ok(ShortMount {
@@ -148,13 +152,15 @@ pub(super) fn parse_short_mount(text: &str) -> Result<ShortMount<'_>, &'static s
     }
     let parts = split_mount(text);
     if parts.iter().any(|p| p.is_empty()) {
-        return Err("one side of a colon is empty (is a variable without a value?)");
+        return Err(tr!(
+            "one side of a colon is empty (is a variable without a value?)"
+        ));
     }
     match parts[..] {
         [target] => Ok(ShortMount { source: "", target }),
         [source, target] | [source, target, _] => Ok(ShortMount { source, target }),
         // Options after a third colon: the client lets them through, as long as nothing follows.
-        _ => Err("it has too many colons"),
+        _ => Err(tr!("it has too many colons")),
     }
 }
 
@@ -184,28 +190,29 @@ pub(super) fn find_port_fault(text: &str) -> Option<&'static str> {
     if let Some(address) = parts.next().filter(|a| !a.is_empty()) {
         let bare = address.strip_prefix('[').and_then(|a| a.strip_suffix(']'));
         if bare.unwrap_or(address).parse::<IpAddr>().is_err() {
-            return Some("what stands before its ports is no IP address");
+            return Some(tr!("what stands before its ports is no IP address"));
         }
     }
     let mut target = target.split('/');
     let inside = target.next().unwrap_or_default();
     let protocol = target.next().filter(|p| !p.is_empty()).unwrap_or("tcp");
     if !["tcp", "udp", "sctp"].contains(&protocol.to_ascii_lowercase().as_str()) {
-        return Some("its protocol is none of tcp, udp and sctp");
+        return Some(tr!("its protocol is none of tcp, udp and sctp"));
     }
     if published.contains('/') {
-        return Some("the protocol stands once, at its end");
+        return Some(tr!("the protocol stands once, at its end"));
     }
     let Some((from, to)) = parse_ports(inside) else {
-        return Some("the port of the container is no number up to 65535");
+        return Some(tr!("the port of the container is no number up to 65535"));
     };
     if published.is_empty() {
         return None;
     }
     let Some((first, last)) = parse_ports(published) else {
-        return Some("the published port is no number up to 65535");
+        return Some(tr!("the published port is no number up to 65535"));
     };
-    (to - from != last - first && to != from).then_some("its two ranges are not of the same length")
+    (to - from != last - first && to != from)
+        .then_some(tr!("its two ranges are not of the same length"))
 }
 
 fn parse_ports(text: &str) -> Option<(u16, u16)> {

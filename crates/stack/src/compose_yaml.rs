@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
+use matou_i18n::tr;
 use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Span, StrInput, Tag};
 use serde_yaml::{Mapping, Value};
 
@@ -61,7 +62,7 @@ impl From<ScanError> for ReadProblem {
     fn from(e: ScanError) -> Self {
         Self {
             line: e.marker().line(),
-            message: format!("this is no YAML: {}", e.info()),
+            message: tr!("this is no YAML: {}", e.info()),
         }
     }
 }
@@ -149,7 +150,7 @@ pub(super) fn read_loose_compose(
             }
         }
     }
-    let message = "too many lines stand too far to the left".to_owned();
+    let message = tr!("too many lines stand too far to the left").to_owned();
     Err(error.unwrap_or(ReadProblem { line: 1, message }))
 }
 
@@ -177,7 +178,7 @@ impl<'a> ComposeReader<'a> {
             Some(next) => Ok(next?),
             None => Err(ReadProblem {
                 line: 1,
-                message: "this is no YAML: it ends too early".into(),
+                message: tr!("this is no YAML: it ends too early").into(),
             }),
         }
     }
@@ -189,7 +190,7 @@ impl<'a> ComposeReader<'a> {
     }
 
     fn use_room(&mut self, span: Span, size: usize) -> Result<(), ReadProblem> {
-        let message = "its aliases make more of it than can be kept";
+        let message = tr!("its aliases make more of it than can be kept");
         let left = self.room.checked_sub(size);
         self.room = left.ok_or_else(|| ReadProblem::new(span, message))?;
         Ok(())
@@ -202,12 +203,13 @@ impl<'a> ComposeReader<'a> {
         depth: usize,
     ) -> Result<ReadNode, ReadProblem> {
         if depth > DEEPEST {
-            let message = format!("it is nested more than {DEEPEST} deep");
+            let message = tr!("it is nested more than {DEEPEST} deep");
             return Err(ReadProblem::new(span, message));
         }
         let (anchor, node) = match event {
             Event::Alias(anchor) => {
-                let message = "an alias leads to an anchor that is not there, or that holds it";
+                let message =
+                    tr!("an alias leads to an anchor that is not there, or that holds it");
                 let known = self.anchors.get(&anchor).cloned();
                 let known = known.ok_or_else(|| ReadProblem::new(span, message))?;
                 self.use_room(span, known.size)?;
@@ -223,7 +225,7 @@ impl<'a> ComposeReader<'a> {
             _ => {
                 return Err(ReadProblem::new(
                     span,
-                    "this is no YAML: a value is missing",
+                    tr!("this is no YAML: a value is missing"),
                 ));
             }
         };
@@ -255,13 +257,13 @@ impl<'a> ComposeReader<'a> {
             Some(kind @ ("null" | "bool" | "int" | "float")) => match typed_value(kind, text) {
                 Some(value) => value,
                 None => {
-                    self.add_problem(span, format!("`{text}` is no {kind}, as its tag says"));
+                    self.add_problem(span, tr!("`{text}` is no {kind}, as its tag says"));
                     text.into()
                 }
             },
             Some("timestamp") => format_timestamp(text).map_or_else(|| text.into(), Value::from),
             Some("binary") => {
-                let message = "the tag !!binary is not known here: write the text itself";
+                let message = tr!("the tag !!binary is not known here: write the text itself");
                 self.add_problem(span, message.into());
                 text.into()
             }
@@ -313,7 +315,7 @@ impl<'a> ComposeReader<'a> {
                 let (added, found) = self.read_merged(event, value_span, depth + 1)?;
                 size += added;
                 if merged.replace((span, found)).is_some() {
-                    let message = "`<<` stands twice here: write `<<: [*a, *b]`";
+                    let message = tr!("`<<` stands twice here: write `<<: [*a, *b]`");
                     return Err(ReadProblem::new(span, message));
                 }
                 continue;
@@ -322,7 +324,7 @@ impl<'a> ComposeReader<'a> {
             size += key.size + value.size;
             let name = self.key_name(key.value, span)?;
             if entries.contains_key(name.as_str()) {
-                self.add_problem(span, format!("the key {name} stands here twice"));
+                self.add_problem(span, tr!("the key {name} stands here twice"));
             }
             entries.insert(name.into(), value.value);
         }
@@ -347,15 +349,15 @@ impl<'a> ComposeReader<'a> {
             Value::Null | Value::Bool(_) | Value::Number(_) => {
                 let text = engine_text(&key);
                 let message = match key {
-                    Value::Null => "a key is missing before the colon".to_owned(),
-                    _ => format!("the key {text} is no text: write it in quotes"),
+                    Value::Null => tr!("a key is missing before the colon").to_owned(),
+                    _ => tr!("the key {text} is no text: write it in quotes"),
                 };
                 self.add_problem(span, message);
                 Ok(text)
             }
             _ => Err(ReadProblem::new(
                 span,
-                "a key is a text, no list or mapping",
+                tr!("a key is a text, no list or mapping"),
             )),
         }
     }
@@ -380,7 +382,7 @@ impl<'a> ComposeReader<'a> {
                 .collect(),
             _ => None,
         };
-        let message = "`<<` merges a mapping (`*a`), or a list of them (`[*a, *b]`)";
+        let message = tr!("`<<` merges a mapping (`*a`), or a list of them (`[*a, *b]`)");
         Ok((size, all.ok_or_else(|| ReadProblem::new(span, message))?))
     }
 }

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use matou_config::EdgeConfig;
+use matou_i18n::tr;
 use serde_yaml::{Mapping, Value};
 
 use super::labels::deploy_labels;
@@ -115,7 +116,7 @@ impl<'a> EdgeRoutes<'a> {
         let routed = read.list_routers().any(|r| r.value("rule").is_some());
         if read.enable.is_none() && routed {
             fitting.set(ENABLE_LABEL.to_owned(), "true");
-            fitting.say(format!("{ENABLE_LABEL}=true is added"));
+            fitting.say(tr!("{ENABLE_LABEL}=true is added"));
         }
         for object in read.objects.values() {
             fitting.fit_references(object);
@@ -126,13 +127,11 @@ impl<'a> EdgeRoutes<'a> {
         let secured = std::mem::take(&mut fitting.secured).join(", ");
         if !secured.is_empty() {
             let resolver = &self.edge.resolver;
-            fitting.say(format!(
-                "https, with certificates of {resolver}, for {secured}"
-            ));
+            fitting.say(tr!("https, with certificates of {resolver}, for {secured}"));
         }
         let changes = fitting.changes.join("; ");
         (!changes.is_empty())
-            .then(|| format!("the labels of {service} are made to fit the edge: {changes}"))
+            .then(|| tr!("the labels of {service} are made to fit the edge: {changes}"))
     }
 
     fn fit_router(&self, router: &RouteObject, fitting: &mut Fitting<'_>) {
@@ -141,7 +140,7 @@ impl<'a> EdgeRoutes<'a> {
         for point in &given {
             let mapped = map_entry_point(point).unwrap_or(point);
             if mapped != *point {
-                fitting.say(format!("the entry point {point} is {mapped}"));
+                fitting.say(tr!("the entry point {point} is {mapped}"));
             }
             if !points.contains(&mapped) {
                 points.push(mapped);
@@ -221,7 +220,7 @@ impl<'a> EdgeRoutes<'a> {
             return;
         }
         fitting.set(router.label("tls.certresolver"), ours);
-        fitting.say(format!("the resolver {given} is {ours}"));
+        fitting.say(tr!("the resolver {given} is {ours}"));
         fitting.say_wildcards(router);
     }
 }
@@ -251,7 +250,7 @@ impl Fitting<'_> {
         let options = router.options.iter();
         let domains = options.filter(|(o, _)| o.starts_with("tls.domains["));
         for (_, domain) in domains.filter(|(_, d)| d.value.contains('*')) {
-            self.say(format!(
+            self.say(tr!(
                 "a certificate for {} needs an edge with CHALLENGE=dnschallenge.provider=NAME",
                 domain.value
             ));
@@ -272,7 +271,7 @@ impl Fitting<'_> {
             self.labels
                 .entry(format!("traefik.swarm.{option}"))
                 .or_insert(value);
-            self.say(format!("{label} is traefik.swarm.{option}"));
+            self.say(tr!("{label} is traefik.swarm.{option}"));
         }
         let named = self
             .labels
@@ -281,7 +280,7 @@ impl Fitting<'_> {
         if let Some((_, value)) = named
             && value != network
         {
-            let change = format!("the network {value} is {network}");
+            let change = tr!("the network {value} is {network}");
             network.clone_into(value);
             self.say(change);
         }
@@ -307,7 +306,7 @@ impl Fitting<'_> {
                 })
                 .collect();
             self.set(object.label(option), &mapped.join(","));
-            self.say("the provider docker is swarm".to_owned());
+            self.say(tr!("the provider docker is swarm").to_owned());
         }
     }
 }
@@ -316,7 +315,7 @@ impl Fitting<'_> {
 fn list_first(list: &[String], between: &str) -> String {
     let first: Vec<&str> = list.iter().take(MOST_LISTED).map(String::as_str).collect();
     match list.len() > MOST_LISTED {
-        true => format!("{}{between}and more", first.join(between)),
+        true => tr!("{}{between}and more", first.join(between)),
         false => first.join(between),
     }
 }
@@ -399,7 +398,7 @@ pub(super) fn attach_edge_network(file: &mut Mapping, edge: &EdgeConfig) -> Vec<
     let mut notes = Vec::new();
     for (key, name) in renamed {
         set_external_network(file, &key, &edge.network);
-        notes.push(format!(
+        notes.push(tr!(
             "the external network {name} is taken for the edge's, {}: the edge is in no other",
             edge.network
         ));
@@ -416,7 +415,7 @@ pub(super) fn attach_edge_network(file: &mut Mapping, edge: &EdgeConfig) -> Vec<
         for service in &attached {
             add_network(file, service, &key);
         }
-        notes.push(format!(
+        notes.push(tr!(
             "{} joined the edge's network {}: the edge could not reach it otherwise",
             list_first(&attached, ", "),
             edge.network

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 
+use matou_i18n::tr;
 use serde_yaml::{Mapping, Value};
 
 use super::compose_yaml::engine_text;
@@ -54,7 +55,7 @@ impl StackVariables<'_> {
                     Some(value) => {
                         all.insert(key, Some(value));
                     }
-                    None => notes.push(format!(
+                    None => notes.push(tr!(
                         "{key} of {name} has no value in {file}, and is left out: give the variable {key}"
                     )),
                 }
@@ -104,7 +105,7 @@ impl StackVariables<'_> {
         if let Some(value) = self.find_escaped(key) {
             return Some(Some(value));
         }
-        notes.push(format!(
+        notes.push(tr!(
             "{key} of {service} has no value, and is not set: give the variable {key}"
         ));
         (!SHELL_VARIABLES.contains(&key)).then_some(None)
@@ -180,7 +181,7 @@ fn list_env_files(service: &mut Mapping) -> Result<Vec<String>, InvalidInput> {
             .filter_map(|f| f.as_str().or_else(|| f.get("path")?.as_str()))
             .map(str::to_owned)
             .collect()),
-        Some(_) => Err("`env_file` is a path or a list of paths".into()),
+        Some(_) => Err(tr!("`env_file` is a path or a list of paths").into()),
     }
 }
 
@@ -194,10 +195,10 @@ fn parse_env_file(file: &str, bytes: &[u8]) -> Result<Vec<(String, Option<String
     for (i, line) in bytes.split(|b| *b == b'\n').enumerate() {
         let at = |what: &str| InvalidInput::new(format_args!("{file}:{}: {what}", i + 1));
         if line.len() >= LONGEST_LINE {
-            return Err(at("a line is shorter than 64 KiB"));
+            return Err(at(tr!("a line is shorter than 64 KiB")));
         }
         let line = line.strip_suffix(b"\r").unwrap_or(line);
-        let line = str::from_utf8(line).map_err(|_| at("this is no UTF-8"))?;
+        let line = str::from_utf8(line).map_err(|_| at(tr!("this is no UTF-8")))?;
         // What stands before the name goes; what follows the value is part of it.
         let line = line.trim_start();
         if line.is_empty() || line.starts_with('#') {
@@ -208,13 +209,13 @@ fn parse_env_file(file: &str, bytes: &[u8]) -> Result<Vec<(String, Option<String
             None => (line, None),
         };
         if name.is_empty() {
-            return Err(at("a line is NAME=VALUE"));
+            return Err(at(tr!("a line is NAME=VALUE")));
         }
         if name.starts_with("export ") {
-            return Err(at("a line is NAME=VALUE, without `export`"));
+            return Err(at(tr!("a line is NAME=VALUE, without `export`")));
         }
         if name.contains([' ', '\t']) {
-            return Err(at("a name has no spaces: a line is NAME=VALUE"));
+            return Err(at(tr!("a name has no spaces: a line is NAME=VALUE")));
         }
         found.push((name.to_owned(), value.map(str::to_owned)));
     }

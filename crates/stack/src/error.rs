@@ -1,6 +1,9 @@
 //! What is wrong with a stack file, with file and line.
 
 use matou_base::text::InvalidInput;
+use matou_i18n::tr;
+
+use super::interpolate::describe_required;
 
 /// What is wrong with a stack, a variable or an application's name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -13,10 +16,10 @@ pub enum StackError {
         message: String,
     },
     /// A variable without which the stack can't be deployed.
-    #[error("the variable {name} is required: {help} (add {name}=…)")]
+    #[error("{}", tr!("the variable {name} is required: {help} (add {name}=…)"))]
     Required { name: String, help: String },
     /// Several of them, each with what it is for, and how they are given.
-    #[error("the variables {described} are required (add {example})")]
+    #[error("{}", tr!("the variables {described} are required (add {example})"))]
     AllRequired { described: String, example: String },
     /// A name or a value that is not allowed.
     #[error(transparent)]
@@ -85,10 +88,6 @@ impl StackError {
 
 impl std::fmt::Display for MissingVariable {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "the variable {} is required", self.name)?;
-        match self.message.as_str() {
-            "" => Ok(()),
-            message => write!(f, ": {message}"),
-        }
+        f.write_str(&describe_required(&self.name, &self.message))
     }
 }

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use matou_base::text::InvalidInput;
+use matou_i18n::tr;
 use matou_model::ExpectedAnswer;
 use serde::Deserialize;
 
@@ -69,17 +70,17 @@ impl Variable {
             _ if value.is_empty() => return Ok(()),
             VariableKind::Text => return Ok(()),
             VariableKind::Domain if is_domain(value) => return Ok(()),
-            VariableKind::Domain => "a domain, as blog.example.org",
+            VariableKind::Domain => tr!("a domain, as blog.example.org"),
             VariableKind::Email if is_email(value) => return Ok(()),
-            VariableKind::Email => "an e-mail address",
+            VariableKind::Email => tr!("an e-mail address"),
             VariableKind::Number if value.bytes().all(|b| b.is_ascii_digit()) => return Ok(()),
-            VariableKind::Number => "a whole number",
+            VariableKind::Number => tr!("a whole number"),
             VariableKind::Boolean if matches!(value, "true" | "false") => return Ok(()),
-            VariableKind::Boolean => "true or false",
+            VariableKind::Boolean => tr!("true or false"),
             VariableKind::Size if is_memory_size(value) => return Ok(()),
-            VariableKind::Size => "an amount of memory, as 512M or 2G",
+            VariableKind::Size => tr!("an amount of memory, as 512M or 2G"),
         };
-        Err(InvalidInput::new(format_args!(
+        Err(InvalidInput::new(tr!(
             "{} = {value:?} is wrong: it must be {wanted}",
             self.name
         )))

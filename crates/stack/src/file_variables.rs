@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use matou_i18n::tr;
 use serde_yaml::{Mapping, Value};
 
 use super::error::MissingVariable;
@@ -196,12 +197,12 @@ impl VariableFiller<'_> {
         let value = cast_text(&new, cast);
         if value.is_none() {
             let kind = match cast {
-                Cast::Int => "a whole number",
-                Cast::Float => "a number",
-                Cast::Bool => "true or false",
+                Cast::Int => tr!("a whole number"),
+                Cast::Float => tr!("a number"),
+                Cast::Bool => tr!("true or false"),
             };
             let shown: String = new.chars().take(40).collect();
-            self.add_problem(format!(
+            self.add_problem(tr!(
                 "`{}` is {kind}, and its variable makes it `{shown}`",
                 self.last_key()
             ));

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
 
 use include_dir::Dir;
+use matou_i18n::tr;
 use secrecy::{ExposeSecret, SecretString};
 use serde_yaml::{Mapping, Value};
 use sha2::{Digest, Sha256};
@@ -34,7 +35,7 @@ impl StackFolder {
                     .filter(|c| *c != Component::CurDir)
                     .collect();
                 let file = dir.get_file(&path);
-                let file = file.ok_or_else(|| format!("there is no file stacks/{name}"))?;
+                let file = file.ok_or_else(|| tr!("there is no file stacks/{name}"))?;
                 Ok(file.contents().to_vec())
             }
             Self::Path(folder) => read_file_below(folder, path),
@@ -55,10 +56,10 @@ fn read_file_below(folder: &Path, name: &Path) -> Result<Vec<u8>, InvalidInput> 
         false => folder,
     };
     let path = folder.join(name);
-    let failed = |e: std::io::Error| format!("{} can't be read: {e}", path.display());
+    let failed = |e: std::io::Error| tr!("{} can't be read: {e}", path.display());
     let real = path.canonicalize().map_err(failed)?;
     if !real.starts_with(folder.canonicalize().map_err(failed)?) {
-        return Err(InvalidInput::new(format_args!(
+        return Err(InvalidInput::new(tr!(
             "{} is not in {}, where the stack file is: a stack gets files of its own folder alone; copy it there",
             clean_line(&name.display().to_string()),
             folder.display()
@@ -66,10 +67,7 @@ fn read_file_below(folder: &Path, name: &Path) -> Result<Vec<u8>, InvalidInput> 
     }
     // Before it is opened: a pipe would be waited for.
     if !std::fs::metadata(&real).map_err(failed)?.is_file() {
-        return Err(InvalidInput::new(format_args!(
-            "{} is no file",
-            path.display()
-        )));
+        return Err(InvalidInput::new(tr!("{} is no file", path.display())));
     }
     let mut content = Vec::new();
     let file = std::fs::File::open(&real).map_err(failed)?;
@@ -146,11 +144,11 @@ pub(super) fn externalize_files(
                 }
                 (None, Some(Value::String(text))) => text.clone().into_bytes(),
                 // The engine's client would read such a file on the manager, as root.
-                (Some(_), _) => return Err(fail("`file` is the path of a file".into())),
+                (Some(_), _) => return Err(fail(tr!("`file` is the path of a file").into())),
                 (None, _) => continue,
             };
             if content.is_empty() || content.len() > largest {
-                return Err(fail(format!(
+                return Err(fail(tr!(
                     "{} bytes: Swarm takes 1 to {largest}",
                     content.len()
                 )));
@@ -182,7 +180,7 @@ pub(super) fn externalize_files(
                 });
             } else {
                 let text = String::from_utf8(content)
-                    .map_err(|_| fail("a secret from a file is text".into()))?;
+                    .map_err(|_| fail(tr!("a secret from a file is text").into()))?;
                 carried.secrets.push(FileSecret {
                     name,
                     value: text.into(),

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 
 use super::interpolate::escape_dollars;
 use matou_base::text::InvalidInput;
+use matou_i18n::tr;
 
 /// Stands before and behind the number of a hidden variable. A noncharacter of Unicode, which no
 /// text should hold.
@@ -69,7 +70,7 @@ fn replace_variables(
     mut number_of: impl FnMut(&str) -> Option<usize>,
 ) -> Result<Option<String>, InvalidInput> {
     if has_hidden_variable(text) {
-        return Err(InvalidInput::new("it holds the noncharacter U+FDD0"));
+        return Err(InvalidInput::new(tr!("it holds the noncharacter U+FDD0")));
     }
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
@@ -112,7 +113,7 @@ fn variable_length(text: &str) -> Result<Option<usize>, InvalidInput> {
                 _ => {}
             }
         }
-        return Err(InvalidInput::new(format_args!(
+        return Err(InvalidInput::new(tr!(
             "`{text}` is no variable: write ${{NAME}}, or $$ for a dollar sign"
         )));
     }

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::{Arc, LazyLock};
 
 use matou_base::files::{MAX_CONFIG_BYTES, read_text};
+use matou_i18n::tr;
 use serde::{Deserialize, Serialize};
 use serde_yaml::{Mapping, Value};
 
@@ -119,6 +120,12 @@ fn parse_facts(text: &str) -> Result<FactsByName, toml::de::Error> {
     Ok(images.map(|i| (i.name.clone(), i)).collect())
 }
 
+/// The images of the catalogue, without their tags.
+#[cfg(test)]
+pub(super) fn list_built_in_images() -> Vec<&'static str> {
+    BUILT_IN_FACTS.keys().map(String::as_str).collect()
+}
+
 /// The images of which facts are known: those of the catalogue, and the operator's own.
 #[derive(Debug, Clone, Default)]
 pub struct KnownImages {
@@ -134,7 +141,7 @@ impl KnownImages {
             Ok(text) => text,
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Self::default()),
             Err(e) => {
-                let message = format!("{} can't be read: {e}", path.display());
+                let message = tr!("{} can't be read: {e}", path.display());
                 return Err(StackError::Other(message));
             }
         };
@@ -188,7 +195,7 @@ pub(super) fn compare_with_facts(
         let own = facts.own_command();
         found.push((
             "entrypoint",
-            format!("{name} replaces the entrypoint of {image}, and does not end in the image's own command: `exec {own}`"),
+            tr!("{name} replaces the entrypoint of {image}, and does not end in the image's own command: `exec {own}`"),
         ));
     }
     let test = service.get("healthcheck").and_then(|h| h.get("test"));
@@ -196,7 +203,7 @@ pub(super) fn compare_with_facts(
         if !facts.has_program(&program) {
             found.push((
                 "healthcheck",
-                format!(
+                tr!(
                     "the healthcheck of {name} calls {program}, which {image} is not known to have: it has {}",
                     facts.programs.join(", ")
                 ),
@@ -212,21 +219,17 @@ pub(super) fn compare_with_facts(
         if !mounted.iter().any(holds) {
             found.push((
                 "volumes",
-                format!("{name} has no volume at {data}, where {image} keeps its data: it is gone with the task"),
+                tr!("{name} has no volume at {data}, where {image} keeps its data: it is gone with the task"),
             ));
         }
     }
-    let limit = || {
-        let limits = service.get("deploy")?.get("resources")?.get("limits")?;
-        parse_memory_amount(&scalar_text(limits.get("memory")?))
-    };
     let least = facts.memory.as_deref().and_then(parse_memory_amount);
-    if let (Some(limit), Some(least)) = (limit(), least)
+    if let (Some(limit), Some(least)) = (find_memory_limit(service), least)
         && limit < least
     {
         found.push((
             "deploy",
-            format!(
+            tr!(
                 "{name} may take less memory than {image} needs: give it {} or more",
                 facts.memory.as_deref().unwrap_or_default()
             ),
@@ -238,11 +241,17 @@ pub(super) fn compare_with_facts(
         for variable in environment.keys().filter(|v| !facts.reads_variable(v)) {
             found.push((
                 "environment",
-                format!("{image} is not known to read the variable {variable}"),
+                tr!("{image} is not known to read the variable {variable}"),
             ));
         }
     }
     found
+}
+
+/// The most memory that a service may take, bytes.
+fn find_memory_limit(service: &Mapping) -> Option<u64> {
+    let limits = service.get("deploy")?.get("resources")?.get("limits")?;
+    parse_memory_amount(&scalar_text(limits.get("memory")?))
 }
 
 impl ImageFacts {

@@ -13,18 +13,28 @@
 //! missing required variable are told though a good variable follows, and a second operator, as the dash
 //! in the message of `${V:?no-one}`, is part of what follows the first.
 
+use matou_i18n::tr;
+
 /// Why a value can't be interpolated.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[expect(missing_docs, reason = "its sentences say it")]
 pub enum InterpolationError {
-    #[error("the variable {name} is required{}", if .message.is_empty() { String::new() } else { format!(": {}", .message) })]
+    #[error("{}", describe_required(name, message))]
     Required { name: String, message: String },
-    #[error("`{0}` is no variable: write ${{NAME}}, or $$ for a dollar sign")]
+    #[error("{}", tr!("`{_0}` is no variable: write ${{NAME}}, or $$ for a dollar sign"))]
     Invalid(String),
-    #[error("its variables make it longer than {} KiB", LONGEST >> 10)]
+    #[error("{}", tr!("its variables make it longer than {} KiB", LONGEST >> 10))]
     TooLong,
-    #[error("its variables are nested more than {DEEPEST} deep")]
+    #[error("{}", tr!("its variables are nested more than {DEEPEST} deep"))]
     TooDeep,
+}
+
+/// Says that a variable is required, and what it is for where the message says it.
+pub(super) fn describe_required(name: &str, message: &str) -> String {
+    match message {
+        "" => tr!("the variable {name} is required"),
+        message => tr!("the variable {name} is required: {message}"),
+    }
 }
 
 /// Longest text that a value may become, bytes: a long default may be used many times.

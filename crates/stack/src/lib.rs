@@ -14,12 +14,15 @@
     )
 )]
 
+matou_i18n::catalogue!();
+
 mod adopt;
 mod amounts;
 mod app;
 mod app_domains;
 mod app_name;
 mod catalogue;
+mod catalogue_texts;
 mod compose_check;
 mod compose_rules;
 mod compose_schema;
@@ -40,6 +43,7 @@ mod hidden_variables;
 mod image_facts;
 mod interpolate;
 mod labels;
+mod lifecycle;
 mod line_index;
 mod lint;
 mod migrate;
@@ -67,6 +71,7 @@ mod traefik_keys;
 mod traefik_labels;
 mod traefik_regexp;
 mod traefik_rules;
+mod unsaved_mounts;
 mod volumes;
 mod yaml_source;
 
@@ -75,6 +80,7 @@ pub use app::AppFile;
 pub use app_domains::{AppDomains, ExtraNames, NameChanges, WwwName};
 pub use app_name::{AppName, is_app_name};
 pub use catalogue::{Adoption, Catalogue, CatalogueEntry, KeptReplicas};
+pub use catalogue_texts::{list_stack_texts, translate_stack_text};
 pub use edge_settings::{EdgeSettings, has_http_router};
 pub use error::StackError;
 pub use extension::{
@@ -85,6 +91,7 @@ pub use extension::{
 pub use files::{FileSecret, NeededConfig};
 pub use image_facts::{CodePlace, ImageFacts, KnownImages};
 pub use interpolate::{InterpolationError, escape_dollars, interpolate};
+pub use lifecycle::{ReleaseLine, find_release_line};
 pub use lint::{LintFinding, LintSeverity};
 pub use migrate::migrate_file;
 pub use page_labels::{PAGE_PORT, PageExceptions, page_labels};

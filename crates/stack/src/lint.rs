@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+use matou_i18n::{Text, both, tr};
 use serde_yaml::{Mapping, Value};
 
 use super::image_facts::{KnownImages, compare_with_facts};
@@ -37,8 +38,8 @@ pub struct LintFinding {
 impl fmt::Display for LintFinding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let severity = match self.severity {
-            LintSeverity::Error => "error",
-            LintSeverity::Warning => "warning",
+            LintSeverity::Error => tr!("error"),
+            LintSeverity::Warning => tr!("warning"),
         };
         write!(
             f,
@@ -50,15 +51,15 @@ impl fmt::Display for LintFinding {
 
 /// Keys of a service that `docker stack deploy` refuses.
 /// Source: docker/cli, cli/compose/types `ForbiddenProperties`.
-pub(super) const REFUSED_KEYS: [(&str, &str); 8] = [
-    ("extends", "write the service out"),
-    ("volume_driver", "name the driver under volumes"),
-    ("volumes_from", "name the volume in both services"),
-    ("cpu_quota", "use deploy.resources.limits.cpus"),
-    ("cpu_shares", "use deploy.resources.limits.cpus"),
-    ("cpuset", "use deploy.placement"),
-    ("mem_limit", "use deploy.resources.limits.memory"),
-    ("memswap_limit", "use deploy.resources.limits.memory"),
+pub(super) const REFUSED_KEYS: [(&str, Text); 8] = [
+    ("extends", both!("write the service out")),
+    ("volume_driver", both!("name the driver under volumes")),
+    ("volumes_from", both!("name the volume in both services")),
+    ("cpu_quota", both!("use deploy.resources.limits.cpus")),
+    ("cpu_shares", both!("use deploy.resources.limits.cpus")),
+    ("cpuset", both!("use deploy.placement")),
+    ("mem_limit", both!("use deploy.resources.limits.memory")),
+    ("memswap_limit", both!("use deploy.resources.limits.memory")),
 ];
 
 /// Keys of a service that Swarm ignores.
@@ -97,7 +98,7 @@ pub(super) const MAX_MESSAGE_BYTES: usize = 2_000;
 pub(super) const MOST_PORTS: usize = 3 * 65_535;
 
 /// What is said of a file that publishes more.
-pub(super) const TOO_MANY_PORTS: &str = "more ports are published than there are";
+pub(super) const TOO_MANY_PORTS: Text = both!("more ports are published than there are");
 
 /// Looks through a compose file whose variables were replaced and whose aliases were merged.
 pub(super) fn lint_compose(
@@ -134,7 +135,7 @@ pub(super) fn lint_compose(
     if services.is_none_or(Mapping::is_empty) {
         linter.add_error(
             &["services"],
-            "a stack file has a mapping `services:`".into(),
+            tr!("a stack file has a mapping `services:`").into(),
         );
     }
     let mut found = linter.found;
@@ -190,20 +191,22 @@ impl Linter<'_> {
         for key in service.keys().filter_map(Value::as_str) {
             let path = ["services", name, key];
             if let Some((_, instead)) = REFUSED_KEYS.iter().find(|(k, _)| *k == key) {
-                self.add_error(&path, format!("Docker Swarm refuses `{key}`: {instead}"));
+                self.add_error(&path, tr!("Docker Swarm refuses `{key}`: {instead}"));
             } else if key == "restart" {
                 self.add_warning(
                     &path,
-                    "Docker Swarm goes by deploy.restart_policy, not by `restart`".into(),
+                    tr!("Docker Swarm goes by deploy.restart_policy, not by `restart`").into(),
                 );
             } else if key == "tmpfs" {
                 self.add_warning(
                     &path,
-                    "Docker Swarm ignores `tmpfs`: write a mount of `type: tmpfs` under volumes"
-                        .into(),
+                    tr!(
+                        "Docker Swarm ignores `tmpfs`: write a mount of `type: tmpfs` under volumes"
+                    )
+                    .into(),
                 );
             } else if IGNORED_KEYS.contains(&key) {
-                self.add_warning(&path, format!("Docker Swarm ignores `{key}`"));
+                self.add_warning(&path, tr!("Docker Swarm ignores `{key}`"));
             }
         }
         self.check_image(name, service);
@@ -222,13 +225,13 @@ impl Linter<'_> {
         match service.get("image").and_then(Value::as_str) {
             None | Some("") => self.add_error(
                 &path,
-                format!("the service {name} has no image: Docker Swarm does not build"),
+                tr!("the service {name} has no image: Docker Swarm does not build"),
             ),
             Some(image) => {
                 if let Some(what) = find_unpinned_reason(image) {
                     self.add_warning(
                         &path,
-                        format!("the image {image} {what}: pin a version, so that a redeploy is no surprise"),
+                        tr!("the image {image} {what}: pin a version, so that a redeploy is no surprise"),
                     );
                 }
             }
@@ -244,7 +247,7 @@ impl Linter<'_> {
                     let path = ["services", name, kind, &key];
                     self.add_error(
                         &path,
-                        format!(
+                        tr!(
                             "{used} is not among the {kind} of the file: declare it under `{kind}:`"
                         ),
                     );
@@ -256,7 +259,7 @@ impl Linter<'_> {
                 let path = ["services", name, "volumes", &index];
                 self.add_error(
                     &path,
-                    format!("the volume {source} is not declared: add it under `volumes:`"),
+                    tr!("the volume {source} is not declared: add it under `volumes:`"),
                 );
             }
         }
@@ -278,14 +281,14 @@ impl Linter<'_> {
         if service.get("healthcheck").is_none() && !job {
             self.add_warning(
                 &["services", name],
-                format!("{name} has no healthcheck: Swarm can't tell when it hangs (or say `healthcheck: {{disable: true}}` where the image can't)"),
+                tr!("{name} has no healthcheck: Swarm can't tell when it hangs (or say `healthcheck: {{disable: true}}` where the image can't)"),
             );
         } else if !disabled && !job {
             let test = service.get("healthcheck").and_then(|h| h.get("test"));
             if test.is_none() {
                 self.add_warning(
                     &["services", name, "healthcheck"],
-                    format!("the healthcheck of {name} has no test"),
+                    tr!("the healthcheck of {name} has no test"),
                 );
             }
         }
@@ -311,17 +314,12 @@ impl Linter<'_> {
                     }
                     // Of a range, the first says enough.
                     if let Some((other, (port, protocol))) = taken {
-                        self.add_error(
-                            &path,
-                            format!("{other} publishes {port}/{protocol} already"),
-                        );
+                        self.add_error(&path, tr!("{other} publishes {port}/{protocol} already"));
                     }
                 }
                 Err(text) => self.add_error(
                     &path,
-                    format!(
-                        "`{text}` is no port: write \"8080:80\", and /udp or the like at the end"
-                    ),
+                    tr!("`{text}` is no port: write \"8080:80\", and /udp or the like at the end"),
                 ),
             }
         }
@@ -337,7 +335,7 @@ impl Linter<'_> {
             if limit(key).is_none() {
                 self.add_warning(
                     &["services", name, "deploy"],
-                    format!("{name} has no limit of {key}: it can take the whole node (deploy.resources.limits.{key})"),
+                    tr!("{name} has no limit of {key}: it can take the whole node (deploy.resources.limits.{key})"),
                 );
             }
         }
@@ -348,7 +346,7 @@ impl Linter<'_> {
         if outside.keys().any(|l| l.starts_with("traefik.")) {
             self.add_warning(
                 &["services", name, "labels"],
-                format!("Traefik reads labels of {name} under `deploy:`, not beside it"),
+                tr!("Traefik reads labels of {name} under `deploy:`, not beside it"),
             );
         }
         let labels = labels::deploy_labels(service);
@@ -356,7 +354,7 @@ impl Linter<'_> {
         if let Some(old) = labels.keys().find(|l| traefik1::is_traefik1_label(l)) {
             self.add_warning(
                 &path,
-                format!("{old} is a label of Traefik 1, which Traefik 3 ignores: deploying turns it into a new one; `matou migrate` writes the new file"),
+                tr!("{old} is a label of Traefik 1, which Traefik 3 ignores: deploying turns it into a new one; `matou migrate` writes the new file"),
             );
         }
     }
@@ -368,8 +366,8 @@ fn find_unpinned_reason(image: &str) -> Option<&'static str> {
         return None;
     }
     match image.rsplit('/').next().and_then(|n| n.split_once(':')) {
-        None => Some("has no tag"),
-        Some((_, "latest")) => Some("is whatever is the latest"),
+        None => Some(tr!("has no tag")),
+        Some((_, "latest")) => Some(tr!("is whatever is the latest")),
         Some(_) => None,
     }
 }

@@ -14,6 +14,7 @@ use super::safety;
 use super::traefik1::{self, Labels, MigratedLabels, is_traefik1_label};
 use super::yaml_source::{SourceKind, SourceNode};
 use matou_base::text::InvalidInput;
+use matou_i18n::{Text, both, tr};
 use serde_yaml::{Mapping, Value};
 
 /// Returns the new text of a file, and notes for the operator. The text is unchanged when it has no
@@ -73,7 +74,7 @@ pub fn migrate_file(
     let unparsed = || {
         at_line(
             *first,
-            "it can't be looked through: it is nested too deeply".into(),
+            tr!("it can't be looked through: it is nested too deeply").into(),
         )
     };
     let source = SourceNode::parse(text).ok_or_else(unparsed)?;
@@ -89,19 +90,21 @@ pub fn migrate_file(
         if !block.stands_in(&new, &hidden) {
             return Err(at_line(
                 *line,
-                format!("the labels of {} {CANT_BE_WRITTEN}", block.service),
+                tr!("the labels of {} {CANT_BE_WRITTEN}", block.service),
             ));
         }
     }
     let only_labels: Vec<&LabelBlock> = blocks.iter().map(|(_, block)| block).collect();
     if !differs_only_in_labels(value.clone(), &new, &only_labels) {
-        let message = format!("the labels {CANT_BE_WRITTEN}");
+        let message = tr!("the labels {CANT_BE_WRITTEN}");
         return Err(at_line(*first, message));
     }
     Ok((new, notes))
 }
 
-const CANT_BE_WRITTEN: &str = "can't be rewritten where they are, and nothing was: write them below `deploy:` and `labels:`, on lines of their own";
+const CANT_BE_WRITTEN: Text = both!(
+    "can't be rewritten where they are, and nothing was: write them below `deploy:` and `labels:`, on lines of their own"
+);
 
 fn parse_merged(text: &str) -> Result<Value, serde_yaml::Error> {
     let mut value: Value = serde_yaml::from_str(text)?;
@@ -184,14 +187,14 @@ impl LabelBlock {
             migrated.labels.insert(network.to_owned(), name);
         }
         if place == LabelPlace::Container {
-            migrated.add_note(format!(
+            migrated.add_note(tr!(
                 "labels of {service} stand outside of `deploy:`, where a swarm's Traefik does not look: move them there"
             ));
         }
         if !list && migrated.sources.keys().any(|label| label.contains('$')) {
-            return Err(InvalidInput::new(
-                "the name of a label has a dollar sign: write the labels as a list",
-            ));
+            return Err(InvalidInput::new(tr!(
+                "the name of a label has a dollar sign: write the labels as a list"
+            )));
         }
         Ok(Self {
             service: service.to_owned(),
@@ -275,12 +278,7 @@ impl LabelBlock {
         source: &SourceNode,
         hidden: &HiddenVariables,
     ) -> Result<Vec<Edit>, InvalidInput> {
-        let cant = || {
-            InvalidInput::new(format_args!(
-                "the labels of {} {CANT_BE_WRITTEN}",
-                self.service
-            ))
-        };
+        let cant = || InvalidInput::new(tr!("the labels of {} {CANT_BE_WRITTEN}", self.service));
         let service = source.get("services").and_then(|s| s.get(&self.service));
         let mut node = service.ok_or_else(cant)?;
         for (depth, key) in self.place.keys().iter().enumerate() {

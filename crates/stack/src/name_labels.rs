@@ -2,6 +2,7 @@
 //! one certificate for all names of a router, and would lose it when one of them leads nowhere.
 
 use matou_base::text::InvalidInput;
+use matou_i18n::tr;
 use matou_model::{ALIASES_LABEL, MAIN_NAME_LABEL, REDIRECTS_LABEL, parse_rule_hosts};
 
 use super::app_domains::{ExtraNames, rule_for_name};
@@ -107,12 +108,12 @@ impl<'a> NameLabels<'a> {
     pub(super) fn finish(self) -> Result<(), InvalidInput> {
         let main = &self.names.main;
         if !self.carried {
-            return Err(InvalidInput::new(format_args!(
+            return Err(InvalidInput::new(tr!(
                 "no router answers for {main}: the names of [domains] have nothing to go with"
             )));
         }
         if !self.redirected && !self.names.redirects.is_empty() {
-            return Err(InvalidInput::new(format_args!(
+            return Err(InvalidInput::new(tr!(
                 "no router for {main} has TLS: the redirects of [domains] have nothing to go with"
             )));
         }
@@ -133,8 +134,7 @@ fn copy_router(
 ) -> Result<(), InvalidInput> {
     let rule = router.value("rule").unwrap_or_default();
     let rule = rule_for_name(rule, main, name).ok_or_else(|| {
-        InvalidInput::new(format_args!(
-            "the rule of the router {} names {main} among others and conditions: write {name} into it there",
+        InvalidInput::new(tr!("the rule of the router {} names {main} among others and conditions: write {name} into it there",
             router.name
         ))
     })?;

@@ -2,6 +2,7 @@
 
 use std::sync::LazyLock;
 
+use matou_i18n::tr;
 use regex::Regex;
 use saphyr_parser::{Event, Parser};
 
@@ -32,7 +33,7 @@ pub(super) fn find_cut_hashes(file: &str, text: &str) -> Vec<LintFinding> {
                 severity: LintSeverity::Warning,
                 file: file.to_owned(),
                 line: span.start.line() + i,
-                message: format!(
+                message: tr!(
                     "a password hash begins with `{}`: Docker takes it for variables and cuts it out; write `$$` for each `$`",
                     hash.as_str()
                 ),

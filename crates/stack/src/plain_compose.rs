@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use matou_i18n::tr;
 use serde_yaml::{Mapping, Value};
 
 use super::compose_yaml::write_compose;
@@ -121,7 +122,7 @@ pub fn render_plain_compose(
 fn add_template_notes(rendered: &RenderedStack, notes: &mut Vec<String>) {
     let templates = rendered.configs.iter();
     for config in templates.filter(|c| c.template_driver.is_some()) {
-        notes.push(format!(
+        notes.push(tr!(
             "Swarm filled in the templates of the config {}: write the values into its file",
             config.name
         ));
@@ -207,7 +208,7 @@ fn rewrite_mounts(
         let volume = source.as_ref().and_then(|s| volumes.get(s));
         let (Some(volume), Some(target)) = (volume, target) else {
             if let Some(source) = source.filter(|s| s.starts_with('/')) {
-                out.notes.push(format!(
+                out.notes.push(tr!(
                     "{source} of the host is mounted: the new host needs it too"
                 ));
             }
@@ -345,7 +346,7 @@ fn remove_swarm_templates(name: &str, service: &mut Mapping, notes: &mut Vec<Str
         .filter(|(_, v)| v.contains("{{."))
         .map(|(k, _)| k)
     {
-        notes.push(format!(
+        notes.push(tr!(
             "{key} of {name} was filled in by Swarm: give it a value in compose.yml"
         ));
     }

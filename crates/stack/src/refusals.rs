@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use matou_i18n::tr;
 use serde_yaml::{Mapping, Value};
 
 use super::compose_check::check_compose_form;
@@ -41,7 +42,7 @@ pub(super) fn add_refusals(
         said[severity as usize] += 1;
         // A port is looked at twice.
         if said[severity as usize] > MAX_FINDINGS
-            || (known.contains(&line) && message.contains("is no port"))
+            || (known.contains(&line) && message.contains(tr!("is no port")))
         {
             continue;
         }

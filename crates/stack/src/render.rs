@@ -1,7 +1,9 @@
 //! Renders a stack file into the compose file for `docker stack deploy`.
 
+use crate::translate_stack_text;
 use std::collections::BTreeMap;
 
+use matou_i18n::tr;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_yaml::{Mapping, Value};
 use sha2::{Digest, Sha256};
@@ -35,6 +37,7 @@ use super::{AppFile, ExtraNames, StackError, edge_labels, labels, traefik_check,
 use matou_config::{
     Config, EdgeConfig, MailConfig, MailSecurity, StorageConfig, find_nearest_name,
 };
+use matou_model::{BUDGET_LABEL, DiskBudget};
 
 /// Label on each service with the hash of what was deployed.
 pub const HASH_LABEL: &str = "org.matou.hash";
@@ -61,6 +64,8 @@ pub struct RenderTarget<'a> {
     pub domains: AppDomains,
     /// Images in the place of those of the file, by service.
     pub images: BTreeMap<String, String>,
+    /// How much room the volumes may take.
+    pub budget: Option<DiskBudget>,
     /// Where every service runs, in the form that [`super::place_constraint`] takes.
     pub place: Option<String>,
     /// Files that were written from the fleet, by their paths beside the stack file.
@@ -75,6 +80,8 @@ impl<'a> RenderTarget<'a> {
             domains: file.domains.clone(),
             images: file.images.clone(),
             place: file.place.clone(),
+            // A wrong one is told where the application is deployed.
+            budget: file.disk_budget().unwrap_or_default(),
             ..Self::for_fleet(config)
         }
     }
@@ -91,6 +98,7 @@ impl<'a> RenderTarget<'a> {
             domains: AppDomains::default(),
             images: BTreeMap::new(),
             place: None,
+            budget: None,
             files: BTreeMap::new(),
         }
     }
@@ -111,7 +119,7 @@ fn fill_stack_file(
         message,
     };
     let Value::Mapping(mut file) = document.value else {
-        return Err(stack.error_at(1, "a stack file begins with `services:`".to_owned()));
+        return Err(stack.error_at(1, tr!("a stack file begins with `services:`").to_owned()));
     };
     file.retain(|key, _| !key.as_str().is_some_and(|k| k.starts_with("x-")));
     let filled =
@@ -123,7 +131,8 @@ fn fill_stack_file(
         findings.push(finding(error, problem.line, problem.message));
     }
     if let Some(line) = document.second_document {
-        let message = "the engine reads the first document alone: what follows `---` is left out";
+        let message =
+            tr!("the engine reads the first document alone: what follows `---` is left out");
         findings.push(finding(warning, line, message.into()));
     }
     for missing in &filled.missing {
@@ -135,7 +144,7 @@ fn fill_stack_file(
     }
     for (line, unset) in &filled.unset_ports {
         let names = unset.join(", ");
-        let message = format!(
+        let message = tr!(
             "{names} has no value: the engine chooses the published port; give one, as in {}=8080",
             unset.first().map_or("PORT", String::as_str)
         );
@@ -220,7 +229,7 @@ fn render_login(
         },
         user: fill(&spec.user)?,
         secret: spec.secret.clone(),
-        note: fill(&spec.note)?,
+        note: fill(translate_stack_text(&spec.note))?,
         is_guarded,
         request,
     }))
@@ -366,7 +375,7 @@ fn render_filled_file(
     match files::externalize_files(app, &mut file, &stack.folder, &target.files) {
         Ok(carried) => (out.configs, out.file_secrets) = (carried.configs, carried.secrets),
         Err((kind, name, message)) => {
-            let text = format!("{name} of {kind}: {message}");
+            let text = tr!("{name} of {kind}: {message}");
             faults.push(at(&[&kind, &name, "file"], text));
         }
     }
@@ -538,7 +547,7 @@ fn name_generated_secrets(
             .get_mut("secrets")
             .and_then(|s| s.get_mut(spec.name.as_str()));
         let Some(Value::Mapping(entry)) = section else {
-            let message = format!(
+            let message = tr!(
                 "x-matou makes the secret {0}: declare it under `secrets:` as `{0}: {{external: true}}`",
                 spec.name
             );
@@ -599,8 +608,8 @@ fn check_variables(
             || environment::asks_for_variable(file, &stack.folder, name);
         if !known && !is_used {
             let hint = find_nearest_name(name, declared())
-                .map_or_else(String::new, |near| format!("; did you mean {near}?"));
-            return Err(StackError::Other(format!(
+                .map_or_else(String::new, |near| tr!("; did you mean {near}?"));
+            return Err(StackError::Other(tr!(
                 "the stack {} has no variable {name}{hint}",
                 stack.name
             )));
@@ -613,7 +622,7 @@ fn check_variables(
         if is_missing {
             missing.push(MissingVariable {
                 name: variable.name.clone(),
-                message: variable.help.clone(),
+                message: translate_stack_text(&variable.help).to_owned(),
                 line: None,
             });
             continue;
@@ -730,7 +739,7 @@ fn render_services(
                 let migrated =
                     traefik1::migrate_labels(&old, router).map_err(|e| at(&path, e.to_string()))?;
                 if old.keys().any(|l| traefik1::is_traefik1_label(l)) {
-                    out.notes.push(format!(
+                    out.notes.push(tr!(
                         "the labels of {name} are of Traefik 1, and are deployed as those of Traefik 3"
                     ));
                 }
@@ -747,6 +756,9 @@ fn render_services(
                 .map_err(|e| at(&path, e.to_string()))?;
         }
         add_job_labels(&stack.extension.jobs, &name, &mut labels);
+        if let Some(budget) = target.budget.and_then(|b| serde_json::to_string(&b).ok()) {
+            labels.insert(BUDGET_LABEL.to_owned(), budget);
+        }
         out.domains
             .extend(matou_model::domains_from_labels(&labels));
         // Of a list with a variable that has no value.
@@ -767,7 +779,7 @@ fn render_services(
         }
         hashed += text.len();
         if hashed > MOST_HASHED {
-            let message = format!("its services refer to more than {} MiB", MOST_HASHED >> 20);
+            let message = tr!("its services refer to more than {} MiB", MOST_HASHED >> 20);
             return Err(at(&["services", &name], message));
         }
         let digest = Sha256::digest(text);

@@ -1,5 +1,7 @@
 //! What comes of a stack file that was rendered.
 
+use matou_i18n::tr;
+
 use super::app_domains::ExtraNames;
 use super::extension::{AdoptedStack, HttpCheck, KnownTrouble, LoginRequest, SecretSpec};
 use super::files::{FileSecret, NeededConfig};
@@ -96,15 +98,15 @@ impl AppLogin {
         let mut lines = Vec::new();
         let user = match self.user.as_str() {
             "" => String::new(),
-            user => format!(" as {user}"),
+            user => tr!(" as {user}"),
         };
         if !self.url.is_empty() {
-            lines.push(format!("log in at {}{user}", self.url));
+            lines.push(tr!("log in at {}{user}", self.url));
         } else if !user.is_empty() {
-            lines.push(format!("log in{user}"));
+            lines.push(tr!("log in{user}"));
         }
         if let Some(secret) = &self.secret {
-            lines.push(format!(
+            lines.push(tr!(
                 "the password that its stack made: `matou secrets {app} show {secret}`"
             ));
         }
@@ -112,7 +114,7 @@ impl AppLogin {
             lines.push(self.note.clone());
         }
         if self.is_guarded {
-            lines.push(format!(
+            lines.push(tr!(
                 "until you have installed it, the edge asks for the user {GUARD_USER}, with the password of `matou secrets {app} show {GUARD_SECRET}`: its installer is open to whoever comes first; then `matou switch {app} --basic-auth off`"
             ));
         }

@@ -92,6 +92,29 @@ pub fn place_constraint(place: &str) -> String {
 
 /// Adds a placement constraint to a service, which replaces one on a host name.
 pub(super) fn set_place_constraint(service: &mut Mapping, constraint: &str) {
+    if let Some(list) = constraints_mut(service) {
+        list.retain(|c| {
+            let compact = scalar_text(c).replace(' ', "");
+            !compact.starts_with("node.hostname==")
+        });
+        list.push(constraint.into());
+    }
+}
+
+/// Adds constraints that a service lacks to those that it has.
+pub(super) fn add_constraints(service: &mut Mapping, constraints: &[String]) {
+    let Some(list) = constraints_mut(service) else {
+        return;
+    };
+    for constraint in constraints {
+        if !list.iter().any(|c| scalar_text(c) == *constraint) {
+            list.push(constraint.as_str().into());
+        }
+    }
+}
+
+/// The placement constraints of a service, which are made where there are none.
+fn constraints_mut(service: &mut Mapping) -> Option<&mut Vec<Value>> {
     let deploy = child_mapping(service, "deploy");
     let placement = child_mapping(deploy, "placement");
     let list = placement
@@ -100,13 +123,7 @@ pub(super) fn set_place_constraint(service: &mut Mapping, constraint: &str) {
     if !list.is_sequence() {
         *list = Value::Sequence(Vec::new());
     }
-    if let Some(list) = list.as_sequence_mut() {
-        list.retain(|c| {
-            let compact = scalar_text(c).replace(' ', "");
-            !compact.starts_with("node.hostname==")
-        });
-        list.push(constraint.into());
-    }
+    list.as_sequence_mut()
 }
 
 #[expect(clippy::expect_used, reason = "the line before makes it one")]

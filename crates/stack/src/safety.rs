@@ -5,6 +5,7 @@
 use std::fmt;
 use std::path::{Component, Path, PathBuf};
 
+use matou_i18n::tr;
 use saphyr_parser::{Event, Parser};
 use serde::Deserializer;
 use serde::de::{self, DeserializeSeed, EnumAccess, MapAccess, SeqAccess, VariantAccess, Visitor};
@@ -72,14 +73,14 @@ pub(super) type LocatedMessage = (Vec<String>, String);
 /// One sentence.
 pub(super) fn check_yaml_limits(text: &str) -> Result<(), InvalidInput> {
     if text.len() as u64 > MAX_STACK_BYTES {
-        return Err(InvalidInput::new(format_args!(
+        return Err(InvalidInput::new(tr!(
             "it is larger than {} KiB",
             MAX_STACK_BYTES >> 10
         )));
     }
     let opened = text.bytes().filter(|b| matches!(b, b'[' | b'{')).count();
     if opened > FEW_BRACKETS && is_nested_too_deeply(text) {
-        return Err(InvalidInput::new(format_args!(
+        return Err(InvalidInput::new(tr!(
             "it is nested more than {DEEPEST} deep"
         )));
     }
@@ -88,7 +89,7 @@ pub(super) fn check_yaml_limits(text: &str) -> Result<(), InvalidInput> {
     // Other errors are reported, with their line, where the file is parsed.
     let repeats = |e: serde_yaml::Error| e.to_string().contains("repetition limit");
     match left == 0 || read.err().is_some_and(repeats) {
-        true => Err("its aliases make more of it than can be kept".into()),
+        true => Err(tr!("its aliases make more of it than can be kept").into()),
         false => Ok(()),
     }
 }
@@ -218,7 +219,7 @@ pub(super) fn check_names_and_mounts(
             return at(&["x-matou", "secrets"], invalid_name_message(&spec.name));
         }
         if spec.length > LONGEST_SECRET {
-            let message = format!("a secret has {LONGEST_SECRET} characters at most");
+            let message = tr!("a secret has {LONGEST_SECRET} characters at most");
             return at(&["x-matou", "secrets"], message);
         }
     }
@@ -227,7 +228,7 @@ pub(super) fn check_names_and_mounts(
         .as_ref()
         .is_some_and(|c| c.within > LONGEST_WAIT)
     {
-        let message = format!("an application is waited for {LONGEST_WAIT} s at most");
+        let message = tr!("an application is waited for {LONGEST_WAIT} s at most");
         return at(&["x-matou", "check", "within"], message);
     }
     for dump in &extension.backup.dumps {
@@ -236,7 +237,7 @@ pub(super) fn check_names_and_mounts(
             .components()
             .all(|c| matches!(c, Component::RootDir | Component::Normal(_)));
         if !path.is_absolute() || !plain || dump.file.contains(char::is_control) {
-            let message = format!(
+            let message = tr!(
                 "{} is no path of a dump: an absolute one in the container, without `..`",
                 escape_line(&dump.file)
             );
@@ -244,7 +245,7 @@ pub(super) fn check_names_and_mounts(
         }
     }
     if let Some((place, source)) = find_unclear_source(file) {
-        let message = format!(
+        let message = tr!(
             "{} does not say where it leads: write a whole path, which begins with /, without templates",
             escape_line(&source)
         );
@@ -252,7 +253,7 @@ pub(super) fn check_names_and_mounts(
     }
     for (place, source, _) in list_mounted_folders(file) {
         if is_matou_folder(&source, storage) {
-            let message = format!(
+            let message = tr!(
                 "{} is matou's own on the node: no container gets it",
                 escape_line(&source.display().to_string())
             );
@@ -286,13 +287,17 @@ pub(super) fn list_node_access(file: &Mapping, storage: &StorageConfig) -> Vec<L
         if is_own_share(file, &place) {
             continue;
         }
-        let how = if read_only { "to read" } else { "to write" };
+        let how = if read_only {
+            tr!("to read")
+        } else {
+            tr!("to write")
+        };
         let shown = escape_line(&source.display().to_string()).into_owned();
         let inside = |folder: &Path| folder.starts_with(&source);
         let more = if source.ends_with("docker.sock") {
-            ": who is in it commands the engine, and has the node"
+            tr!(": who is in it commands the engine, and has the node")
         } else if source == Path::new("/") || inside(&storage.path) {
-            ": the data of all applications, and matou's secrets, are in it"
+            tr!(": the data of all applications, and matou's secrets, are in it")
         } else {
             ""
         };
@@ -300,7 +305,7 @@ pub(super) fn list_node_access(file: &Mapping, storage: &StorageConfig) -> Vec<L
         let name = place.get(1).map_or("", String::as_str).to_owned();
         told.push((
             place,
-            format!("{name} gets the node's own {shown}, {how}{more}"),
+            tr!("{name} gets the node's own {shown}, {how}{more}"),
         ));
     }
     for (name, service) in section_entries(file, "services") {
@@ -312,7 +317,7 @@ pub(super) fn list_node_access(file: &Mapping, storage: &StorageConfig) -> Vec<L
             if BROAD_CAPABILITIES.contains(&short) {
                 told.push((
                     at("cap_add"),
-                    format!("{name} gets {short}: it is not confined to its container"),
+                    tr!("{name} gets {short}: it is not confined to its container"),
                 ));
             }
         }
@@ -328,7 +333,7 @@ pub(super) fn list_node_access(file: &Mapping, storage: &StorageConfig) -> Vec<L
         if networks.iter().any(|(network, _)| is_host(network)) {
             told.push((
                 at("networks"),
-                format!("{name} is in the node's own network: no firewall stands before it"),
+                tr!("{name} is in the node's own network: no firewall stands before it"),
             ));
         }
     }
@@ -465,7 +470,7 @@ fn is_object_name(name: &str) -> bool {
 }
 
 fn invalid_name_message(name: &str) -> String {
-    format!(
+    tr!(
         "{:?} is no name: use letters, digits, `_`, `.` and `-`, a letter or digit first, at most {LONGEST}",
         escape_line(name)
     )

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use matou_base::text::InvalidInput;
 use matou_base::units::parse_human_duration;
+use matou_i18n::tr;
 use matou_model::{Calendar, JOB_LABEL, JobLabel, is_job_name};
 use serde::Deserialize;
 use serde_yaml::Mapping;
@@ -45,17 +46,17 @@ impl JobSpec {
     /// Returns what the label holds.
     fn to_label(&self) -> Result<JobLabel, InvalidInput> {
         let Self { name, calendar, .. } = self;
-        let wrong = |why: &str| InvalidInput::new(format_args!("job {name:?}: {why}"));
+        let wrong = |why: &str| InvalidInput::new(tr!("job {name:?}: {why}"));
         if !is_job_name(name) {
-            return Err(wrong(
-                "a name is at most 40 small letters, digits and hyphens",
-            ));
+            return Err(wrong(tr!(
+                "a name is at most 40 small letters, digits and hyphens"
+            )));
         }
         let length: usize = self.command.iter().map(String::len).sum();
         if self.command.first().is_none_or(String::is_empty) || length > MOST_COMMAND {
-            return Err(wrong(
-                "command is a program with its arguments, as [php, cron.php]",
-            ));
+            return Err(wrong(tr!(
+                "command is a program with its arguments, as [php, cron.php]"
+            )));
         }
         calendar
             .parse::<Calendar>()
@@ -65,7 +66,7 @@ impl JobSpec {
             None => DEFAULT_LIMIT,
         };
         if limit < LIMITS[0] || limit > LIMITS[1] {
-            return Err(wrong("timeout is at least 1s and at most 168h"));
+            return Err(wrong(tr!("timeout is at least 1s and at most 168h")));
         }
         Ok(JobLabel {
             command: self.command.clone(),
@@ -84,15 +85,13 @@ pub(super) fn check_jobs(jobs: &[JobSpec], services: &Mapping) -> Result<(), Inv
     for (n, job) in jobs.iter().enumerate() {
         job.to_label()?;
         if jobs[..n].iter().any(|j| j.name == job.name) {
-            return Err(InvalidInput::new(format_args!(
-                "there are two jobs {:?}",
-                job.name
-            )));
+            return Err(InvalidInput::new(tr!("there are two jobs {:?}", job.name)));
         }
         if !services.contains_key(job.service.as_str()) {
-            return Err(InvalidInput::new(format_args!(
+            return Err(InvalidInput::new(tr!(
                 "job {:?} is of the service {:?}, which the file does not have",
-                job.name, job.service
+                job.name,
+                job.service
             )));
         }
     }

@@ -1,5 +1,6 @@
 //! A stack file, with what `x-matou` in it says.
 
+use matou_i18n::tr;
 use serde::Deserialize;
 use serde_yaml::Value;
 
@@ -33,7 +34,7 @@ fn read_extension(text: &str) -> Result<Extension, (usize, String)> {
             Some(own) => serde_yaml::from_value(own).map_err(|_| said),
             None => Ok(Extension::default()),
         },
-        _ => Err((1, "a stack file begins with `services:`".into())),
+        _ => Err((1, tr!("a stack file begins with `services:`").into())),
     }
 }
 

@@ -1,9 +1,12 @@
 //! Parts of a rendered stack: some of its services, or all without access from outside.
 
+use std::collections::BTreeMap;
+
+use matou_i18n::tr;
 use serde_yaml::{Mapping, Value};
 
 use super::compose_yaml::{read_compose, write_compose};
-use super::{HASH_LABEL, RenderedStack, StackError, labels};
+use super::{HASH_LABEL, RenderedStack, StackError, labels, requirements};
 
 /// Reads what was rendered.
 ///
@@ -12,7 +15,9 @@ use super::{HASH_LABEL, RenderedStack, StackError, labels};
 pub(super) fn read_rendered(yaml: &str) -> Result<Mapping, StackError> {
     match read_compose(yaml).map(|document| document.value) {
         Ok(Value::Mapping(file)) => Ok(file),
-        Ok(_) => Err(StackError::Other("what was rendered is no mapping".into())),
+        Ok(_) => Err(StackError::Other(
+            tr!("what was rendered is no mapping").into(),
+        )),
         Err(e) => Err(StackError::Other(e.message)),
     }
 }
@@ -33,6 +38,26 @@ impl RenderedStack {
         }
         self.yaml = write_compose(&Value::Mapping(file));
         self.services.retain(|s| names.contains(&s.name));
+        Ok(())
+    }
+
+    /// Gives services more constraints, by name. They are no part of what the file says, so hashes stay.
+    ///
+    /// # Errors
+    /// When what was rendered is no compose file.
+    pub fn pin_services(&mut self, pins: &BTreeMap<String, Vec<String>>) -> Result<(), StackError> {
+        if pins.is_empty() {
+            return Ok(());
+        }
+        let mut file = read_rendered(&self.yaml)?;
+        let services = file.get_mut("services").and_then(Value::as_mapping_mut);
+        for (name, service) in services.into_iter().flatten() {
+            let pins = name.as_str().and_then(|name| pins.get(name));
+            if let (Value::Mapping(service), Some(pins)) = (service, pins) {
+                requirements::add_constraints(service, pins);
+            }
+        }
+        self.yaml = write_compose(&Value::Mapping(file));
         Ok(())
     }
 

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 
+use matou_i18n::tr;
 use serde_yaml::{Mapping, Value};
 
 use super::compose_rules::{RuleFindings, text_at, value_at};
@@ -91,12 +92,12 @@ pub(super) fn check_names(
         if !name.chars().all(fits) || !name.ends_with(|c: char| c.is_ascii_alphanumeric()) {
             out.add_error(
                 &path,
-                format!("Swarm takes no service of the name `{name}`: it is made of letters, digits, `-` and `_`, and ends in a letter or digit"),
+                tr!("Swarm takes no service of the name `{name}`: it is made of letters, digits, `-` and `_`, and ends in a letter or digit"),
             );
         } else if whole.len() > LONGEST_SERVICE {
             out.add_error(
                 &path,
-                format!(
+                tr!(
                     "Swarm takes names up to {LONGEST_SERVICE} characters, and {whole} has {}: shorten the service's or the application's",
                     whole.len()
                 ),
@@ -138,12 +139,12 @@ fn check_secret_name(kind: &str, name: &str, whole: &str, out: &mut RuleFindings
     if !whole.chars().all(fits) || !whole.starts_with(ends) || !whole.ends_with(ends) {
         out.add_error(
             &[kind, name],
-            format!("Swarm takes no {one} of the name `{whole}`: it is made of letters, digits, `-`, `_` and `.`, and begins and ends with a letter or digit"),
+            tr!("Swarm takes no {one} of the name `{whole}`: it is made of letters, digits, `-`, `_` and `.`, and begins and ends with a letter or digit"),
         );
     } else if whole.len() > LONGEST_SECRET {
         out.add_error(
             &[kind, name],
-            format!(
+            tr!(
                 "Swarm takes names of a {one} up to {LONGEST_SECRET} characters, and {whole} has {}: shorten `{name}` or the application's name",
                 whole.len()
             ),
@@ -171,7 +172,7 @@ fn check_image_name(name: &str, service: &Mapping, out: &mut RuleFindings) {
     if let Some(fault) = find_image_fault(image) {
         out.add_error(
             &["services", name, "image"],
-            format!("Swarm takes no image of the name `{image}`: {fault}"),
+            tr!("Swarm takes no image of the name `{image}`: {fault}"),
         );
     }
 }
@@ -185,7 +186,7 @@ fn find_image_fault(image: &str) -> Option<&'static str> {
     };
     let hex = |d: &str| d.len() >= 32 && d.chars().all(|c| c.is_ascii_hexdigit());
     if digest.is_some_and(|d| !d.split_once(':').is_some_and(|(_, d)| hex(d))) {
-        return Some("what stands behind the @ is no digest");
+        return Some(tr!("what stands behind the @ is no digest"));
     }
     let begin = rest.rfind('/').map_or(0, |at| at + 1);
     let (path, tag) = match rest[begin..].split_once(':') {
@@ -195,9 +196,9 @@ fn find_image_fault(image: &str) -> Option<&'static str> {
     let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
     let fits = |c: char| word(c) || c == '.' || c == '-';
     match tag {
-        Some("") => return Some("its tag is empty (is a variable without a value?)"),
+        Some("") => return Some(tr!("its tag is empty (is a variable without a value?)")),
         Some(tag) if tag.len() > 128 || !tag.starts_with(word) || !tag.chars().all(fits) => {
-            return Some("its tag is none");
+            return Some(tr!("its tag is none"));
         }
         _ => {}
     }
@@ -207,7 +208,7 @@ fn find_image_fault(image: &str) -> Option<&'static str> {
     };
     let host = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | ':' | '[' | ']');
     if !domain.chars().all(host) {
-        return Some("the registry is no host name");
+        return Some(tr!("the registry is no host name"));
     }
     let small = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
     let part = |p: &str| {
@@ -216,9 +217,9 @@ fn find_image_fault(image: &str) -> Option<&'static str> {
             && p.chars().all(|c| small(c) || matches!(c, '.' | '_' | '-'))
     };
     if path.chars().any(|c| c.is_ascii_uppercase()) {
-        return Some("it is written in small letters");
+        return Some(tr!("it is written in small letters"));
     }
-    (!path.split('/').all(part)).then_some("write it as `registry/name:tag`")
+    (!path.split('/').all(part)).then_some(tr!("write it as `registry/name:tag`"))
 }
 
 fn is_domain(part: &str) -> bool {
@@ -230,20 +231,20 @@ fn check_mode(name: &str, service: &Mapping, out: &mut RuleFindings) {
     if !mode.is_empty() && !MODES.contains(&mode) {
         return out.add_error(
             &["services", name, "deploy", "mode"],
-            format!("Swarm has no mode {mode}: it is {}", MODES.join(", ")),
+            tr!("Swarm has no mode {mode}: it is {}", MODES.join(", ")),
         );
     }
     let has = |key: &str| value_at(service, &["deploy", key]).is_some_and(|v| !v.is_null());
     if mode.starts_with("global") && has("replicas") {
         out.add_error(
             &["services", name, "deploy", "replicas"],
-            format!("Swarm takes no replicas with `mode: {mode}`: take one of them out"),
+            tr!("Swarm takes no replicas with `mode: {mode}`: take one of them out"),
         );
     }
     if mode.ends_with("-job") && has("update_config") {
         out.add_error(
             &["services", name, "deploy", "update_config"],
-            format!("Swarm takes no `update_config` with `mode: {mode}`: take it out"),
+            tr!("Swarm takes no `update_config` with `mode: {mode}`: take it out"),
         );
     }
 }
@@ -255,7 +256,7 @@ fn check_endpoint(name: &str, service: &Mapping, out: &mut RuleFindings) {
     if !["", "vip", "dnsrr"].contains(&mode.as_str()) {
         out.add_error(
             &path,
-            format!("Swarm has no `endpoint_mode` {mode}: it is vip or dnsrr"),
+            tr!("Swarm has no `endpoint_mode` {mode}: it is vip or dnsrr"),
         );
     }
     let ports = service.get("ports").and_then(Value::as_sequence);
@@ -275,10 +276,10 @@ fn check_endpoint(name: &str, service: &Mapping, out: &mut RuleFindings) {
                 let place: Vec<&str> = place.iter().map(String::as_str).collect();
                 out.add_warning(
                     &place,
-                    format!(
+                    tr!(
                         "Swarm knows no `{key}: {word}` and takes it for {}: write {}",
                         known[1],
-                        known[1..].join(" or ")
+                        known[1..].join(tr!(" or "))
                     ),
                 );
             }
@@ -287,7 +288,7 @@ fn check_endpoint(name: &str, service: &Mapping, out: &mut RuleFindings) {
     if mode == "dnsrr" && has_ingress {
         out.add_error(
             &path,
-            "Swarm publishes no ports of a service with `endpoint_mode: dnsrr`, unless they have `mode: host`: take one of them out".into(),
+            tr!("Swarm publishes no ports of a service with `endpoint_mode: dnsrr`, unless they have `mode: host`: take one of them out").into(),
         );
     }
 }
@@ -316,13 +317,13 @@ fn check_words(name: &str, service: &Mapping, out: &mut RuleFindings) {
             continue;
         }
         let cure = match word {
-            "always" | "unless-stopped" => "write any".to_owned(),
-            "no" | "never" => "write none".to_owned(),
-            _ => format!("it is {}", known.join(", ")),
+            "always" | "unless-stopped" => tr!("write any").to_owned(),
+            "no" | "never" => tr!("write none").to_owned(),
+            _ => tr!("it is {}", known.join(", ")),
         };
         out.add_error(
             &["services", name, "deploy", section, key],
-            format!("Swarm knows no `{key}: {word}`: {cure}"),
+            tr!("Swarm knows no `{key}: {word}`: {cure}"),
         );
     }
 }
@@ -334,7 +335,7 @@ fn check_amounts(name: &str, service: &Mapping, out: &mut RuleFindings) {
         if memory.is_some_and(|m| (1.0..LEAST_MEMORY).contains(&m)) {
             out.add_error(
                 &["services", name, "deploy", "resources", kind, "memory"],
-                "Swarm takes no less memory than 4M: is a unit missing, as in `512M`?".into(),
+                tr!("Swarm takes no less memory than 4M: is a unit missing, as in `512M`?").into(),
             );
         }
     }
@@ -348,7 +349,7 @@ fn check_amounts(name: &str, service: &Mapping, out: &mut RuleFindings) {
         if time(&["deploy", section, key]).is_some_and(|t| t < 0.0) {
             out.add_error(
                 &["services", name, "deploy", section, key],
-                format!("Swarm takes no negative `{key}`: write 0s or more"),
+                tr!("Swarm takes no negative `{key}`: write 0s or more"),
             );
         }
     }
@@ -365,14 +366,14 @@ fn check_amounts(name: &str, service: &Mapping, out: &mut RuleFindings) {
                 "update_config",
                 "max_failure_ratio",
             ],
-            "Swarm takes a `max_failure_ratio` from 0 to 1".into(),
+            tr!("Swarm takes a `max_failure_ratio` from 0 to 1").into(),
         );
     }
     for key in ["interval", "timeout", "start_period", "start_interval"] {
         if time(&["healthcheck", key]).is_some_and(|t| t != 0.0 && t < SHORTEST_CHECK) {
             out.add_error(
                 &["services", name, "healthcheck", key],
-                format!("Swarm takes no `{key}` under 1ms: write 1s or more"),
+                tr!("Swarm takes no `{key}` under 1ms: write 1s or more"),
             );
         }
     }
@@ -396,7 +397,7 @@ fn check_placement(name: &str, service: &Mapping, out: &mut RuleFindings) {
                     "constraints",
                     &index,
                 ],
-                format!("Swarm takes no constraint `{text}`: {fault}"),
+                tr!("Swarm takes no constraint `{text}`: {fault}"),
             );
         }
     }
@@ -407,8 +408,8 @@ fn find_constraint_fault(text: &str) -> Option<String> {
     let split = text.split_once("==").or_else(|| text.split_once("!="));
     let Some((key, value)) = split else {
         return Some(match text.split_once('=') {
-            Some((key, value)) => format!("write `{} == {}`", key.trim(), value.trim()),
-            None => "write it as `node.role == manager`".to_owned(),
+            Some((key, value)) => tr!("write `{} == {}`", key.trim(), value.trim()),
+            None => tr!("write it as `node.role == manager`").to_owned(),
         });
     };
     let (key, value) = (key.trim(), value.trim());
@@ -416,10 +417,10 @@ fn find_constraint_fault(text: &str) -> Option<String> {
     let small = key.to_ascii_lowercase();
     let label = |prefix: &str| small.strip_prefix(prefix).is_some_and(|l| !l.is_empty());
     if !key.chars().all(word) || !key.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') {
-        return Some(format!("`{key}` is no key"));
+        return Some(tr!("`{key}` is no key"));
     }
     if !NODE_KEYS.contains(&small.as_str()) && !label("node.labels.") && !label("engine.labels.") {
-        return Some(format!(
+        return Some(tr!(
             "no node has a `{key}`; there are {}, node.labels.… and engine.labels.…",
             NODE_KEYS.join(", ")
         ));
@@ -428,17 +429,17 @@ fn find_constraint_fault(text: &str) -> Option<String> {
         c.is_ascii_alphanumeric() || c.is_ascii_whitespace() || ":-_.*()?+[]\\^$|/".contains(c)
     };
     if value.is_empty() {
-        return Some("its value is empty (is a variable without a value?)".to_owned());
+        return Some(tr!("its value is empty (is a variable without a value?)").to_owned());
     }
     if !value.chars().all(fits) {
-        return Some(format!(
+        return Some(tr!(
             "`{value}` has characters that are not allowed, such as quotes"
         ));
     }
     let role = ["manager", "worker"]
         .iter()
         .any(|r| value.eq_ignore_ascii_case(r));
-    (small == "node.role" && !role).then(|| "a node is a manager or a worker".to_owned())
+    (small == "node.role" && !role).then(|| tr!("a node is a manager or a worker").to_owned())
 }
 
 /// Checks that no two secrets, and no two configs, stand at one path in the container.
@@ -464,7 +465,7 @@ fn check_file_targets(name: &str, service: &Mapping, out: &mut RuleFindings) {
                 let index = i.to_string();
                 out.add_error(
                     &["services", name, kind, &index],
-                    format!("Swarm takes one of the {kind} at {target}, and there are two: give one another `target`"),
+                    tr!("Swarm takes one of the {kind} at {target}, and there are two: give one another `target`"),
                 );
             }
         }
@@ -496,9 +497,9 @@ fn check_templates(name: &str, service: &Mapping, out: &mut RuleFindings) {
 fn find_template_fault(text: &str) -> Option<String> {
     let mut rest = text;
     while let Some((_, after)) = rest.split_once("{{") {
-        let cure = "write `{{\"{{\"}}` for two braces that are meant as such";
+        let cure = tr!("write `{{{{\"{{{{\"}}}}` for two braces that are meant as such");
         let Some((inside, end)) = after.split_once("}}") else {
-            return Some(format!(
+            return Some(tr!(
                 "Swarm fills in templates, and one is not closed here: {cure}"
             ));
         };
@@ -517,7 +518,7 @@ fn find_template_fault(text: &str) -> Option<String> {
         };
         if unknown || bare.is_empty() {
             let short: String = inside.chars().take(40).collect();
-            return Some(format!(
+            return Some(tr!(
                 "Swarm fills in templates, and knows no `{{{{{short}}}}}`: {cure}"
             ));
         }
@@ -538,7 +539,7 @@ fn check_overlap(name: &str, service: &Mapping, out: &mut RuleFindings) {
     if starts_first && host {
         out.add_warning(
             &order,
-            format!("the new task of {name} waits for a port of the node that the old one has: an update does not end unless another node is free; write `order: stop-first`"),
+            tr!("the new task of {name} waits for a port of the node that the old one has: an update does not end unless another node is free; write `order: stop-first`"),
         );
     }
     let image = service.get("image").map(scalar_text).unwrap_or_default();
@@ -551,14 +552,14 @@ fn check_overlap(name: &str, service: &Mapping, out: &mut RuleFindings) {
     if starts_first {
         out.add_warning(
             &order,
-            format!("an update starts a second {base} on the volume of the first, which ruins the data: write `order: stop-first`"),
+            tr!("an update starts a second {base} on the volume of the first, which ruins the data: write `order: stop-first`"),
         );
     }
     let replicas = value_at(service, &["deploy", "replicas"]).and_then(Value::as_u64);
     if let Some(replicas) = replicas.filter(|r| *r > 1) {
         out.add_warning(
             &["services", name, "deploy", "replicas"],
-            format!("{replicas} tasks of {base} write to one volume, which ruins the data: write `replicas: 1`"),
+            tr!("{replicas} tasks of {base} write to one volume, which ruins the data: write `replicas: 1`"),
         );
     }
 }

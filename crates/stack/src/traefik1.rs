@@ -12,6 +12,7 @@ use super::traefik1_router::{Options, RouterMigration, WrittenOption, label_word
 use super::traefik1_rule::migrate_rule;
 use super::traefik1_values::{parse_go_bool, unescape_toml};
 use matou_base::text::InvalidInput;
+use matou_i18n::tr;
 
 /// Labels of a service, by name.
 pub type Labels = BTreeMap<String, String>;
@@ -179,7 +180,7 @@ pub fn migrate_labels(
         return Ok(out);
     }
     if segments.len() > MOST_SEGMENTS {
-        return Err(InvalidInput::new(format_args!(
+        return Err(InvalidInput::new(tr!(
             "it has more than {MOST_SEGMENTS} segments of Traefik 1"
         )));
     }
@@ -218,7 +219,7 @@ fn drop_unknown_provider_labels(out: &mut MigratedLabels) {
         .collect();
     for label in unknown {
         out.labels.remove(&label);
-        out.add_note(format!(
+        out.add_note(tr!(
             "{label} is dropped: Traefik 3 leaves a service out for a label that it does not know"
         ));
     }
@@ -229,7 +230,7 @@ fn ignore_segment_backend(options: &mut Options<'_>, out: &mut MigratedLabels) {
     options.retain(|name, option| {
         let ignored = name.starts_with("backend.");
         if ignored {
-            out.add_note(format!(
+            out.add_note(tr!(
                 "{} is dropped: Traefik 1 ignored options of backends in segments",
                 option.label
             ));
@@ -257,7 +258,7 @@ fn migrate_segments(
     for (segment, options) in segments {
         if is_covered(options, &own_rules)? {
             out.add_note(
-                "labels of Traefik 1 are dropped where those of Traefik 3 beside them name the same hosts".to_owned(),
+                tr!("labels of Traefik 1 are dropped where those of Traefik 3 beside them name the same hosts").to_owned(),
             );
             exposed = true;
             continue;

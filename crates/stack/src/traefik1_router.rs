@@ -46,6 +46,7 @@ use super::traefik1_values::{
     CheckedValue, ValueKind, check_value, parse_go_bool, split_header_map, split_list,
 };
 use matou_base::text::InvalidInput;
+use matou_i18n::tr;
 
 /// An option as it is written.
 #[derive(Debug, Clone)]
@@ -257,14 +258,14 @@ impl<'a> RouterMigration<'a> {
     /// Returns the rule that Traefik 1 makes from the service's name and `traefik.domain`.
     fn default_rule(&mut self) -> Result<Option<(MigratedRule, &'a str)>, InvalidInput> {
         let Some(domain) = self.take_option("domain") else {
-            self.out.add_note(format!(
+            self.out.add_note(tr!(
                 "{0} has no rule: Traefik 1 made one from its name and a domain of its own options; write traefik.http.routers.{0}.rule",
                 self.id
             ));
             return Ok(None);
         };
         let host = format!("{}.{}", self.id.replace('_', "-"), domain.value);
-        self.out.add_note(format!(
+        self.out.add_note(tr!(
             "{} had no rule: Traefik 1 made Host:{host} from its name and traefik.domain, and so it is now",
             self.id
         ));
@@ -288,9 +289,10 @@ impl<'a> RouterMigration<'a> {
             }),
             CheckedValue::Default => None,
             CheckedValue::Invalid => {
-                self.out.add_note(format!(
+                self.out.add_note(tr!(
                     "{}={} is dropped: Traefik 1 ignored that value",
-                    option.label, option.value
+                    option.label,
+                    option.value
                 ));
                 None
             }
@@ -341,14 +343,14 @@ impl<'a> RouterMigration<'a> {
         if let Some(method) = self.take_option("backend.loadbalancer.method")
             && !method.value.eq_ignore_ascii_case("wrr")
         {
-            self.out.add_note(format!(
+            self.out.add_note(tr!(
                 "the load balancing {} is gone: Traefik 3 takes turns",
                 method.value
             ));
         }
         let port = self.options.get("port");
         if port.is_none_or(|p| check_value(ValueKind::Number, &p.value) == CheckedValue::Invalid) {
-            self.out.add_note(format!(
+            self.out.add_note(tr!(
                 "{0} has no port, without which a swarm's Traefik leaves it out: write traefik.http.services.{0}.loadbalancer.server.port",
                 self.id
             ));
@@ -359,7 +361,7 @@ impl<'a> RouterMigration<'a> {
         let prefix = "backend.healthcheck.";
         let path = self.options.get("backend.healthcheck.path");
         if path.is_none_or(|path| path.value.is_empty()) {
-            self.drop_family(prefix, "Traefik 1 checked nothing without a path");
+            self.drop_family(prefix, tr!("Traefik 1 checked nothing without a path"));
             return;
         }
         for (name, kind) in HEALTH_OPTIONS {
@@ -386,7 +388,7 @@ impl<'a> RouterMigration<'a> {
             }
             self.drop_family(
                 "backend.loadbalancer.stickiness.",
-                "Traefik 1 ignored it without backend.loadbalancer.stickiness=true",
+                tr!("Traefik 1 ignored it without backend.loadbalancer.stickiness=true"),
             );
             return;
         };
@@ -416,7 +418,7 @@ impl<'a> RouterMigration<'a> {
                 continue;
             };
             let Some(service) = self.backends.get(&backend.value).cloned() else {
-                self.out.add_note(format!(
+                self.out.add_note(tr!(
                     "{}={} is dropped: no service of this file has that backend; write a middleware errors with the service that has the pages",
                     backend.label, backend.value
                 ));
@@ -463,7 +465,7 @@ impl<'a> RouterMigration<'a> {
                 "1".into(),
                 ranges.label,
             );
-            self.out.add_note(format!(
+            self.out.add_note(tr!(
                 "{} looked at every address of X-Forwarded-For; now it is the last one, as of one proxy before the edge",
                 ranges.label
             ));
@@ -483,7 +485,7 @@ impl<'a> RouterMigration<'a> {
             .iter()
             .filter(|e| !["web", "websecure"].contains(&e.as_str()))
         {
-            self.out.add_note(format!(
+            self.out.add_note(tr!(
                 "{} is for the entry point {strange}, which the edge does not have: write websecure, or add it there",
                 self.id
             ));
@@ -492,7 +494,7 @@ impl<'a> RouterMigration<'a> {
         if new.iter().any(|e| e == "websecure") {
             new.retain(|e| e != "web");
         } else if new == ["web"] && !redirected {
-            self.out.add_note(format!(
+            self.out.add_note(tr!(
                 "{} was there for http alone: the edge sends http on to https, and answers there",
                 self.id
             ));
@@ -522,9 +524,10 @@ impl<'a> RouterMigration<'a> {
                     "http"
                 }
                 _ => {
-                    self.out.add_note(format!(
+                    self.out.add_note(tr!(
                         "{}={} is dropped: the edge answers on https",
-                        target.label, target.value
+                        target.label,
+                        target.value
                     ));
                     return false;
                 }
@@ -604,7 +607,7 @@ impl<'a> RouterMigration<'a> {
                 let key = "redirectscheme.permanent";
                 self.set_middleware_option(stage, "https", key, permanent, from);
             }
-            (None, Some(host)) => self.out.add_note(format!(
+            (None, Some(host)) => self.out.add_note(tr!(
                 "{} is dropped: Traefik 1 ignored it without SSLRedirect or SSLForceHost",
                 host.label
             )),
@@ -644,7 +647,7 @@ impl<'a> RouterMigration<'a> {
             options.any(|(name, o)| name.starts_with(&prefix) && !o.value.is_empty())
         });
         let Some((kind, options)) = kind else {
-            self.drop_family("frontend.auth.", "it says of no authentication");
+            self.drop_family("frontend.auth.", tr!("it says of no authentication"));
             return;
         };
         let middleware = format!("{kind}auth");
@@ -663,7 +666,7 @@ impl<'a> RouterMigration<'a> {
         }
         for (name, option) in found {
             if name == "usersfile" || name.starts_with("tls.c") || name == "tls.key" {
-                self.out.add_note(format!(
+                self.out.add_note(tr!(
                     "{} names a file of Traefik's container: the edge must have it",
                     option.label
                 ));
@@ -689,7 +692,7 @@ impl<'a> RouterMigration<'a> {
         }
         self.drop_family(
             "frontend.auth.",
-            "Traefik 3 knows no such option, or Traefik 1 took another kind",
+            tr!("Traefik 3 knows no such option, or Traefik 1 took another kind"),
         );
     }
 
@@ -740,7 +743,7 @@ impl<'a> RouterMigration<'a> {
         let Some(extractor) = self.take_option("frontend.ratelimit.extractorfunc") else {
             self.drop_family(
                 "frontend.ratelimit.",
-                "Traefik 1 limited nothing without frontend.rateLimit.extractorFunc",
+                tr!("Traefik 1 limited nothing without frontend.rateLimit.extractorFunc"),
             );
             return;
         };
@@ -784,7 +787,7 @@ impl<'a> RouterMigration<'a> {
                 extractor.value[header.len()..].to_owned(),
             ),
             _ => {
-                self.out.add_note(format!(
+                self.out.add_note(tr!(
                     "{}={} is dropped: Traefik 1 knew client.ip, request.host and request.header.NAME",
                     extractor.label, extractor.value
                 ));
@@ -801,7 +804,7 @@ impl<'a> RouterMigration<'a> {
         for (name, value) in split_header_map(&option.value) {
             let good = |c: char| !c.is_whitespace() && !".[]=".contains(c);
             if name.is_empty() || !name.chars().all(good) {
-                self.out.add_note(format!(
+                self.out.add_note(tr!(
                     "{}: the header `{name}` can't stand in a label, and is dropped",
                     option.label
                 ));
@@ -810,9 +813,10 @@ impl<'a> RouterMigration<'a> {
             pairs.push((name.to_owned(), value.to_owned()));
         }
         if pairs.is_empty() {
-            self.out.add_note(format!(
+            self.out.add_note(tr!(
                 "{}={} is dropped: it is no NAME:VALUE",
-                option.label, option.value
+                option.label,
+                option.value
             ));
         }
         pairs
@@ -833,7 +837,7 @@ impl<'a> RouterMigration<'a> {
                 self.used.insert(name.clone());
                 if !option.value.is_empty() && parse_go_bool(&option.value) != Some(false) {
                     self.out
-                        .add_note(format!("{} is dropped: {reason}", option.label));
+                        .add_note(tr!("{} is dropped: {reason}", option.label));
                 }
             }
         }
@@ -847,17 +851,19 @@ impl<'a> RouterMigration<'a> {
             let reason = match name.as_str() {
                 // Said where there is no rule, and needless where there is one.
                 "domain" => continue,
-                "backend" | "backend.id" => "the service is named by its router",
-                "tags" => "constraints belong to Traefik's own options",
-                "portname" | "portindex" => "Docker's labels have port alone",
+                "backend" | "backend.id" => tr!("the service is named by its router"),
+                "tags" => tr!("constraints belong to Traefik's own options"),
+                "portname" | "portindex" => tr!("Docker's labels have port alone"),
                 "frontend.passtlscert" if parse_go_bool(&option.value) != Some(true) => continue,
                 "frontend.passtlscert" => {
-                    "a client certificate for the service belongs to a servers transport in a file"
+                    tr!(
+                        "a client certificate for the service belongs to a servers transport in a file"
+                    )
                 }
-                _ => "it has no equal in Traefik 3",
+                _ => tr!("it has no equal in Traefik 3"),
             };
             self.out
-                .add_note(format!("{} is dropped: {reason}", option.label));
+                .add_note(tr!("{} is dropped: {reason}", option.label));
         }
     }
 }

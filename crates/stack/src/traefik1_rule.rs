@@ -5,6 +5,7 @@
 
 use super::hidden_variables::has_hidden_variable;
 use matou_base::text::InvalidInput;
+use matou_i18n::tr;
 
 /// Where a middleware stands, the outermost first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -70,7 +71,7 @@ pub(super) fn migrate_rule(old: &str) -> Result<MigratedRule, InvalidInput> {
     }
     out.rule = match parts.as_slice() {
         [] if out.middlewares.is_empty() => {
-            return Err(InvalidInput::new("the rule is empty"));
+            return Err(InvalidInput::new(tr!("the rule is empty")));
         }
         // Traefik 1 takes a rule of modifiers alone for every request.
         [] => "PathPrefix(`/`)".to_owned(),
@@ -84,10 +85,10 @@ impl MigratedRule {
     fn migrate_part(&mut self, text: &str) -> Result<Option<String>, InvalidInput> {
         let Some((name, values)) = text.split_once(':') else {
             return Err(InvalidInput::new(match has_hidden_variable(text) {
-                true => format!(
-                    "`{text}` is a variable, which only a deploy knows: write the rule here"
-                ),
-                false => format!("`{text}` is no rule of Traefik 1: write MATCHER:VALUE"),
+                true => {
+                    tr!("`{text}` is a variable, which only a deploy knows: write the rule here")
+                }
+                false => tr!("`{text}` is no rule of Traefik 1: write MATCHER:VALUE"),
             }));
         };
         let part = RulePart {
@@ -100,7 +101,7 @@ impl MigratedRule {
             joined: values.trim().to_owned(),
         };
         if part.values.is_empty() {
-            return Err(InvalidInput::new(format_args!("`{text}` has no value")));
+            return Err(InvalidInput::new(tr!("`{text}` has no value")));
         }
         let name = name.trim().to_ascii_lowercase();
         Ok(match name.as_str() {
@@ -131,7 +132,7 @@ impl MigratedRule {
                 None
             }
             other => {
-                return Err(InvalidInput::new(format_args!(
+                return Err(InvalidInput::new(tr!(
                     "`{other}` is no matcher of Traefik 1"
                 )));
             }
@@ -140,7 +141,7 @@ impl MigratedRule {
 
     fn migrate_hosts(&mut self, part: &RulePart<'_>) -> String {
         for host in part.values.iter().filter(|host| host.contains('*')) {
-            self.notes.push(format!(
+            self.notes.push(tr!(
                 "Traefik 1 found no request for the host `{host}`, Traefik 3 takes it for all names: write the one that is meant"
             ));
         }
@@ -195,7 +196,7 @@ impl MigratedRule {
             .map(|v| template_to_regex(v, "[^/]+", false))
             .collect();
         if patterns.iter().any(|p| p.contains(',')) {
-            return Err(InvalidInput::new(format_args!(
+            return Err(InvalidInput::new(tr!(
                 "`{}`: a pattern with a comma can't stand in a label",
                 part.text
             )));
@@ -213,7 +214,7 @@ impl MigratedRule {
     fn replace_pattern(&mut self, part: &RulePart<'_>) -> Result<(), InvalidInput> {
         let words: Vec<&str> = part.joined.split(' ').collect();
         let [from, to] = words.as_slice() else {
-            return Err(InvalidInput::new(format_args!(
+            return Err(InvalidInput::new(tr!(
                 "`{}` is no PATTERN REPLACEMENT",
                 part.text
             )));
@@ -271,7 +272,7 @@ impl RulePart<'_> {
     fn require_slashes(&self) -> Result<(), InvalidInput> {
         let wrong = |v: &&&str| !v.starts_with('/') && !has_hidden_variable(v);
         match self.values.iter().find(wrong) {
-            Some(value) => Err(InvalidInput::new(format_args!(
+            Some(value) => Err(InvalidInput::new(tr!(
                 "`{}` matches no request: a path begins with a slash, write /{value}",
                 self.text
             ))),
@@ -282,7 +283,7 @@ impl RulePart<'_> {
     /// Pairs of names and values, all of which a request must have.
     fn match_headers(&self, matcher: &str) -> Result<String, InvalidInput> {
         if !self.values.len().is_multiple_of(2) {
-            return Err(InvalidInput::new(format_args!(
+            return Err(InvalidInput::new(tr!(
                 "`{}` names no header and value",
                 self.text
             )));
@@ -301,7 +302,7 @@ impl RulePart<'_> {
             .map(|v| {
                 let (k, v) = v
                     .split_once('=')
-                    .ok_or_else(|| format!("`{}` is no NAME=VALUE", self.text))?;
+                    .ok_or_else(|| tr!("`{}` is no NAME=VALUE", self.text))?;
                 let k = quote_argument(k);
                 // Without a value any will do.
                 Ok(match v {

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use matou_i18n::tr;
 use serde_yaml::{Mapping, Value};
 
 use super::edge_labels::{ENTRY_POINTS, EdgeRoutes, rule_key};
@@ -104,7 +105,7 @@ pub(super) fn check_routes<'a>(
     if let Some(own) = &routes.own_traefik {
         let routed = read.iter().find(|(_, l)| l.is_enabled() == Some(true));
         if let Some((service, _)) = routed {
-            let message = format!(
+            let message = tr!(
                 "{own} is a Traefik of its own, which the labels are left for; matou's edge reads them too: take {own} out, and they are made to fit the edge"
             );
             checker.add(LintSeverity::Warning, service, None, message);
@@ -192,7 +193,7 @@ impl<'a> Checker<'a> {
                 self.add_error(
                     service,
                     label,
-                    format!("Traefik drops all labels of {service} for {label}: write {small}"),
+                    tr!("Traefik drops all labels of {service} for {label}: write {small}"),
                 );
             } else if is_route && root == "traefik" {
                 if !["http", "tcp", "udp"]
@@ -200,9 +201,9 @@ impl<'a> Checker<'a> {
                     .any(|p| p.eq_ignore_ascii_case(protocol))
                 {
                     let near = find_near(protocol, ["http", "tcp", "udp"]);
-                    let message = format!(
+                    let message = tr!(
                         "Traefik does not read {label}: after `traefik.` stands {}",
-                        near.unwrap_or("http, tcp or udp")
+                        near.unwrap_or(tr!("http, tcp or udp"))
                     );
                     self.add_warning(service, label, message);
                 }
@@ -210,7 +211,7 @@ impl<'a> Checker<'a> {
                 self.add_warning(
                     service,
                     label,
-                    format!("Traefik does not read {label}: its labels begin with `traefik.`"),
+                    tr!("Traefik does not read {label}: its labels begin with `traefik.`"),
                 );
             }
         }
@@ -220,7 +221,7 @@ impl<'a> Checker<'a> {
         let enabled = match &labels.enable {
             Some(RouteOption { label, value }) => {
                 if parse_switch(value).is_none() {
-                    let message = format!(
+                    let message = tr!(
                         "Traefik drops all labels of {service} for {ENABLE_LABEL}={}: write true or false",
                         shorten(value)
                     );
@@ -231,7 +232,7 @@ impl<'a> Checker<'a> {
             None => {
                 if !labels.objects.is_empty() {
                     let message =
-                        format!("the edge reads no label of {service}: add {ENABLE_LABEL}=true");
+                        tr!("the edge reads no label of {service}: add {ENABLE_LABEL}=true");
                     self.add(LintSeverity::Warning, service, None, message);
                 }
                 false
@@ -264,23 +265,23 @@ impl<'a> Checker<'a> {
         let section = label.split('.').nth(2).unwrap_or_default();
         // Traefik reads these from files alone, and leaves the label out.
         if section.eq_ignore_ascii_case("serverstransports") {
-            let message = format!(
-                "Traefik reads no {section} from labels, but from files: {label} does nothing"
-            );
+            let message =
+                tr!("Traefik reads no {section} from labels, but from files: {label} does nothing");
             self.add_warning(service, label, message);
             return;
         }
         let hint = match find_near(section, SECTIONS) {
             _ if label.contains("..") => {
-                "a name in it is empty; give the variable that it comes from a value".to_owned()
+                tr!("a name in it is empty; give the variable that it comes from a value")
+                    .to_owned()
             }
-            Some(near) if near != section => format!("did you mean `{near}`?"),
-            _ => "write traefik.http.routers.NAME.OPTION".to_owned(),
+            Some(near) if near != section => tr!("did you mean `{near}`?"),
+            _ => tr!("write traefik.http.routers.NAME.OPTION").to_owned(),
         };
         self.add_error(
             service,
             label,
-            format!("Traefik drops all labels of {service} for {label}: {hint}"),
+            tr!("Traefik drops all labels of {service} for {label}: {hint}"),
         );
     }
 
@@ -293,15 +294,15 @@ impl<'a> Checker<'a> {
             match find_option(object.protocol, object.section, option) {
                 Err(near) => {
                     let hint = match near {
-                        Some(near) => format!(
+                        Some(near) => tr!(
                             "did you mean traefik.{}.{}.{}.{near}?",
                             object.protocol,
                             object.section,
                             shorten(&object.name)
                         ),
-                        None => format!("it is no option of {}", object.section),
+                        None => tr!("it is no option of {}", object.section),
                     };
-                    let message = format!(
+                    let message = tr!(
                         "Traefik drops all labels of {service} for {}: {hint}",
                         shorten(label)
                     );
@@ -310,10 +311,10 @@ impl<'a> Checker<'a> {
                 Ok(kind) => {
                     if let Some(wanted) = find_value_fault(kind, value) {
                         let what = match kind {
-                            OptionKind::Port => "Traefik reaches no task of",
-                            _ => "Traefik drops all labels of",
+                            OptionKind::Port => tr!("Traefik reaches no task of"),
+                            _ => tr!("Traefik drops all labels of"),
                         };
-                        let message = format!(
+                        let message = tr!(
                             "{what} {service} for {}={}: it is {wanted}",
                             shorten(label),
                             shorten(value)
@@ -347,7 +348,7 @@ impl<'a> Checker<'a> {
                     .take(5)
                     .collect();
                 if services.len() > 1 {
-                    let message = format!(
+                    let message = tr!(
                         "Traefik drops the router {name}: say to which of {} it leads, with {}",
                         shorten(&services.join(", ")),
                         router.label("service")
@@ -359,7 +360,7 @@ impl<'a> Checker<'a> {
         if let Some(priority) = router.value("priority")
             && priority.parse::<i64>().is_ok_and(|p| p > i64::MAX - 1_000)
         {
-            let message = format!("Traefik drops the router {name}: its priority is too high");
+            let message = tr!("Traefik drops the router {name}: its priority is too high");
             self.add_error(service, &router.label("priority"), message);
         }
     }
@@ -369,7 +370,7 @@ impl<'a> Checker<'a> {
         let label = router.label("entrypoints");
         let points = router.list("entrypoints");
         if router.protocol == "udp" {
-            let message = format!(
+            let message = tr!(
                 "the edge has no entry point for UDP: publish the port of {service} under `ports:` in the place of the router {name}"
             );
             self.add_warning(service, first_label(router), message);
@@ -377,7 +378,7 @@ impl<'a> Checker<'a> {
         }
         for point in &points {
             if !ENTRY_POINTS.contains(point) {
-                let message = format!(
+                let message = tr!(
                     "the edge has no entry point {}, which the router {name} names: it has {}; for another port, publish it under `ports:` of {service}",
                     shorten(point),
                     ENTRY_POINTS.join(", ")
@@ -386,7 +387,7 @@ impl<'a> Checker<'a> {
             }
         }
         if points.is_empty() && router.protocol == "tcp" {
-            let message = format!(
+            let message = tr!(
                 "the router {name} takes connections of all entry points, those of other applications too: write {label}"
             );
             self.add_warning(service, first_label(router), message);
@@ -397,8 +398,8 @@ impl<'a> Checker<'a> {
         let name = &router.name;
         let Some(rule) = router.value("rule") else {
             let message = match router.protocol {
-                "tcp" => format!("Traefik drops the router {name}, which has no rule"),
-                _ => format!("the router {name} has no rule: is its name misspelt?"),
+                "tcp" => tr!("Traefik drops the router {name}, which has no rule"),
+                _ => tr!("the router {name} has no rule: is its name misspelt?"),
             };
             self.add_warning(service, first_label(router), message);
             return;
@@ -415,19 +416,19 @@ impl<'a> Checker<'a> {
             Err(fault) => self.add_error(
                 service,
                 &label,
-                format!(
+                tr!(
                     "Traefik refuses the rule {} of the router {name}: {fault}",
                     shorten(rule)
                 ),
             ),
             Ok(parsed) => {
                 for doubt in parsed.doubts {
-                    let message = format!("the rule of the router {name} matches nothing: {doubt}");
+                    let message = tr!("the rule of the router {name} matches nothing: {doubt}");
                     self.add_warning(service, &label, message);
                 }
                 let first = parsed.server_names.first();
                 if !router.has_tls() && first.is_some_and(|n| n != "*") {
-                    let message = format!(
+                    let message = tr!(
                         "Traefik refuses the router {name}: HostSNI with a name needs TLS; add {}=true, or write HostSNI(`*`)",
                         router.label("tls")
                     );
@@ -447,7 +448,7 @@ impl<'a> Checker<'a> {
         if let Some(other) = self.rules.insert(key, name.clone())
             && other != *name
         {
-            let message = format!(
+            let message = tr!(
                 "the routers {other} and {name} have the same rule {}",
                 shorten(rule)
             );
@@ -458,7 +459,7 @@ impl<'a> Checker<'a> {
     fn check_tls_options(&mut self, service: &str, router: &RouteObject) {
         let options = router.value("tls.options").unwrap_or_default();
         if router.has_tls() && !["", "default"].contains(&options) {
-            let message = format!(
+            let message = tr!(
                 "Traefik drops the router {}: TLS options come from files, and the edge has none; take {} out",
                 router.name,
                 router.label("tls.options")
@@ -471,7 +472,7 @@ impl<'a> Checker<'a> {
     fn check_middleware_names(&mut self, service: &str, user: &RouteObject, option: &str) {
         let label = user.label(option);
         let whose = match user.section {
-            "routers" => "router",
+            "routers" => tr!("router"),
             _ => "middleware",
         };
         for used in user.list(option) {
@@ -489,24 +490,24 @@ impl<'a> Checker<'a> {
                     continue;
                 }
                 "internal" => continue,
-                _ if self.is_for_redirect(user, used) => format!(
+                _ if self.is_for_redirect(user, used) => tr!(
                     "Traefik drops the {whose} {}, as nobody defines the middleware {shown}: take it out; the edge sends http on to https by itself",
                     user.name
                 ),
                 "swarm" => {
                     let names: Vec<&str> = self.list_names(user.protocol, "middlewares");
                     match find_near(name, names) {
-                        Some(near) if near != name => format!(
+                        Some(near) if near != name => tr!(
                             "Traefik drops the {whose} {}: nobody defines the middleware {shown}; did you mean {near}?",
                             user.name
                         ),
-                        _ => format!(
+                        _ => tr!(
                             "Traefik drops the {whose} {}, unless another application defines the middleware {shown}: this file does not",
                             user.name
                         ),
                     }
                 }
-                other => format!(
+                other => tr!(
                     "Traefik drops the {whose} {}: the edge has no provider {}, which {shown} names; write the middleware as labels of {service}",
                     user.name,
                     shorten(other)
@@ -536,25 +537,25 @@ impl<'a> Checker<'a> {
                 return;
             }
             "internal" if INTERNAL_SERVICES.contains(&name) => return,
-            "internal" => format!(
+            "internal" => tr!(
                 "Traefik drops the router {}: the edge's API and dashboard are off, and {shown} is not there",
                 user.name
             ),
             "swarm" => {
                 let names: Vec<&str> = self.list_names(user.protocol, "services");
                 let hint = match find_near(name, names) {
-                    Some(near) if near != name => format!("did you mean {near}?"),
-                    _ => format!(
+                    Some(near) if near != name => tr!("did you mean {near}?"),
+                    _ => tr!(
                         "write traefik.{}.services.{shown}.loadbalancer.server.port",
                         user.protocol
                     ),
                 };
-                format!(
+                tr!(
                     "nobody in this file defines the service {shown}, which {} names: {hint}",
                     user.name
                 )
             }
-            other => format!(
+            other => tr!(
                 "the edge has no provider {}, which the service {shown} of {} names",
                 shorten(other),
                 user.name
@@ -581,19 +582,19 @@ impl<'a> Checker<'a> {
             .filter(|kind| !kind.is_empty())
             .collect();
         if kinds.len() > 1 {
-            let kinds = kinds.into_iter().collect::<Vec<_>>().join(" and ");
-            let message = format!(
+            let kinds = kinds.into_iter().collect::<Vec<_>>().join(tr!(" and "));
+            let message = tr!(
                 "Traefik refuses the middleware {name}, which is {}: make it several",
                 shorten(&kinds)
             );
             self.add_error(service, first_label(middleware), message);
         } else if kinds.is_empty() {
-            let message = format!(
+            let message = tr!(
                 "the middleware {name} has no kind: write traefik.http.middlewares.{name}.KIND.OPTION"
             );
             self.add_warning(service, first_label(middleware), message);
         } else if kinds.contains("plugin") {
-            let message = format!(
+            let message = tr!(
                 "the edge has no plugins: Traefik drops the routers with the middleware {name}"
             );
             self.add_warning(service, first_label(middleware), message);
@@ -601,7 +602,7 @@ impl<'a> Checker<'a> {
         for option in REGEXP_OPTIONS {
             let expression = middleware.value(option).unwrap_or_default();
             if let Some(fault) = find_regexp_fault(expression) {
-                let message = format!(
+                let message = tr!(
                     "Traefik refuses the middleware {name}: the expression {} {fault}",
                     shorten(expression)
                 );
@@ -611,7 +612,7 @@ impl<'a> Checker<'a> {
         if kinds_is(middleware, "redirectscheme")
             && middleware.value("redirectscheme.scheme").is_none()
         {
-            let message = format!(
+            let message = tr!(
                 "Traefik refuses the middleware {name}: add {}=https",
                 middleware.label("redirectscheme.scheme")
             );
@@ -640,7 +641,7 @@ impl<'a> Checker<'a> {
             // One without a colon is what a variable is tried with.
             if !whole && parts.len() > 1 {
                 let name = parts.first().copied().unwrap_or_default();
-                let message = format!(
+                let message = tr!(
                     "nobody comes in as {} by the middleware {}: its hash is not whole; write each $ of it as $$",
                     shorten(name),
                     middleware.name
@@ -656,7 +657,7 @@ impl<'a> Checker<'a> {
             .unwrap_or_default();
         if !used.is_empty() && !used.ends_with("@internal") {
             let label = object.label("loadbalancer.serverstransport");
-            let message = format!(
+            let message = tr!(
                 "Traefik drops the service {}: a servers transport comes from a file, and the edge has none",
                 object.name
             );
@@ -689,7 +690,7 @@ impl<'a> Checker<'a> {
                 };
                 match router {
                     Some(router) => {
-                        let message = format!(
+                        let message = tr!(
                             "the router {} leads to no port: add {}",
                             router.name,
                             port(&router.name)
@@ -697,7 +698,7 @@ impl<'a> Checker<'a> {
                         self.add(LintSeverity::Error, service, None, message);
                     }
                     None => {
-                        let message = format!(
+                        let message = tr!(
                             "Traefik leaves {service} out: it has {ENABLE_LABEL}=true, and no {}; add it, and a router with a rule",
                             port(service)
                         );
@@ -705,7 +706,7 @@ impl<'a> Checker<'a> {
                     }
                 }
             } else if router.is_none() && protocol == "http" {
-                let message = format!(
+                let message = tr!(
                     "{service} has no router: Traefik makes one for a host that is called like the service; add traefik.http.routers.{service}.rule"
                 );
                 self.add(LintSeverity::Warning, service, Some(ENABLE_LABEL), message);
@@ -713,7 +714,7 @@ impl<'a> Checker<'a> {
             for object in services {
                 let has = |option: &str| object.value(option).is_some_and(|v| !v.is_empty());
                 if !has("loadbalancer.server.port") && !has("loadbalancer.server.url") {
-                    let message = format!(
+                    let message = tr!(
                         "Traefik drops all labels of {service}: add {}",
                         object.label("loadbalancer.server.port")
                     );
@@ -738,8 +739,11 @@ impl<'a> Checker<'a> {
             let same = comparable(first);
             for (service, object) in &definitions[1..] {
                 if comparable(object) != same {
-                    let kind = object.section.trim_end_matches('s');
-                    let message = format!(
+                    let kind = match object.section {
+                        "routers" => tr!("router"),
+                        section => section.trim_end_matches('s'),
+                    };
+                    let message = tr!(
                         "Traefik drops the {kind} {}, which {first_service} and {service} define differently: give each its own name",
                         shorten(&object.name)
                     );

@@ -5,6 +5,7 @@
 //! of a service with one that it does not know.
 
 use matou_config::find_nearest_name;
+use matou_i18n::tr;
 
 /// Longest name that is compared with others.
 const MAX_COMPARED: usize = 100;
@@ -203,13 +204,15 @@ pub(super) fn find_value_fault(kind: OptionKind, value: &str) -> Option<&'static
     let number = value.parse::<i64>();
     match kind {
         OptionKind::Text | OptionKind::Section => None,
-        OptionKind::Number => number.is_err().then_some("a whole number"),
-        OptionKind::Switch => parse_switch(value).is_none().then_some("true or false"),
+        OptionKind::Number => number.is_err().then_some(tr!("a whole number")),
+        OptionKind::Switch => parse_switch(value)
+            .is_none()
+            .then_some(tr!("true or false")),
         OptionKind::Duration => {
-            (number.is_err() && !is_duration(value)).then_some("a time such as 10s or 500ms")
+            (number.is_err() && !is_duration(value)).then_some(tr!("a time such as 10s or 500ms"))
         }
         OptionKind::Port => {
-            (!matches!(value.parse::<u16>(), Ok(1..))).then_some("a port from 1 to 65535")
+            (!matches!(value.parse::<u16>(), Ok(1..))).then_some(tr!("a port from 1 to 65535"))
         }
     }
 }

@@ -2,6 +2,8 @@
 //!
 //! Source: <https://github.com/google/re2/wiki/Syntax>.
 
+use matou_i18n::tr;
+
 /// Returns why Go refuses an expression, as the end of a sentence; `None` for all others.
 pub(super) fn find_regexp_fault(expression: &str) -> Option<&'static str> {
     let mut open = 0_usize;
@@ -13,9 +15,9 @@ pub(super) fn find_regexp_fault(expression: &str) -> Option<&'static str> {
         match c {
             '\\' => {
                 match chars.next() {
-                    None => return Some("ends with a backslash"),
+                    None => return Some(tr!("ends with a backslash")),
                     Some((_, '1'..='9')) => {
-                        return Some("refers back to a group, which Go does not know");
+                        return Some(tr!("refers back to a group, which Go does not know"));
                     }
                     Some(_) => {}
                 }
@@ -27,7 +29,7 @@ pub(super) fn find_regexp_fault(expression: &str) -> Option<&'static str> {
                     chars.next();
                 }
                 if !end.closed {
-                    return Some("has a [ that is not closed");
+                    return Some(tr!("has a [ that is not closed"));
                 }
                 (atom, repeated) = (true, false);
             }
@@ -36,7 +38,7 @@ pub(super) fn find_regexp_fault(expression: &str) -> Option<&'static str> {
                     .iter()
                     .any(|l| rest.starts_with(l))
                 {
-                    return Some("looks ahead or behind, which Go does not know");
+                    return Some(tr!("looks ahead or behind, which Go does not know"));
                 }
                 if rest.starts_with("(?") {
                     // Flags and names of groups.
@@ -51,22 +53,22 @@ pub(super) fn find_regexp_fault(expression: &str) -> Option<&'static str> {
                 open += 1;
                 (atom, repeated) = (false, false);
             }
-            ')' if open == 0 => return Some("has a ) that nothing opens"),
+            ')' if open == 0 => return Some(tr!("has a ) that nothing opens")),
             ')' => {
                 open -= 1;
                 (atom, repeated) = (true, false);
             }
             '|' => (atom, repeated) = (false, false),
-            '*' | '+' if repeated => return Some("repeats a repetition"),
+            '*' | '+' if repeated => return Some(tr!("repeats a repetition")),
             '*' | '+' | '?' if !atom => {
-                return Some("has a repetition with nothing before it to repeat");
+                return Some(tr!("has a repetition with nothing before it to repeat"));
             }
             '*' | '+' => repeated = true,
             '?' => {}
             _ => (atom, repeated) = (true, false),
         }
     }
-    (open > 0).then_some("has a ( that is not closed")
+    (open > 0).then_some(tr!("has a ( that is not closed"))
 }
 
 struct ClassEnd {

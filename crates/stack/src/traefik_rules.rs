@@ -6,6 +6,7 @@
 //! the parser of Go's expressions: <https://go.dev/ref/spec#Expressions>.
 
 use matou_base::text::InvalidInput;
+use matou_i18n::tr;
 
 use super::traefik_keys::find_near;
 use super::traefik_regexp::find_regexp_fault;
@@ -135,10 +136,10 @@ pub(super) fn parse_rule(rule: &str, syntax: RuleSyntax) -> Result<ParsedRule, I
         None => Ok(parser.out),
         // A line's end after the rule means nothing.
         Some(Token::End) if parser.at + 1 == parser.tokens.len() => Ok(parser.out),
-        Some(Token::End) => Err(InvalidInput::new(
-            "its line ends before it does: write the rule in one line",
-        )),
-        Some(more) => Err(InvalidInput::new(format_args!(
+        Some(Token::End) => Err(InvalidInput::new(tr!(
+            "its line ends before it does: write the rule in one line"
+        ))),
+        Some(more) => Err(InvalidInput::new(tr!(
             "join its parts with && or || before {}",
             more.show()
         ))),
@@ -167,7 +168,7 @@ impl Token<'_> {
             Self::Name(text) | Self::Number(text) | Self::Mark(text) => shorten(text),
             Self::Single(text) => format!("'{}'", shorten(text)),
             Self::Text(text) => format!("`{}`", shorten(text)),
-            Self::End => "the line's end".into(),
+            Self::End => tr!("the line's end").into(),
         }
     }
 }
@@ -204,9 +205,9 @@ fn split_tokens(rule: &str) -> Result<Vec<Token<'_>>, InvalidInput> {
             ' ' | '\t' | '\r' => 1,
             '`' => {
                 let Some(end) = rest[1..].find('`') else {
-                    return Err(InvalidInput::new(
-                        "a back-tick is not closed: write Host(`example.org`)",
-                    ));
+                    return Err(InvalidInput::new(tr!(
+                        "a back-tick is not closed: write Host(`example.org`)"
+                    )));
                 };
                 tokens.push(Token::Text(rest[1..=end].replace('\r', "")));
                 end + 2
@@ -265,7 +266,7 @@ fn read_quoted(rest: &str) -> Result<(String, usize), InvalidInput> {
                     text.push(c);
                 }
                 Some((_, c)) => {
-                    return Err(InvalidInput::new(format_args!(
+                    return Err(InvalidInput::new(tr!(
                         "\\{c} is no escape in double quotes: write the value in back-ticks, or \\\\{c}"
                     )));
                 }
@@ -274,9 +275,9 @@ fn read_quoted(rest: &str) -> Result<(String, usize), InvalidInput> {
             c => text.push(c),
         }
     }
-    Err(InvalidInput::new(
-        "a double quote is not closed: write Host(`example.org`)",
-    ))
+    Err(InvalidInput::new(tr!(
+        "a double quote is not closed: write Host(`example.org`)"
+    )))
 }
 
 struct RuleParser<'a> {
@@ -301,7 +302,9 @@ impl<'a> RuleParser<'a> {
 
     fn parse_alternatives(&mut self, depth: usize) -> Result<(), InvalidInput> {
         if depth > MAX_DEPTH {
-            return Err(InvalidInput::new("its parentheses are nested too deeply"));
+            return Err(InvalidInput::new(tr!(
+                "its parentheses are nested too deeply"
+            )));
         }
         loop {
             self.parse_operand(depth)?;
@@ -322,23 +325,25 @@ impl<'a> RuleParser<'a> {
                 match self.take(&Token::Mark(")")) {
                     true => Ok(()),
                     false => Err(InvalidInput::new(match self.tokens.get(self.at) {
-                        None => "a parenthesis is not closed".to_owned(),
+                        None => tr!("a parenthesis is not closed").to_owned(),
                         Some(more) => {
-                            format!("join its parts with && or || before {}", more.show())
+                            tr!("join its parts with && or || before {}", more.show())
                         }
                     })),
                 }
             }
             Some(Token::Name(name)) => self.parse_call(name),
-            Some(Token::Mark("&" | "|")) => Err(InvalidInput::new("write && for and, || for or")),
-            Some(other) => Err(InvalidInput::new(format_args!(
+            Some(Token::Mark("&" | "|")) => {
+                Err(InvalidInput::new(tr!("write && for and, || for or")))
+            }
+            Some(other) => Err(InvalidInput::new(tr!(
                 "{} stands where a matcher belongs, such as Host(`example.org`)",
                 other.show()
             ))),
-            None if self.tokens.is_empty() => Err(InvalidInput::new("it is empty")),
-            None => Err(InvalidInput::new(
-                "it ends where a matcher belongs, such as Host(`example.org`)",
-            )),
+            None if self.tokens.is_empty() => Err(InvalidInput::new(tr!("it is empty"))),
+            None => Err(InvalidInput::new(tr!(
+                "it ends where a matcher belongs, such as Host(`example.org`)"
+            ))),
         }
     }
 
@@ -348,11 +353,11 @@ impl<'a> RuleParser<'a> {
         };
         if !self.take(&Token::Mark("(")) {
             if self.take(&Token::Mark(":")) {
-                return Err(InvalidInput::new(format_args!(
+                return Err(InvalidInput::new(tr!(
                     "{name}: is how Traefik 1 wrote it: write {name}(`…`)"
                 )));
             }
-            return Err(InvalidInput::new(format_args!(
+            return Err(InvalidInput::new(tr!(
                 "{name} has no parentheses: write {name}(`…`)"
             )));
         }
@@ -366,7 +371,7 @@ impl<'a> RuleParser<'a> {
                 match self.take(&Token::Mark(")")) {
                     true => break,
                     false => {
-                        return Err(InvalidInput::new(format_args!(
+                        return Err(InvalidInput::new(tr!(
                             "the parenthesis of {name} is not closed after its value"
                         )));
                     }
@@ -379,17 +384,15 @@ impl<'a> RuleParser<'a> {
     fn explain_unknown_matcher(&self, name: &str) -> InvalidInput {
         let renamed = RENAMED_MATCHERS.iter().find(|(old, _)| *old == name);
         if let (RuleSyntax::Http, Some((old, new))) = (self.syntax, renamed) {
-            return InvalidInput::new(format_args!(
-                "{old} is of Traefik 2: Traefik 3 calls it {new}"
-            ));
+            return InvalidInput::new(tr!("{old} is of Traefik 2: Traefik 3 calls it {new}"));
         }
         let names = || self.syntax.matchers().iter().map(|(name, ..)| *name);
         let same = names().find(|known| known.eq_ignore_ascii_case(name));
         let hint = match same.or_else(|| find_near(name, names())) {
-            Some(near) => format!("did you mean {near}?"),
-            None => format!("there are {}", names().collect::<Vec<_>>().join(", ")),
+            Some(near) => tr!("did you mean {near}?"),
+            None => tr!("there are {}", names().collect::<Vec<_>>().join(", ")),
         };
-        InvalidInput::new(format_args!("{} is no matcher: {hint}", shorten(name)))
+        InvalidInput::new(tr!("{} is no matcher: {hint}", shorten(name)))
     }
 
     fn check_arguments(
@@ -398,24 +401,22 @@ impl<'a> RuleParser<'a> {
         arguments: &[String],
     ) -> Result<(), InvalidInput> {
         if arguments.iter().all(String::is_empty) {
-            return Err(InvalidInput::new(format_args!(
+            return Err(InvalidInput::new(tr!(
                 "{name} has no value: write {name}(`…`), and see that no shell takes the back-ticks away"
             )));
         }
         if arguments.iter().any(String::is_empty) {
-            return Err(InvalidInput::new(format_args!(
-                "a value of {name} is empty"
-            )));
+            return Err(InvalidInput::new(tr!("a value of {name} is empty")));
         }
         if arguments.len() > *most && *most == 1 {
             let each: Vec<String> = arguments.iter().map(|a| format!("{name}(`{a}`)")).collect();
-            return Err(InvalidInput::new(format_args!(
+            return Err(InvalidInput::new(tr!(
                 "Traefik 3 takes one value in {name}: write ({})",
                 shorten(&each.join(" || "))
             )));
         }
         if !(*fewest..=*most).contains(&arguments.len()) {
-            return Err(InvalidInput::new(format_args!(
+            return Err(InvalidInput::new(tr!(
                 "{name} takes {most} values, and has {}",
                 arguments.len()
             )));
@@ -426,7 +427,7 @@ impl<'a> RuleParser<'a> {
             self.out.server_names.extend(small);
         }
         match kind {
-            ArgumentKind::Path if !last.starts_with('/') => Err(InvalidInput::new(format_args!(
+            ArgumentKind::Path if !last.starts_with('/') => Err(InvalidInput::new(tr!(
                 "the path of {name} begins with a slash: write {name}(`/{}`)",
                 shorten(last)
             ))),
@@ -442,9 +443,7 @@ impl<'a> RuleParser<'a> {
                     return Err(not_ascii(name));
                 }
                 match find_regexp_fault(last) {
-                    Some(fault) => Err(InvalidInput::new(format_args!(
-                        "the expression in {name} {fault}"
-                    ))),
+                    Some(fault) => Err(InvalidInput::new(tr!("the expression in {name} {fault}"))),
                     None => Ok(()),
                 }
             }
@@ -458,18 +457,18 @@ impl<'a> RuleParser<'a> {
         }
         let odd = |c: char| !c.is_ascii_alphanumeric() && !"._-:*".contains(c);
         if matcher == "HostSNI" && name != "*" && (name.contains(odd) || name[1..].contains('*')) {
-            return Err(InvalidInput::new(format_args!(
+            return Err(InvalidInput::new(tr!(
                 "`{}` is no host name, and HostSNI takes nothing else",
                 shorten(name)
             )));
         }
         if name.contains('{') {
-            self.out.doubts.push(format!(
+            self.out.doubts.push(tr!(
                 "{matcher} takes `{}` as it is: write {matcher}Regexp(`…`) with a regular expression",
                 shorten(name)
             ));
         } else if let Some(c) = name.chars().find(|c| odd(*c)) {
-            self.out.doubts.push(format!(
+            self.out.doubts.push(tr!(
                 "no request comes for `{}`: {c:?} is in no host name",
                 shorten(name)
             ));
@@ -495,7 +494,7 @@ impl<'a> RuleParser<'a> {
         };
         let expression = inside.split_once(':').map_or("[^/]+", |(_, e)| e);
         let whole = value.replacen(&format!("{{{inside}}}"), expression, 1);
-        self.out.doubts.push(format!(
+        self.out.doubts.push(tr!(
             "{{{}}} is a template of Traefik 2, which Traefik 3 takes as it is: write {matcher}(`^{}`)",
             shorten(inside),
             shorten(&whole)
@@ -504,19 +503,19 @@ impl<'a> RuleParser<'a> {
 }
 
 fn not_ascii(matcher: &str) -> InvalidInput {
-    InvalidInput::new(format_args!(
+    InvalidInput::new(tr!(
         "a name in {matcher} has letters outside of ASCII: write it as DNS does, with xn--"
     ))
 }
 
 fn explain_argument(name: &str, found: Option<&Token<'_>>) -> InvalidInput {
     InvalidInput::new(match found {
-        None => format!("the parenthesis of {name} is not closed"),
+        None => tr!("the parenthesis of {name} is not closed"),
         Some(Token::Single(text)) => {
             let text = shorten(text);
-            format!("'{text}' stands in single quotes: write {name}(`{text}`) with back-ticks")
+            tr!("'{text}' stands in single quotes: write {name}(`{text}`) with back-ticks")
         }
-        Some(other) => format!(
+        Some(other) => tr!(
             "{} in {name} stands in no quotes: write {name}(`…`) with back-ticks, and see that no shell takes them away",
             other.show()
         ),

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use matou_i18n::tr;
 use serde_yaml::{Mapping, Value};
 
 use super::labels::scalar_text;
@@ -213,7 +214,7 @@ impl NetshareVolume {
             StorageDriver::Netshare => Some(self.folder.clone()),
             StorageDriver::Nfs => {
                 set_nfs_driver(volume, &self.server, &self.folder);
-                notes.push(format!(
+                notes.push(tr!(
                     "the volume {name} leaves the plugin netshare: Docker's own driver serves the same folder {}:{}",
                     self.server,
                     self.folder.display()
@@ -223,7 +224,7 @@ impl NetshareVolume {
             StorageDriver::Shared => {
                 let folder = storage.path.join(name);
                 set_bind_driver(volume, &folder);
-                notes.push(format!(
+                notes.push(tr!(
                     "the volume {name} leaves the plugin netshare: this fleet keeps it in {}",
                     folder.display()
                 ));
@@ -232,7 +233,7 @@ impl NetshareVolume {
             StorageDriver::Local => {
                 volume.remove("driver");
                 volume.remove("driver_opts");
-                notes.push(format!(
+                notes.push(tr!(
                     "the volume {name} leaves the plugin netshare: this fleet keeps volumes on their node"
                 ));
                 None

@@ -1,6 +1,7 @@
 //! What each action does.
 
 use crossterm::event::KeyCode;
+use matou_i18n::tr;
 
 use super::browser;
 use super::dashboard;
@@ -10,10 +11,10 @@ use super::msg::Effect;
 use super::overlays::{
     AlertsOverlay, BansOverlay, CatalogueOverlay, FormOverlay, HelpOverlay, HistoryOverlay,
     IntrusionsOverlay, JobsOverlay, LogSearchOverlay, NodeMenuOverlay, PaletteOverlay, QuitOverlay,
-    RestoreOverlay, VersionsOverlay, open_plan,
+    RestoreOverlay, ShellOverlay, VersionsOverlay, open_plan,
 };
 use super::pane::{Focus, Pane, Tab};
-use super::panes::{RowKind, SortOrder, row_app};
+use super::panes::{RowKind, SortOrder, format_task_name, row_app};
 use super::state::App;
 use matou_model::{Availability, Role, Service, ServiceMode, Task};
 use matou_monitor::{Alert, AlertKind, AlertTarget};
@@ -101,6 +102,7 @@ pub(super) fn run_action(app: &mut App, action: Action) -> Vec<Effect> {
         Action::Place => return open_app_form(app, FormOverlay::for_placement),
         Action::Switch => return open_app_form(app, FormOverlay::for_edge_settings),
         Action::Page => return open_app_form(app, FormOverlay::for_page),
+        Action::Names => return open_names_form(app),
         Action::Move => {
             return open_app_form(app, |app| FormOverlay::for_move(vec![app]));
         }
@@ -158,7 +160,7 @@ pub(super) fn run_action(app: &mut App, action: Action) -> Vec<Effect> {
                 app.tab = Tab::Logs;
                 app.focus = Focus::Detail;
             } else {
-                app.show_notice("select a service or a node to see its log", false);
+                app.show_notice(tr!("select a service or a node to see its log"), false);
             }
         }
         Action::Access => {
@@ -166,7 +168,10 @@ pub(super) fn run_action(app: &mut App, action: Action) -> Vec<Effect> {
                 app.tab = Tab::Access;
                 app.focus = Focus::Detail;
             } else {
-                app.show_notice("select an application to see its requests (pane 2)", false);
+                app.show_notice(
+                    tr!("select an application to see its requests (pane 2)"),
+                    false,
+                );
             }
         }
         Action::Shell => return open_shell(app),
@@ -190,6 +195,10 @@ pub(super) fn run_action(app: &mut App, action: Action) -> Vec<Effect> {
         }
         Action::CopyPassword => return copy_password(app),
         Action::Refresh => return vec![Effect::Refresh],
+        Action::Measure => {
+            app.show_notice(tr!("measuring the volumes of all nodes …"), false);
+            return vec![Effect::Measure];
+        }
         Action::Suspend => return vec![Effect::Suspend],
         Action::Redraw => return vec![Effect::Redraw],
         Action::Interrupt => app.open_overlay(QuitOverlay::default()),
@@ -201,14 +210,14 @@ pub(super) fn run_action(app: &mut App, action: Action) -> Vec<Effect> {
 /// Asks for the password with which the operator logs in to the selected application.
 fn copy_password(app: &mut App) -> Vec<Effect> {
     let Some(name) = selected_app(app) else {
-        app.show_notice("select an application first (pane 2)", false);
+        app.show_notice(tr!("select an application first (pane 2)"), false);
         return Vec::new();
     };
     let login = app.logins.get(&name);
     match login.and_then(|login| login.secret.clone()) {
         Some(secret) => vec![Effect::ReadPassword { app: name, secret }],
         None => {
-            let text = format!("the stack of {name} made no password to log in with");
+            let text = tr!("the stack of {name} made no password to log in with");
             app.show_notice(text, false);
             Vec::new()
         }
@@ -216,9 +225,8 @@ fn copy_password(app: &mut App) -> Vec<Effect> {
 }
 
 fn focus_pane(app: &mut App, pane: Pane) {
-    if app.board.open {
-        app.board.open = false;
-        app.board.left = true;
+    if app.board.is_open() {
+        app.board.visibility = dashboard::Visibility::Left;
     }
     app.pane = pane;
     app.focus = Focus::List;
@@ -235,7 +243,7 @@ fn reverse_order(app: &mut App) {
         }
         None => {
             let key = app.keymap.first_key(Action::Sort).unwrap_or_default();
-            let text = format!("what is down comes first here: {key} sorts by a column");
+            let text = tr!("what is down comes first here: {key} sorts by a column");
             app.show_notice(text, false);
         }
     }
@@ -364,7 +372,7 @@ fn try_go_back(app: &mut App) -> bool {
         let list = app.focused_list_mut();
         let parent = list.rows[..list.at].iter().rposition(|r| r.depth < depth);
         list.select_row(parent.unwrap_or(0));
-    } else if app.board.left {
+    } else if app.board.is_left() {
         dashboard::reopen(app);
     } else {
         return false;
@@ -376,7 +384,8 @@ fn go_back_or_quit(app: &mut App) -> Vec<Effect> {
     let filtered =
         app.focused_list().only_problems || !app.focused_list().filter.value().is_empty();
     let filtered = filtered || !app.focused_list().marked.is_empty();
-    if app.focus == Focus::Detail || app.zoom || filtered {
+    let leads_back = app.focus == Focus::Detail || app.zoom || filtered;
+    if leads_back && !app.board.is_open() {
         try_go_back(app);
         return Vec::new();
     }
@@ -394,7 +403,7 @@ fn selected_service(app: &mut App) -> Option<Service> {
         Some(RowKind::App { services }) if services.len() == 1 => services.first().copied(),
         Some(RowKind::App { .. }) => {
             app.show_notice(
-                "this application has several services: open it with Enter and select one",
+                tr!("this application has several services: open it with Enter and select one"),
                 false,
             );
             return None;
@@ -404,7 +413,7 @@ fn selected_service(app: &mut App) -> Option<Service> {
     let swarm = app.fleet.swarm.value();
     let found = place.and_then(|at| swarm?.services.get(at)).cloned();
     if found.is_none() {
-        app.show_notice("select a service first (pane 2)", false);
+        app.show_notice(tr!("select a service first (pane 2)"), false);
     }
     found
 }
@@ -417,11 +426,11 @@ fn open_scale_form(app: &mut App) -> Vec<Effect> {
                 app.open_overlay(form);
             }
             ServiceMode::GlobalJob => app.show_notice(
-                "a global job runs once on every node that fits: it can't be scaled, but restarted",
+                tr!("a global job runs once on every node that fits: it can't be scaled, but restarted"),
                 false,
             ),
             ServiceMode::Global => app.show_notice(
-                "a global service runs once on every node that fits: it can't be scaled",
+                tr!("a global service runs once on every node that fits: it can't be scaled"),
                 false,
             ),
         }
@@ -455,7 +464,7 @@ fn open_rollback_plan(app: &mut App) -> Vec<Effect> {
 
 /// Opens the plan of a request about the selected application.
 fn open_app_plan(app: &mut App, request: fn(AppName) -> Request) -> Vec<Effect> {
-    match take_selected_app(app, "select an application first (pane 2, or 5)") {
+    match take_selected_app(app, tr!("select an application first (pane 2, or 5)")) {
         Some(name) => open_plan(app, request(name)),
         None => Vec::new(),
     }
@@ -463,7 +472,7 @@ fn open_app_plan(app: &mut App, request: fn(AppName) -> Request) -> Vec<Effect> 
 
 /// Opens the list of newer versions of the selected application.
 fn open_newer_versions(app: &mut App) -> Vec<Effect> {
-    match take_selected_app(app, "select an application first (pane 2)") {
+    match take_selected_app(app, tr!("select an application first (pane 2)")) {
         Some(name) => {
             let (view, effect) = VersionsOverlay::open(app, name);
             app.open_overlay(view);
@@ -475,8 +484,17 @@ fn open_newer_versions(app: &mut App) -> Vec<Effect> {
 
 /// Opens a form about the selected application.
 fn open_app_form(app: &mut App, of: fn(AppName) -> FormOverlay) -> Vec<Effect> {
-    if let Some(name) = take_selected_app(app, "select an application first (pane 2)") {
+    if let Some(name) = take_selected_app(app, tr!("select an application first (pane 2)")) {
         app.open_overlay(of(name));
+    }
+    Vec::new()
+}
+
+/// Opens the form of the names of the selected application.
+fn open_names_form(app: &mut App) -> Vec<Effect> {
+    if let Some(name) = take_selected_app(app, tr!("select an application first (pane 2)")) {
+        let form = FormOverlay::for_names(app, name);
+        app.open_overlay(form);
     }
     Vec::new()
 }
@@ -490,7 +508,7 @@ fn open_renewal_plan(app: &mut App) -> Vec<Effect> {
     match domain {
         Some(domain) => open_plan(app, Request::RenewCertificate { domain }),
         None => {
-            app.show_notice("select a certificate first (pane 4)", false);
+            app.show_notice(tr!("select a certificate first (pane 4)"), false);
             Vec::new()
         }
     }
@@ -508,7 +526,7 @@ pub(super) fn open_restore(app: &mut App, path: Option<String>) {
                 .find(|s| s.app.as_ref() == Some(&name) && s.can_be_newest())
         }
         None => {
-            let text = "select an application or one of its snapshots first (pane 2, or 5)";
+            let text = tr!("select an application or one of its snapshots first (pane 2, or 5)");
             app.show_notice(text, false);
             return;
         }
@@ -521,7 +539,7 @@ pub(super) fn open_restore(app: &mut App, path: Option<String>) {
             }
             Err(e) => app.show_notice(e.to_string(), true),
         },
-        None => app.show_notice("there is no snapshot of this application that could be taken unseen: choose one in pane 5", true),
+        None => app.show_notice(tr!("there is no snapshot of this application that could be taken unseen: choose one in pane 5"), true),
     }
 }
 
@@ -553,7 +571,7 @@ fn selected_node(app: &mut App) -> Option<String> {
         _ => None,
     });
     if name.is_none() {
-        app.show_notice("select a node first (pane 1)", false);
+        app.show_notice(tr!("select a node first (pane 1)"), false);
     }
     name
 }
@@ -587,46 +605,72 @@ fn open_shell(app: &mut App) -> Vec<Effect> {
     let Some(row) = app.selected_row() else {
         return Vec::new();
     };
-    let swarm = app.fleet.swarm.value();
-    let running = |id: &str| swarm?.find_enterable_task(id);
-    let service = |at: usize| swarm?.services.get(at);
-    let task: Option<&Task> = match &row.kind {
-        RowKind::Node(_) => {
-            return vec![Effect::Shell(ShellTarget::Node {
-                node: row.name.clone(),
-            })];
+    if let RowKind::Node(_) = row.kind {
+        let node = row.name.clone();
+        return vec![Effect::Shell(ShellTarget::Node { node })];
+    }
+    let mut targets = list_shell_targets(app, &row.kind);
+    match targets.len() {
+        0 => {
+            app.show_notice(tr!("no running container here to open a shell in"), false);
+            Vec::new()
         }
-        RowKind::Task { task, .. } => swarm
-            .and_then(|s| s.tasks.get(*task))
-            .filter(|t| t.is_enterable()),
-        RowKind::Service(at) => service(*at).and_then(|s| running(&s.id)),
-        RowKind::App { services } => services
-            .iter()
-            .filter_map(|at| service(*at))
-            .find_map(|s| running(&s.id)),
-        _ => None,
-    };
-    let target = task.and_then(|t| {
-        Some(ShellTarget::Container {
-            node: app.fleet.node_name(&t.node_id).to_owned(),
-            container: t.container_id.clone()?,
-            label: row.name.clone(),
-        })
-    });
-    match target {
-        Some(target) => vec![Effect::Shell(target)],
-        None => {
-            app.show_notice("no running container here to open a shell in", false);
+        1 => vec![Effect::Shell(targets.remove(0).1)],
+        _ => {
+            app.open_overlay(ShellOverlay::new(targets));
             Vec::new()
         }
     }
+}
+
+/// Lists the containers of a row in which a shell can be opened, with the names of their tasks.
+fn list_shell_targets(app: &App, row: &RowKind) -> Vec<(String, ShellTarget)> {
+    let Some(swarm) = app.fleet.swarm.value() else {
+        return Vec::new();
+    };
+    let of_services = |places: &[usize]| {
+        let services = places.iter().filter_map(|at| swarm.services.get(*at));
+        let tasks = services.flat_map(|service| {
+            let own = swarm.tasks.iter().filter(|t| t.service_id == service.id);
+            own.map(move |task| (service, task))
+        });
+        tasks.collect::<Vec<_>>()
+    };
+    let tasks = match row {
+        RowKind::Task { service, task } => {
+            let pair = swarm.services.get(*service).zip(swarm.tasks.get(*task));
+            pair.into_iter().collect()
+        }
+        RowKind::Service(at) => of_services(&[*at]),
+        RowKind::App { services } => of_services(services),
+        _ => Vec::new(),
+    };
+    // Those that go on before those that are being replaced.
+    let (going, ending): (Vec<_>, Vec<_>) = tasks
+        .into_iter()
+        .filter(|(_, task)| task.is_enterable())
+        .partition(|(_, task)| task.is_to_go_on());
+    let shown = if going.is_empty() { ending } else { going };
+    let target = |(service, task): (&Service, &Task)| {
+        let label = format_task_name(Some(service), task);
+        let node = app.fleet.node_name(&task.node_id).to_owned();
+        let container = task.container_id.clone()?;
+        let text = tr!("{label} on {node}");
+        let target = ShellTarget::Container {
+            node,
+            container,
+            label,
+        };
+        Some((text, target))
+    };
+    shown.into_iter().filter_map(target).collect()
 }
 
 /// Returns the tab that shows the cause of an alert of this kind.
 fn tab_of_alert(kind: AlertKind) -> Tab {
     match kind {
         AlertKind::Drift => Tab::Plan,
-        AlertKind::Disk | AlertKind::DiskTrend => Tab::Storage,
+        AlertKind::Disk | AlertKind::DiskTrend | AlertKind::Floor => Tab::Storage,
         AlertKind::Cpu | AlertKind::Memory => Tab::Load,
         AlertKind::Swarm
         | AlertKind::Unreachable
@@ -636,12 +680,16 @@ fn tab_of_alert(kind: AlertKind) -> Tab {
         | AlertKind::CrashLoop
         | AlertKind::Job
         | AlertKind::AppJob
+        | AlertKind::Budget
         | AlertKind::Told
         | AlertKind::Alertmanager
         | AlertKind::Edge
         | AlertKind::Http
         | AlertKind::Page
         | AlertKind::Certificate
+        | AlertKind::Dns
+        | AlertKind::EndOfLife
+        | AlertKind::Rehearsal
         | AlertKind::Backup => Tab::Overview,
     }
 }

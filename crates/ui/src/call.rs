@@ -16,7 +16,7 @@ pub struct CommandCall {
 
 impl CommandCall {
     /// Returns the command as one would type it, for the screen.
-    pub(super) fn shown_line(&self) -> String {
+    pub fn shown_line(&self) -> String {
         let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@%+,".contains(c);
         let quoted = self.argv.iter().map(|argument| {
             match !argument.is_empty() && argument.chars().all(plain) {

@@ -7,6 +7,7 @@ use super::panes::{RowKind, row_app};
 use super::state::App;
 use matou_base::text::InvalidInput;
 use matou_config::{ArgumentPart, CommandConfig, CommandPlace, Placeholder, split_argument};
+use matou_i18n::tr;
 
 /// What kind of thing is selected; `None`: nothing a command can be about.
 fn selected_place(app: &App) -> Option<CommandPlace> {
@@ -24,7 +25,7 @@ fn selected_place(app: &App) -> Option<CommandPlace> {
 /// Whether a command is for what is selected.
 fn fits(app: &App, command: &CommandConfig) -> bool {
     // What is behind the dashboard is not seen to be selected.
-    let place = selected_place(app).filter(|_| !app.board.open);
+    let place = selected_place(app).filter(|_| !app.board.is_open());
     command.places.is_empty() || place.is_some_and(|place| command.places.contains(&place))
 }
 
@@ -45,7 +46,7 @@ pub(super) fn run_command(app: &mut App, at: usize) -> Vec<Effect> {
     };
     if !fits(app, &command) {
         let places: Vec<&str> = command.places.iter().map(|p| p.as_str()).collect();
-        let text = format!(
+        let text = tr!(
             "{} is for {}: select one first",
             command.description,
             places.join(", ")
@@ -60,7 +61,7 @@ pub(super) fn run_command(app: &mut App, at: usize) -> Vec<Effect> {
         }
         Ok(call) => vec![Effect::RunCommand(call)],
         Err(why) => {
-            app.show_notice(format!("{} is not run: {why}", command.description), true);
+            app.show_notice(tr!("{} is not run: {why}", command.description), true);
             Vec::new()
         }
     }
@@ -76,8 +77,7 @@ fn fill_in(app: &App, command: &CommandConfig) -> Result<CommandCall, InvalidInp
                 ArgumentPart::Text(text) => filled += text,
                 ArgumentPart::Placeholder(placeholder) => {
                     let value = placeholder_value(app, placeholder);
-                    let missing =
-                        || InvalidInput::new(format_args!("nothing here has a {placeholder}"));
+                    let missing = || InvalidInput::new(tr!("nothing here has a {placeholder}"));
                     filled += &value.ok_or_else(missing)?;
                 }
             }
@@ -91,7 +91,7 @@ fn fill_in(app: &App, command: &CommandConfig) -> Result<CommandCall, InvalidInp
     for placeholder in bad.filter(uses) {
         let value = placeholder_value(app, placeholder).unwrap_or_default();
         if !is_plain(&value) {
-            return Err(InvalidInput::new(format_args!(
+            return Err(InvalidInput::new(tr!(
                 "{placeholder} is {value:?} here, which is no plain name and may be meant to harm"
             )));
         }
@@ -114,7 +114,7 @@ fn placeholder_value(app: &App, placeholder: Placeholder) -> Option<String> {
     if placeholder == Placeholder::Config {
         return app.config_path.clone();
     }
-    let row = app.selected_row().filter(|_| !app.board.open)?;
+    let row = app.selected_row().filter(|_| !app.board.is_open())?;
     let fleet = &app.fleet;
     let swarm = fleet.swarm.value();
     let service = |at: usize| swarm?.services.get(at);

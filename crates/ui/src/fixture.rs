@@ -5,10 +5,11 @@ use jiff::{SignedDuration, Timestamp};
 use super::{App, AppInit, KeyMap, Msg, Theme};
 use matou_config::{AlertsConfig, Config, ConfigError};
 use matou_model::{
-    Availability, BackupNight, BackupSchedule, Backups, Certificate, ChainLink, Datum, Drill,
-    EngineInfo, Fleet, Metrics, NightOutcome, Node, NodeLink, Proof, Reachability, Repository,
-    RepositoryLock, Role, ServedCertificate, Service, ServiceMode, Snapshot, StoredCertificate,
-    Swarm, SwarmNode, SwarmState, Task, UnfinishedRestore, Update, Volume,
+    Availability, BackupNight, BackupSchedule, Backups, Certificate, ChainLink, Datum,
+    DomainExpiry, Drill, EngineInfo, FileSystemSize, Fleet, Metrics, NightOutcome, Node, NodeLink,
+    NodeSizes, Proof, Reachability, RegisteredDomain, Repository, RepositoryLock, RestoreStanding,
+    Role, ServedCertificate, Service, ServiceMode, SizeSample, Snapshot, StoredCertificate, Swarm,
+    SwarmNode, SwarmState, Task, UnfinishedRestore, Update, Volume, VolumeSize, VolumeSizes,
 };
 use matou_stack::{Catalogue, CatalogueEntry};
 
@@ -250,6 +251,8 @@ pub fn example_fleet() -> Fleet {
             example_volume("old_data", "old", &[]),
         ]),
     });
+    apply(Datum::Domains(Ok(example_domains())));
+    apply(Datum::VolumeSizes(Ok(example_sizes())));
     apply(Datum::Snapshots(Ok((0..41)
         .map(example_snapshot)
         .collect())));
@@ -277,6 +280,51 @@ fn example_volume(name: &str, stack: &str, users: &[&str]) -> Volume {
         stack: Some(stack.into()),
         users: users.iter().map(|u| (*u).to_owned()).collect(),
         created_at: Some(seconds_ago(300_000)),
+    }
+}
+
+/// A week of nights: one volume grows, the other does not.
+fn example_domains() -> Vec<RegisteredDomain> {
+    let expiry = DomainExpiry {
+        at: seconds_ago(-211 * 86_400),
+        lapsing: false,
+        gone: false,
+        read: seconds_ago(3 * 3600),
+    };
+    vec![RegisteredDomain {
+        name: "example.org".into(),
+        apps: vec!["blog".into(), "shop".into()],
+        expiry: Ok(expiry),
+    }]
+}
+
+fn example_sizes() -> VolumeSizes {
+    let mut node = NodeSizes::default();
+    for day in 0..8_u64 {
+        let volume = |app: &str, mebibytes: u64| VolumeSize {
+            app: Some(app.into()),
+            bytes: Some(mebibytes << 20),
+        };
+        let used = (40 + day) << 30;
+        let disk = FileSystemSize {
+            total: 100 << 30,
+            used,
+            free: (100 << 30) - used,
+        };
+        node.add_sample(SizeSample {
+            at: seconds_ago((7 - day as i64) * 86_400 + 30_000),
+            volumes: [
+                ("blog_web-data".to_owned(), volume("blog", 1200 + 30 * day)),
+                ("old_data".to_owned(), volume("old", 512)),
+            ]
+            .into(),
+            file_systems: [("/".to_owned(), disk)].into(),
+        });
+    }
+    VolumeSizes {
+        storage: "master".into(),
+        nodes: [("worker-01".to_owned(), node)].into(),
+        ..VolumeSizes::default()
     }
 }
 
@@ -312,6 +360,7 @@ fn example_backups() -> Backups {
         problem: None,
     };
     Backups {
+        rehearsals: Vec::new(),
         drill: Some(Drill {
             at: seconds_ago(6 * 86_400),
             took: std::time::Duration::from_secs(722),
@@ -361,7 +410,7 @@ fn example_backups() -> Backups {
         restores: vec![UnfinishedRestore {
             app: "shop".into(),
             at: seconds_ago(7200),
-            interrupted: false,
+            standing: RestoreStanding::Kept,
             kept: Some(900_000_000),
         }],
     }
@@ -447,7 +496,7 @@ pub fn large_example_app() -> App {
 /// A reading of the large fleet's swarm.
 pub fn large_example_swarm() -> Msg {
     let services: Vec<Service> = (0..500)
-        .map(|i| example_service(&format!("app{i:03}"), "web", "nginx:1.29", 4, 4))
+        .map(|i| example_service(&format!("app{i:03}"), "web", "nginx:1.30", 4, 4))
         .collect();
     let tasks = services
         .iter()

@@ -2,6 +2,7 @@
 //! end is followed, how far it was scrolled, and the query that is typed into them.
 
 use crossterm::event::{Event, KeyCode, KeyEvent, KeyModifiers};
+use matou_i18n::tr;
 use tui_input::Input;
 use tui_input::backend::crossterm::EventHandler;
 
@@ -48,8 +49,8 @@ impl Following {
     /// The word for a status line.
     pub(super) fn word(&self) -> &'static str {
         match self.paused_at {
-            None => "following",
-            Some(_) => "paused",
+            None => tr!("following"),
+            Some(_) => tr!("paused"),
         }
     }
 

@@ -1,5 +1,6 @@
 //! Jobs as the console shows them: steps, last lines, progress.
 
+use matou_i18n::tr;
 use std::collections::VecDeque;
 
 use jiff::Timestamp;
@@ -47,6 +48,8 @@ pub(super) struct JobView {
     pub ended: Option<Timestamp>,
     pub outcome: Option<JobOutcome>,
     pub steps: Vec<StepView>,
+    /// How many there are, once that is known.
+    pub step_count: Option<usize>,
     pub lines: VecDeque<(OutputStream, String)>,
     /// Done and total of the newest progress, and a text that says both.
     pub progress: Option<(u64, u64, String)>,
@@ -74,14 +77,28 @@ impl JobView {
         self.ended.unwrap_or(now).as_second() - self.started.as_second()
     }
 
+    /// At which of its steps it is, and how many there are, while it runs and has several.
+    pub(super) fn step_place(&self) -> Option<(usize, usize)> {
+        let count = self.step_count.filter(|count| *count > 1)?;
+        let begun = self.steps.len();
+        let running = self.outcome.is_none() && begun > 0;
+        running.then(|| (begun.min(count), count))
+    }
+
+    /// `step 7 of 24` while it runs and has several.
+    pub(super) fn step_text(&self) -> Option<String> {
+        let (at, count) = self.step_place()?;
+        Some(tr!("step {} of {count}", at))
+    }
+
     /// One word about its state.
     pub(super) fn state_word(&self) -> &'static str {
         match &self.outcome {
-            None => "running",
-            Some(JobOutcome::Done { changed: 0 }) => "nothing to do",
-            Some(JobOutcome::Done { .. }) => "done",
-            Some(JobOutcome::Failed { .. }) => "failed",
-            Some(JobOutcome::Cancelled) => "cancelled",
+            None => tr!("running"),
+            Some(JobOutcome::Done { changed: 0 }) => tr!("nothing to do"),
+            Some(JobOutcome::Done { .. }) => tr!("done"),
+            Some(JobOutcome::Failed { .. }) => tr!("failed"),
+            Some(JobOutcome::Cancelled) => tr!("cancelled"),
         }
     }
 
@@ -107,6 +124,7 @@ impl JobView {
     fn take_event(&mut self, event: JobEvent, now: Timestamp) {
         match event {
             JobEvent::Planned { .. } | JobEvent::Started { .. } => {}
+            JobEvent::Steps { count } => self.step_count = Some(count),
             JobEvent::StepStarted { node, step } => self.steps.push(StepView {
                 node,
                 step,
@@ -126,8 +144,8 @@ impl JobView {
                 ..
             } => {
                 let mut said = match unit.as_str() {
-                    "bytes" => format!("{} of {}", human_bytes(done), human_bytes(total)),
-                    _ => format!("{done} of {total} {unit}"),
+                    "bytes" => tr!("{} of {}", human_bytes(done), human_bytes(total)),
+                    _ => tr!("{done} of {total} {unit}"),
                 };
                 if !detail.is_empty() {
                     said += &format!(", {detail}");
@@ -207,7 +225,7 @@ impl JobList {
         let titles: Vec<String> = self.queued.drain(..).map(|q| q.request.title()).collect();
         match titles.as_slice() {
             [] => String::new(),
-            some => format!("; not run after it: {}", some.join(", ")),
+            some => tr!("; not run after it: {}", some.join(", ")),
         }
     }
 
@@ -233,6 +251,7 @@ impl JobList {
             ended: None,
             outcome: None,
             steps: Vec::new(),
+            step_count: None,
             lines: VecDeque::new(),
             progress: None,
         });

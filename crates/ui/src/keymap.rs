@@ -1,12 +1,13 @@
 //! Keys as data: bindings, help, palette and hints are made from one table.
 
+use matou_i18n::{Text, both, tr};
 use std::collections::BTreeMap;
 use std::fmt;
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 use matou_base::text::InvalidInput;
-use matou_config::{CommandConfig, Config, ConfigError, find_nearest_name};
+use matou_config::{CommandConfig, Config, ConfigError, KeyboardLayout, find_nearest_name};
 
 /// What a key can ask for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -46,6 +47,7 @@ pub enum Action {
     Place,
     Switch,
     Page,
+    Names,
     RenewCertificate,
     Rollback,
     Remove,
@@ -85,6 +87,7 @@ pub enum Action {
     Copy,
     CopyPassword,
     Refresh,
+    Measure,
     Suspend,
     Redraw,
     Quit,
@@ -109,7 +112,7 @@ pub struct KeyBinding {
     /// Its default keys, as `[keys]` writes them; none: the palette alone has it.
     pub keys: &'static [&'static str],
     /// What it does, in a few words.
-    pub help: &'static str,
+    pub help: Text,
     /// Heading in the help.
     pub group: ActionGroup,
 }
@@ -134,10 +137,10 @@ impl ActionGroup {
     /// Returns the heading.
     pub fn title(self) -> &'static str {
         match self {
-            Self::Jobs => "Jobs",
-            Self::Look => "Looking",
-            Self::Move => "Moving",
-            Self::Console => "The console",
+            Self::Jobs => tr!("Jobs"),
+            Self::Look => tr!("Looking"),
+            Self::Move => tr!("Moving"),
+            Self::Console => tr!("The console"),
         }
     }
 }
@@ -147,7 +150,7 @@ const fn bind_action(
     name: &'static str,
     keys: &'static [&'static str],
     group: ActionGroup,
-    help: &'static str,
+    help: Text,
 ) -> KeyBinding {
     KeyBinding {
         action,
@@ -165,456 +168,476 @@ pub const KEY_TABLE: &[KeyBinding] = &[
         "deploy",
         &["d"],
         ActionGroup::Jobs,
-        "deploy an application from the catalogue",
+        both!("deploy an application from the catalogue"),
     ),
     bind_action(
         Action::Scale,
         "scale",
         &["s"],
         ActionGroup::Jobs,
-        "set how many tasks the selected service runs",
+        both!("set how many tasks the selected service runs"),
     ),
     bind_action(
         Action::Restart,
         "restart",
         &["S"],
         ActionGroup::Jobs,
-        "replace the tasks of the selected service",
+        both!("replace the tasks of the selected service"),
     ),
     bind_action(
         Action::Update,
         "update",
         &["u"],
         ActionGroup::Jobs,
-        "newer versions of the selected application",
+        both!("newer versions of the selected application"),
     ),
     bind_action(
         Action::Redeploy,
         "redeploy",
         &[],
         ActionGroup::Jobs,
-        "deploy the selected application again, from its file",
+        both!("deploy the selected application again, from its file"),
     ),
     bind_action(
         Action::Adopt,
         "adopt",
         &["t"],
         ActionGroup::Jobs,
-        "take the selected application over, which runs without a file",
+        both!("take the selected application over, which runs without a file"),
     ),
     bind_action(
         Action::Place,
         "place",
         &[],
         ActionGroup::Jobs,
-        "move the selected application to another node",
+        both!("move the selected application to another node"),
     ),
     bind_action(
         Action::Switch,
         "switch",
         &[],
         ActionGroup::Jobs,
-        "security headers and a limit before the selected application",
+        both!("security headers and a limit before the selected application"),
     ),
     bind_action(
         Action::Page,
         "page",
         &[],
         ActionGroup::Jobs,
-        "show visitors a page instead of the selected application, or take it away",
+        both!("show visitors a page instead of the selected application, or take it away"),
+    ),
+    bind_action(
+        Action::Names,
+        "names",
+        &["n"],
+        ActionGroup::Jobs,
+        both!("change the names of the selected application: main one, aliases, redirects, www"),
     ),
     bind_action(
         Action::RenewCertificate,
         "renew",
         &[],
         ActionGroup::Jobs,
-        "have the selected certificate issued anew",
+        both!("have the selected certificate issued anew"),
     ),
     bind_action(
         Action::Rollback,
         "rollback",
         &["U"],
         ActionGroup::Jobs,
-        "take the selected service back to what it was",
+        both!("take the selected service back to what it was"),
     ),
     bind_action(
         Action::Remove,
         "remove",
         &["x"],
         ActionGroup::Jobs,
-        "remove the selected application; volumes stay",
+        both!("remove the selected application; volumes stay"),
     ),
     bind_action(
         Action::Export,
         "export",
         &[],
         ActionGroup::Jobs,
-        "write the selected application into an archive for another host",
+        both!("write the selected application into an archive for another host"),
     ),
     bind_action(
         Action::Erase,
         "erase",
         &[],
         ActionGroup::Jobs,
-        "destroy the selected application, its data and its snapshots",
+        both!("destroy the selected application, its data and its snapshots"),
     ),
     bind_action(
         Action::Backup,
         "backup",
         &["b"],
         ActionGroup::Jobs,
-        "back up the selected application",
+        both!("back up the selected application"),
     ),
     bind_action(
         Action::BackupAll,
         "backup-all",
         &["B"],
         ActionGroup::Jobs,
-        "back up every application and the fleet's own files",
+        both!("back up every application and the fleet's own files"),
     ),
     bind_action(
         Action::Restore,
         "restore",
         &["r"],
         ActionGroup::Jobs,
-        "restore the selected application, snapshot, file or folder",
+        both!("restore the selected application, snapshot, file or folder"),
     ),
     bind_action(
         Action::RestoreUndo,
         "restore-undo",
         &[],
         ActionGroup::Jobs,
-        "bring back what a restore of the selected application replaced",
+        both!("bring back what a restore of the selected application replaced"),
     ),
     bind_action(
         Action::RestoreForget,
         "restore-forget",
         &[],
         ActionGroup::Jobs,
-        "let go what a restore of the selected application replaced",
+        both!("let go what a restore of the selected application replaced"),
     ),
     bind_action(
         Action::Verify,
         "verify",
         &["v"],
         ActionGroup::Jobs,
-        "test the restore of the selected application",
+        both!("test the restore of the selected application"),
     ),
     bind_action(
         Action::Recover,
         "recover",
         &[],
         ActionGroup::Jobs,
-        "rebuild the fleet out of its repository, or what was lost of it",
+        both!("rebuild the fleet out of its repository, or what was lost of it"),
     ),
     bind_action(
         Action::Move,
         "move",
         &[],
         ActionGroup::Jobs,
-        "move the selected application to the servers of another config.toml",
+        both!("move the selected application to the servers of another config.toml"),
     ),
     bind_action(
         Action::MoveAll,
         "move-all",
         &[],
         ActionGroup::Jobs,
-        "move all of the fleet to the servers of another config.toml",
+        both!("move all of the fleet to the servers of another config.toml"),
     ),
     bind_action(
         Action::Provision,
         "provision",
         &["p"],
         ActionGroup::Jobs,
-        "make the selected node, or all, what config.toml says",
+        both!("make the selected node, or all, what config.toml says"),
     ),
     bind_action(
         Action::ProvisionAll,
         "provision-all",
         &["P"],
         ActionGroup::Jobs,
-        "make all nodes what config.toml says",
+        both!("make all nodes what config.toml says"),
     ),
     bind_action(
         Action::NodeMenu,
         "node-menu",
         &["m"],
         ActionGroup::Jobs,
-        "drain, promote, reboot, upgrade the selected node",
+        both!("drain, promote, reboot, upgrade the selected node"),
     ),
     bind_action(
         Action::Promote,
         "promote",
         &[],
         ActionGroup::Jobs,
-        "make the selected node a manager",
+        both!("make the selected node a manager"),
     ),
     bind_action(
         Action::Demote,
         "demote",
         &[],
         ActionGroup::Jobs,
-        "make the selected manager a worker",
+        both!("make the selected manager a worker"),
     ),
     bind_action(
         Action::Reboot,
         "reboot",
         &[],
         ActionGroup::Jobs,
-        "reboot the selected node, drained",
+        both!("reboot the selected node, drained"),
     ),
     bind_action(
         Action::Upgrade,
         "upgrade",
         &[],
         ActionGroup::Jobs,
-        "bring the selected node's packages up to date",
+        both!("bring the selected node's packages up to date"),
     ),
     bind_action(
         Action::Leave,
         "leave",
         &[],
         ActionGroup::Jobs,
-        "take the selected node out of the swarm",
+        both!("take the selected node out of the swarm"),
     ),
     bind_action(
         Action::RemoveNode,
         "remove-node",
         &[],
         ActionGroup::Jobs,
-        "remove the selected node for good, which is lost",
+        both!("remove the selected node for good, which is lost"),
     ),
     bind_action(
         Action::Drain,
         "drain",
         &[],
         ActionGroup::Jobs,
-        "move every task away from the selected node",
+        both!("move every task away from the selected node"),
     ),
     bind_action(
         Action::Activate,
         "activate",
         &[],
         ActionGroup::Jobs,
-        "let the selected node take tasks again",
+        both!("let the selected node take tasks again"),
     ),
     bind_action(
         Action::Pause,
         "pause",
         &[],
         ActionGroup::Jobs,
-        "place no new tasks on the selected node",
+        both!("place no new tasks on the selected node"),
     ),
     bind_action(
         Action::Jobs,
         "jobs",
         &["J"],
         ActionGroup::Jobs,
-        "running and past jobs with their output",
+        both!("running and past jobs with their output"),
     ),
     bind_action(
         Action::History,
         "history",
         &["H"],
         ActionGroup::Look,
-        "jobs of all consoles, with their output and commands",
+        both!("jobs of all consoles, with their output and commands"),
     ),
     bind_action(
         Action::Logs,
         "logs",
         &["l"],
         ActionGroup::Look,
-        "follow the log of the selected service or node",
+        both!("follow the log of the selected service or node"),
     ),
     bind_action(
         Action::Access,
         "access",
         &["A"],
         ActionGroup::Look,
-        "requests to the selected application, live",
+        both!("requests to the selected application, live"),
     ),
     bind_action(
         Action::Search,
         "search",
         &["L"],
         ActionGroup::Look,
-        "search the log store, of the selected application or all",
+        both!("search the log store, of the selected application or all"),
     ),
     bind_action(
         Action::Shell,
         "shell",
         &["e"],
         ActionGroup::Look,
-        "open a shell in the container or on the node",
+        both!("open a shell in the container or on the node"),
     ),
     bind_action(
         Action::Alerts,
         "alerts",
         &["a"],
         ActionGroup::Look,
-        "what is not as it should be",
+        both!("what is not as it should be"),
     ),
     bind_action(
         Action::Bans,
         "bans",
         &["f"],
         ActionGroup::Look,
-        "addresses that fail2ban shuts out; lets them in again",
+        both!("addresses that fail2ban shuts out; lets them in again"),
     ),
     bind_action(
         Action::Intrusions,
         "intrusions",
         &["I"],
         ActionGroup::Look,
-        "who tried to get in, as Suricata saw it",
+        both!("who tried to get in, as Suricata saw it"),
     ),
     bind_action(
         Action::Filter,
         "filter",
         &["/"],
         ActionGroup::Look,
-        "show only what matches",
+        both!("show only what matches"),
     ),
     bind_action(
         Action::Problems,
         "problems",
         &["!"],
         ActionGroup::Look,
-        "show only what is wrong",
+        both!("show only what is wrong"),
     ),
     bind_action(
         Action::Mark,
         "mark",
         &["space"],
         ActionGroup::Look,
-        "mark lines that one action is about; Esc unmarks them",
+        both!("mark lines that one action is about; Esc unmarks them"),
     ),
     bind_action(
         Action::Sort,
         "sort",
         &["o"],
         ActionGroup::Look,
-        "sort the list by its next column; at last problems first",
+        both!("sort the list by its next column; at last problems first"),
     ),
     bind_action(
         Action::SortReverse,
         "sort-reverse",
         &["O"],
         ActionGroup::Look,
-        "sort the list the other way round",
+        both!("sort the list the other way round"),
     ),
     bind_action(
         Action::Copy,
         "copy",
         &["y"],
         ActionGroup::Look,
-        "copy the selected name to the clipboard",
+        both!("copy the selected name to the clipboard"),
     ),
     bind_action(
         Action::CopyPassword,
         "copy-password",
         &["Y"],
         ActionGroup::Look,
-        "copy the password that the application's stack made",
+        both!("copy the password that the application's stack made"),
     ),
     bind_action(
         Action::Refresh,
         "refresh",
         &["ctrl-r"],
         ActionGroup::Look,
-        "read the fleet again now",
+        both!("read the fleet again now"),
+    ),
+    bind_action(
+        Action::Measure,
+        "measure",
+        &["w"],
+        ActionGroup::Look,
+        both!("measure how large volumes are, on all nodes, and keep it"),
     ),
     bind_action(
         Action::Zoom,
         "zoom",
         &["z"],
         ActionGroup::Look,
-        "give the focused pane the whole screen",
+        both!("give the focused pane the whole screen"),
     ),
-    bind_action(Action::Up, "up", &["k", "up"], ActionGroup::Move, "up"),
+    bind_action(
+        Action::Up,
+        "up",
+        &["k", "up"],
+        ActionGroup::Move,
+        both!("up"),
+    ),
     bind_action(
         Action::Down,
         "down",
         &["j", "down"],
         ActionGroup::Move,
-        "down",
+        Text::new("down", "vers le bas"),
     ),
     bind_action(
         Action::Top,
         "top",
         &["g", "home"],
         ActionGroup::Move,
-        "to the first line",
+        both!("to the first line"),
     ),
     bind_action(
         Action::Bottom,
         "bottom",
         &["G", "end"],
         ActionGroup::Move,
-        "to the last line",
+        both!("to the last line"),
     ),
     bind_action(
         Action::HalfPageUp,
         "half-page-up",
         &["ctrl-u", "pageup"],
         ActionGroup::Move,
-        "half a page up",
+        both!("half a page up"),
     ),
     bind_action(
         Action::HalfPageDown,
         "half-page-down",
         &["ctrl-d", "pagedown"],
         ActionGroup::Move,
-        "half a page down",
+        both!("half a page down"),
     ),
     bind_action(
         Action::Open,
         "open",
         &["enter", "right"],
         ActionGroup::Move,
-        "open the selected line, go in",
+        both!("open the selected line, go in"),
     ),
     bind_action(
         Action::Back,
         "back",
         &["esc", "left"],
         ActionGroup::Move,
-        "go back",
+        both!("go back"),
     ),
     bind_action(
         Action::NextPane,
         "next-pane",
         &["tab"],
         ActionGroup::Move,
-        "next pane",
+        both!("next pane"),
     ),
     bind_action(
         Action::PreviousPane,
         "previous-pane",
         &["shift-tab"],
         ActionGroup::Move,
-        "previous pane",
+        both!("previous pane"),
     ),
     bind_action(
         Action::NextTab,
         "next-tab",
         &["]", "ctrl-right", ">"],
         ActionGroup::Move,
-        "next tab on the right",
+        both!("next tab on the right"),
     ),
     bind_action(
         Action::PreviousTab,
         "previous-tab",
         &["[", "ctrl-left", "<"],
         ActionGroup::Move,
-        "previous tab on the right",
+        both!("previous tab on the right"),
     ),
     bind_action(
         Action::Dashboard,
         "dashboard",
         &["0", "à"],
         ActionGroup::Move,
-        "the dashboard: nodes, applications, nights, what happened; Esc closes it",
+        both!("the dashboard: nodes, applications, nights, what happened; Esc closes it"),
     ),
     // The second key of each pane is the one of its digit on a French keyboard, without Shift.
     bind_action(
@@ -622,79 +645,103 @@ pub const KEY_TABLE: &[KeyBinding] = &[
         "nodes",
         &["1", "&"],
         ActionGroup::Move,
-        "nodes",
+        both!("nodes"),
     ),
     bind_action(
         Action::Pane2,
         "services",
         &["2", "é"],
         ActionGroup::Move,
-        "services",
+        both!("services"),
     ),
     bind_action(
         Action::Pane3,
         "volumes",
         &["3", "\""],
         ActionGroup::Move,
-        "volumes",
+        both!("volumes"),
     ),
     bind_action(
         Action::Pane4,
         "certificates",
         &["4", "'"],
         ActionGroup::Move,
-        "certificates",
+        both!("certificates"),
     ),
     bind_action(
         Action::Pane5,
         "backups",
         &["5", "("],
         ActionGroup::Move,
-        "backups",
+        both!("backups"),
     ),
     bind_action(
         Action::Help,
         "help",
         &["?", "f1"],
         ActionGroup::Console,
-        "this help",
+        both!("this help"),
     ),
     bind_action(
         Action::Palette,
         "palette",
         &[":", "ctrl-p"],
         ActionGroup::Console,
-        "every action by name",
+        both!("every action by name"),
     ),
     bind_action(
         Action::Suspend,
         "suspend",
         &["ctrl-z"],
         ActionGroup::Console,
-        "suspend; `fg` comes back",
+        both!("suspend; `fg` comes back"),
     ),
     bind_action(
         Action::Redraw,
         "redraw",
         &["ctrl-l"],
         ActionGroup::Console,
-        "draw the screen anew",
+        both!("draw the screen anew"),
     ),
     bind_action(
         Action::Interrupt,
         "interrupt",
         &["ctrl-c"],
         ActionGroup::Console,
-        "cancel what is open, else ask to quit",
+        both!("cancel what is open, else ask to quit"),
     ),
     bind_action(
         Action::Quit,
         "quit",
         &["q"],
         ActionGroup::Console,
-        "go back, then quit",
+        both!("go back, then quit"),
     ),
 ];
+
+/// Default keys on BÉPO, where they are not those of the table: the digits without Shift are other characters there,
+/// and brackets and angles need `AltGr`.
+const BEPO_KEYS: [(Action, &[&str]); 8] = [
+    (Action::Dashboard, &["0", "*"]),
+    (Action::Pane1, &["1", "\""]),
+    (Action::Pane2, &["2", "«"]),
+    (Action::Pane3, &["3", "»"]),
+    (Action::Pane4, &["4", "("]),
+    (Action::Pane5, &["5", ")"]),
+    (Action::NextTab, &["ctrl-right", "]", ">"]),
+    (Action::PreviousTab, &["ctrl-left", "[", "<"]),
+];
+
+impl KeyBinding {
+    /// Its default keys on a keyboard, as `[keys]` writes them.
+    fn keys_on(&self, layout: KeyboardLayout) -> &'static [&'static str] {
+        let own = BEPO_KEYS.iter().find(|(action, _)| *action == self.action);
+        match (layout, own) {
+            (KeyboardLayout::Bepo, Some((_, keys))) => keys,
+            _ => self.keys,
+        }
+    }
+}
 
 /// A key with its modifiers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -722,23 +769,23 @@ impl From<KeyEvent> for KeyChord {
     }
 }
 
-/// Names of keys that are no characters.
-const KEY_NAMES: [(&str, KeyCode); 15] = [
-    ("enter", KeyCode::Enter),
-    ("esc", KeyCode::Esc),
-    ("tab", KeyCode::Tab),
-    ("space", KeyCode::Char(' ')),
-    ("backspace", KeyCode::Backspace),
-    ("delete", KeyCode::Delete),
-    ("insert", KeyCode::Insert),
-    ("up", KeyCode::Up),
-    ("down", KeyCode::Down),
-    ("left", KeyCode::Left),
-    ("right", KeyCode::Right),
-    ("home", KeyCode::Home),
-    ("end", KeyCode::End),
-    ("pageup", KeyCode::PageUp),
-    ("pagedown", KeyCode::PageDown),
+/// Names of keys that are no characters, as they are written in `[keys]`, and as they are shown.
+const KEY_NAMES: [(&str, Text, KeyCode); 15] = [
+    ("enter", both!("Enter"), KeyCode::Enter),
+    ("esc", both!("Esc"), KeyCode::Esc),
+    ("tab", both!("Tab"), KeyCode::Tab),
+    ("space", both!("Space"), KeyCode::Char(' ')),
+    ("backspace", both!("Backspace"), KeyCode::Backspace),
+    ("delete", both!("Delete"), KeyCode::Delete),
+    ("insert", both!("Insert"), KeyCode::Insert),
+    ("up", both!("Up"), KeyCode::Up),
+    ("down", both!("Down"), KeyCode::Down),
+    ("left", both!("Left"), KeyCode::Left),
+    ("right", both!("Right"), KeyCode::Right),
+    ("home", both!("Home"), KeyCode::Home),
+    ("end", both!("End"), KeyCode::End),
+    ("pageup", both!("Pageup"), KeyCode::PageUp),
+    ("pagedown", both!("Pagedown"), KeyCode::PageDown),
 ];
 
 /// Parses a key as it is written in `[keys]`: `d`, `G`, `?`, `f5`, `ctrl-d`, `shift-tab`, `alt-x`.
@@ -747,9 +794,9 @@ const KEY_NAMES: [(&str, KeyCode); 15] = [
 /// A sentence that lists what is allowed.
 pub fn parse_key(text: &str) -> Result<KeyChord, InvalidInput> {
     let allowed = || {
-        format!(
+        tr!(
             "{text:?} is no key: write a character, or one of {}, f1 to f12, with ctrl-, alt- or shift- before it",
-            KEY_NAMES.map(|(name, _)| name).join(", ")
+            KEY_NAMES.map(|(name, ..)| name).join(", ")
         )
     };
     let mut modifiers = KeyModifiers::NONE;
@@ -769,8 +816,8 @@ pub fn parse_key(text: &str) -> Result<KeyChord, InvalidInput> {
         (Some(c), None) if !c.is_control() => KeyCode::Char(c),
         _ => KEY_NAMES
             .iter()
-            .find(|(name, _)| *name == rest)
-            .map(|(_, code)| *code)
+            .find(|(name, ..)| *name == rest)
+            .map(|(.., code)| *code)
             .or_else(|| {
                 let n: u8 = rest.strip_prefix('f')?.parse().ok()?;
                 (1..=12).contains(&n).then_some(KeyCode::F(n))
@@ -778,7 +825,7 @@ pub fn parse_key(text: &str) -> Result<KeyChord, InvalidInput> {
             .ok_or_else(allowed)?,
     };
     if modifiers.contains(KeyModifiers::SHIFT) && matches!(code, KeyCode::Char(_)) {
-        return Err(InvalidInput::new(format_args!(
+        return Err(InvalidInput::new(tr!(
             "{text:?}: write the shifted character itself"
         )));
     }
@@ -791,6 +838,26 @@ pub fn parse_key(text: &str) -> Result<KeyChord, InvalidInput> {
     Ok(KeyChord { code, modifiers })
 }
 
+/// Returns how `[keys]` writes a key that is shown as this word, in small letters: `entrée` is `enter`.
+pub(super) fn written_key(shown: &str) -> String {
+    let (before, key) = match shown.rfind('-') {
+        Some(at) if at + 1 < shown.len() => shown.split_at(at + 1),
+        _ => ("", shown),
+    };
+    let found = KEY_NAMES
+        .iter()
+        .find(|(_, name, _)| name.to_lowercase() == key);
+    let key = found.map_or(key, |(name, ..)| name);
+    let shift = tr!("Shift-").to_lowercase();
+    format!("{}{key}", before.replace(&shift, "shift-"))
+}
+
+impl From<KeyChord> for KeyEvent {
+    fn from(chord: KeyChord) -> Self {
+        Self::new(chord.code, chord.modifiers)
+    }
+}
+
 impl fmt::Display for KeyChord {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.modifiers.contains(KeyModifiers::CONTROL) {
@@ -800,21 +867,16 @@ impl fmt::Display for KeyChord {
             f.write_str("Alt-")?;
         }
         if self.modifiers.contains(KeyModifiers::SHIFT) {
-            f.write_str("Shift-")?;
+            f.write_str(tr!("Shift-"))?;
         }
         match self.code {
-            KeyCode::Char(' ') => f.write_str("Space"),
+            KeyCode::Char(' ') => f.write_str(tr!("Space")),
             KeyCode::Char(c) => write!(f, "{c}"),
-            KeyCode::BackTab => f.write_str("Shift-Tab"),
+            KeyCode::BackTab => f.write_str(tr!("Shift-Tab")),
             KeyCode::F(n) => write!(f, "F{n}"),
             code => {
-                let name = KEY_NAMES
-                    .iter()
-                    .find(|(_, c)| *c == code)
-                    .map_or("?", |(n, _)| n);
-                let mut chars = name.chars();
-                let first = chars.next().map(|c| c.to_ascii_uppercase());
-                write!(f, "{}{}", first.unwrap_or('?'), chars.as_str())
+                let found = KEY_NAMES.iter().find(|(.., c)| *c == code);
+                f.write_str(found.map_or("?", |(_, shown, _)| shown.get()))
             }
         }
     }
@@ -831,7 +893,7 @@ pub struct KeyMap {
 impl Default for KeyMap {
     fn default() -> Self {
         // The table is checked by a test.
-        Self::with_overrides(&BTreeMap::new()).unwrap_or(Self {
+        Self::with_overrides(KeyboardLayout::default(), &BTreeMap::new()).unwrap_or(Self {
             bindings: Vec::new(),
             commands: Vec::new(),
         })
@@ -839,19 +901,20 @@ impl Default for KeyMap {
 }
 
 impl KeyMap {
-    /// Makes the key map: the keys of `[keys]` for actions named there, the table's for all others.
+    /// Makes the key map: the keys of `[keys]` for actions named there, the keyboard's for all others.
     ///
     /// # Errors
     /// The action's name and one sentence: there is no such action, with the nearest that exists; a
     /// key can't be parsed; two actions want the same key.
     pub fn with_overrides(
+        layout: KeyboardLayout,
         overrides: &BTreeMap<String, Vec<String>>,
     ) -> Result<Self, (String, String)> {
         for name in overrides.keys() {
             if !KEY_TABLE.iter().any(|b| b.name == name) {
                 let near = find_nearest_name(name, KEY_TABLE.iter().map(|b| b.name));
-                let hint = near.map_or_else(String::new, |n| format!("; did you mean {n:?}?"));
-                return Err((name.clone(), format!("there is no action {name:?}{hint}")));
+                let hint = near.map_or_else(String::new, |n| tr!("; did you mean {n:?}?"));
+                return Err((name.clone(), tr!("there is no action {name:?}{hint}")));
             }
         }
         let mut bindings: Vec<(KeyChord, Action)> = Vec::new();
@@ -862,14 +925,17 @@ impl KeyMap {
                 if chosen.is_some() != own {
                     continue;
                 }
-                let defaults = || binding.keys.iter().map(|k| (*k).to_owned()).collect();
+                let defaults = || {
+                    let keys = binding.keys_on(layout).iter();
+                    keys.map(|k| (*k).to_owned()).collect()
+                };
                 for text in chosen.cloned().unwrap_or_else(defaults) {
                     let named = |e| (binding.name.to_owned(), e);
                     let key = parse_key(&text).map_err(|e| named(e.to_string()))?;
                     match bindings.iter().find(|(k, _)| *k == key) {
                         Some((_, other)) if own => {
                             let other = action_name(*other);
-                            let both = format!("{text:?} is the key of {other:?} too");
+                            let both = tr!("{text:?} is the key of {other:?} too");
                             return Err(named(both));
                         }
                         Some(_) => {}
@@ -889,7 +955,7 @@ impl KeyMap {
     /// # Errors
     /// What is wrong with its keys, with file, line and column.
     pub fn of_config(config: &Config) -> Result<Self, ConfigError> {
-        let map = Self::with_overrides(&config.keys);
+        let map = Self::with_overrides(config.keyboard, &config.keys);
         let mut map = map.map_err(|(action, why)| config.key_error(&action, why))?;
         map.add_commands(&config.commands)
             .map_err(|(at, why)| config.command_error(&config.commands[at], why))?;
@@ -904,10 +970,10 @@ impl KeyMap {
             let built_in = self.bindings.iter().find(|(k, _)| *k == key);
             if let Some((_, action)) = built_in {
                 let found = KEY_TABLE.iter().find(|b| b.action == *action);
-                let (name, help) = found.map_or(("", ""), |b| (b.name, b.help));
+                let (name, help) = found.map_or(("", ""), |b| (b.name, b.help.get()));
                 return Err((
                     at,
-                    format!(
+                    tr!(
                         "{text:?} is the key of {name:?} already: {help}; take another one, or give {name:?} another in [keys]"
                     ),
                 ));
@@ -921,7 +987,7 @@ impl KeyMap {
                 let both = &other.description;
                 return Err((
                     at,
-                    format!("{text:?} is the key of the command {both:?} already"),
+                    tr!("{text:?} is the key of the command {both:?} already"),
                 ));
             }
             self.commands.push((key, at));
@@ -972,15 +1038,27 @@ fn action_name(action: Action) -> &'static str {
         .map_or("", |b| b.name)
 }
 
+/// Whether a key says yes to a question: `y`, in French `o` too.
+pub(crate) fn is_yes(code: KeyCode) -> bool {
+    code == KeyCode::Char('y') || (code == KeyCode::Char('o') && matou_i18n::is_french())
+}
+
+/// The key that says yes, as it is shown.
+pub(crate) fn yes_key() -> &'static str {
+    matou_i18n::choose("y", "o")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn every_default_key_is_read_and_belongs_to_one_action() {
-        let map = KeyMap::with_overrides(&BTreeMap::new()).unwrap();
-        let written: usize = KEY_TABLE.iter().map(|b| b.keys.len()).sum();
-        assert_eq!(map.bindings.len(), written, "a default key stands twice");
+        for layout in [KeyboardLayout::Azerty, KeyboardLayout::Bepo] {
+            let map = KeyMap::with_overrides(layout, &BTreeMap::new()).unwrap();
+            let written: usize = KEY_TABLE.iter().map(|b| b.keys_on(layout).len()).sum();
+            assert_eq!(map.bindings.len(), written, "a default key stands twice");
+        }
         let mut names: Vec<_> = KEY_TABLE.iter().map(|b| b.name).collect();
         names.sort_unstable();
         names.dedup();
@@ -1011,11 +1089,8 @@ mod tests {
     fn own_keys_replace_defaults_and_conflicts_are_named() {
         let own = |pairs: &[(&str, &str)]| {
             let pairs = pairs.iter();
-            KeyMap::with_overrides(
-                &pairs
-                    .map(|(a, k)| ((*a).to_owned(), vec![(*k).to_owned()]))
-                    .collect(),
-            )
+            let overrides = pairs.map(|(a, k)| ((*a).to_owned(), vec![(*k).to_owned()]));
+            KeyMap::with_overrides(KeyboardLayout::default(), &overrides.collect())
         };
         let map = own(&[("deploy", "n")]).unwrap();
         assert_eq!(map.format_keys(Action::Deploy), "n");

@@ -22,6 +22,9 @@ pub struct Layout {
     pub(super) browser: Option<BrowserLayout>,
     /// Sections of the dashboard; empty where it is not shown.
     pub(super) board: Vec<DrawnSection>,
+    /// Where alerts are counted.
+    pub(super) alerts: Rect,
+    pub(super) last_line: LastLine,
     /// One for each overlay, the lowest first.
     pub(super) overlays: Vec<ScrollLayout>,
 }
@@ -47,10 +50,28 @@ pub struct LogLayout {
 /// What was visible of a snapshot's files.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum BrowserLayout {
-    /// The selected entry of a list and the first visible one.
-    Entries { at: usize, top: usize },
+    /// A list, as a list to choose from.
+    Entries(ChoiceRows),
     /// The first visible line of a file.
     File { top: usize },
+}
+
+/// The line of keys, as it is on the screen.
+#[derive(Debug, Clone, Default)]
+pub(super) struct LastLine {
+    pub area: Rect,
+    pub text: String,
+}
+
+/// Rows of a list to choose from.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct ChoiceRows {
+    pub area: Rect,
+    pub count: usize,
+    /// The first visible one.
+    pub top: usize,
+    /// The selected one.
+    pub at: usize,
 }
 
 /// What was visible of something that scrolls.
@@ -62,4 +83,15 @@ pub(super) struct ScrollLayout {
     pub height: usize,
     /// The first visible one; in a list the selected one.
     pub top: usize,
+    /// Of a list to choose from.
+    pub choices: Option<ChoiceRows>,
+}
+
+impl From<ChoiceRows> for ScrollLayout {
+    fn from(rows: ChoiceRows) -> Self {
+        Self {
+            choices: Some(rows),
+            ..Self::default()
+        }
+    }
 }

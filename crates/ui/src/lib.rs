@@ -14,6 +14,8 @@
     )
 )]
 
+matou_i18n::catalogue!();
+
 mod access;
 mod actions;
 mod browser;
@@ -26,8 +28,10 @@ mod follow;
 mod jobs;
 pub mod keymap;
 mod layout;
+pub mod linear;
 mod log;
 mod marks;
+mod mouse;
 pub mod msg;
 mod overlay;
 mod overlays;
@@ -41,6 +45,7 @@ mod text_input;
 mod theme;
 mod update;
 mod view;
+mod words;
 
 pub use call::CommandCall;
 pub use keymap::KeyMap;

@@ -1,5 +1,6 @@
 //! Marked rows: several things that an action is about.
 
+use matou_i18n::tr;
 use std::collections::HashSet;
 
 use super::keymap::{Action, ActionGroup, KEY_TABLE};
@@ -22,7 +23,7 @@ impl App {
         // A task is made anew by its service; a repository is worked on by the command line.
         if matches!(row.kind, RowKind::Task { .. } | RowKind::Repository(_)) {
             self.show_notice(
-                "this line can't be marked: no job takes several of it",
+                tr!("this line can't be marked: no job takes several of it"),
                 false,
             );
             return;
@@ -92,7 +93,7 @@ pub(super) fn run_on_marked(app: &mut App, action: Action) -> Option<Vec<Effect>
     let wishes = match wishes_of(app, action, &rows) {
         Marked::Wishes(wishes) => wishes,
         Marked::One => {
-            let text = format!(
+            let text = tr!(
                 "{} is for one at a time: Esc takes the marks away",
                 binding.name
             );

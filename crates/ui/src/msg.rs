@@ -253,6 +253,8 @@ pub enum Effect {
     Redraw,
     /// Wake the collectors before their next poll.
     Refresh,
+    /// Measures how large volumes are, and keeps it.
+    Measure,
     /// Compare the nodes with config.toml again; answered by [`Msg::Compared`].
     Compare,
     /// Ask the registries for newer versions of an application's images; answered by

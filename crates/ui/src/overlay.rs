@@ -58,6 +58,11 @@ pub(super) trait Overlay {
         false
     }
 
+    /// Whether it asks to confirm something, which no click does.
+    fn asks(&self) -> bool {
+        false
+    }
+
     /// Whether the console is to be left as soon as no job runs.
     fn waits_to_leave(&self) -> bool {
         false

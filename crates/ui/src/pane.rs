@@ -1,5 +1,8 @@
 //! The lists on the left, the views of the right side, and which of both has the keys.
 
+use crate::words::weekday;
+use matou_i18n::tr;
+
 /// One of the lists on the left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pane {
@@ -28,11 +31,11 @@ impl Pane {
     /// Returns what stands in its border.
     pub fn title(self) -> &'static str {
         match self {
-            Self::Nodes => "Nodes",
-            Self::Services => "Services",
-            Self::Volumes => "Volumes",
-            Self::Certificates => "Certificates",
-            Self::Backups => "Backups",
+            Self::Nodes => tr!("Nodes"),
+            Self::Services => tr!("Services"),
+            Self::Volumes => tr!("Volumes"),
+            Self::Certificates => tr!("Certificates"),
+            Self::Backups => tr!("Backups"),
         }
     }
 
@@ -60,17 +63,17 @@ pub(super) enum Tab {
 impl Tab {
     pub(super) fn title(self) -> &'static str {
         match self {
-            Self::Overview => "Overview",
-            Self::Tasks => "Tasks",
-            Self::Load => "Load",
-            Self::Plan => "Plan",
-            Self::Storage => "Storage",
-            Self::Security => "Security",
-            Self::Logs => "Logs",
-            Self::Labels => "Labels",
-            Self::Access => "Access",
-            Self::Files => "Files",
-            Self::Changes => "Changes",
+            Self::Overview => tr!("Overview"),
+            Self::Tasks => tr!("Tasks"),
+            Self::Load => tr!("Load"),
+            Self::Plan => tr!("Plan"),
+            Self::Storage => tr!("Storage"),
+            Self::Security => tr!("Security"),
+            Self::Logs => tr!("Logs"),
+            Self::Labels => tr!("Labels"),
+            Self::Access => tr!("Access"),
+            Self::Files => tr!("Files"),
+            Self::Changes => tr!("Changes"),
         }
     }
 }
@@ -95,9 +98,9 @@ impl LoadSpan {
 
     pub(super) fn word(self) -> &'static str {
         match self {
-            Self::Hour => "an hour",
-            Self::Day => "a day",
-            Self::Week => "a week",
+            Self::Hour => tr!("an hour"),
+            Self::Day => tr!("a day"),
+            Self::Week => tr!("a week"),
         }
     }
 
@@ -118,11 +121,11 @@ impl LoadSpan {
         }
     }
 
-    /// How that time is written, for strftime.
-    pub(super) fn label_format(self) -> &'static str {
+    /// How that time is written.
+    pub(super) fn label(self, at: &jiff::ZonedDateTime) -> String {
         match self {
-            Self::Hour | Self::Day => "%H:%M",
-            Self::Week => "%a %d",
+            Self::Hour | Self::Day => at.strftime("%H:%M").to_string(),
+            Self::Week => format!("{} {}", weekday(at), at.strftime("%d")),
         }
     }
 }

@@ -22,7 +22,9 @@ use matou_base::text::SafeText;
 use matou_config::{AlertsConfig, CommandConfig};
 use matou_job::Plan;
 use matou_model::{AppRoutes, Fleet};
-use matou_monitor::{Alert, AlertEngine, AlertLedger, AnswerHistory, DiskTrends, LoadHistory};
+use matou_monitor::{
+    Alert, AlertEngine, AlertLedger, AnswerHistory, DiskTrends, LoadHistory, NodeDrift,
+};
 use matou_provision::audit::NodeAudit;
 use matou_stack::{AppLogin, CatalogueEntry};
 
@@ -213,7 +215,7 @@ pub struct App {
     /// How busy nodes were of late.
     pub(super) loads: LoadHistory,
     /// Names of the nodes that differ from config.toml.
-    pub(super) drift: Vec<String>,
+    pub(super) drift: Vec<NodeDrift>,
     /// Something that alerts depend on has changed: they are to be evaluated.
     pub(super) alerts_due: bool,
     pub(super) notices: VecDeque<Notice>,

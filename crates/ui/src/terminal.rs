@@ -4,6 +4,7 @@
     reason = "the console draws cells, which hold no control characters; the command line prints through `out`"
 )]
 
+use matou_i18n::tr;
 use std::io::{self, BufWriter, IsTerminal, Stdout, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -27,9 +28,11 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
 use crate::layout::Layout;
+use crate::linear::LinearScreen;
 use crate::state::App;
 use crate::theme::Theme;
 use crate::view::view;
+use matou_base::outln;
 use matou_config::{NotifyMethod, ThemeConfig};
 
 /// Longest text in bytes that is copied; many terminals take no more.
@@ -49,7 +52,10 @@ pub fn read_terminal_size() -> Option<(u16, u16)> {
 pub fn check_terminal() -> Result<()> {
     ensure!(
         io::stdin().is_terminal() && io::stdout().is_terminal(),
-        "the console needs a terminal; `matou status` prints the fleet without one, and `matou --help` lists the other commands"
+        "{}",
+        tr!(
+            "the console needs a terminal; `matou status` prints the fleet without one, and `matou --help` lists the other commands"
+        )
     );
     Ok(())
 }
@@ -154,10 +160,14 @@ pub fn watch_signals() -> Result<mpsc::Receiver<ConsoleSignal>> {
     Ok(listening)
 }
 
-/// The terminal while the console has it.
-pub struct Screen {
-    terminal: Terminal<QuietBackend<BufWriter<Stdout>>>,
-    mouse: bool,
+/// What the console is shown on.
+pub enum Screen {
+    /// The whole terminal, for as long as the console has it.
+    #[doc(hidden)]
+    Full(Box<FullScreen>),
+    /// Lines on standard output.
+    #[doc(hidden)]
+    Linear(LinearScreen),
 }
 
 impl Screen {
@@ -166,23 +176,24 @@ impl Screen {
     /// # Errors
     /// When it can't be switched.
     pub fn enter(theme: &ThemeConfig) -> Result<Self> {
-        acquire_terminal(theme.mouse)?;
-        let backend = QuietBackend::new(BufWriter::with_capacity(64 * 1024, io::stdout()));
-        Ok(Self {
-            terminal: Terminal::new(backend)?,
-            mouse: theme.mouse,
-        })
+        Ok(Self::Full(Box::new(FullScreen::enter(theme)?)))
     }
 
-    /// Draws a frame; only cells that changed are written.
+    /// Shows lines, and leaves the terminal as it is.
+    #[must_use]
+    pub fn linear() -> Self {
+        Self::Linear(LinearScreen::default())
+    }
+
+    /// Draws a frame; only what changed is written.
     ///
     /// # Errors
     /// When the terminal is gone.
     pub fn draw(&mut self, app: &mut App) -> Result<()> {
-        let mut layout = Layout::default();
-        self.terminal.draw(|frame| layout = view(app, frame))?;
-        app.take_layout(layout);
-        Ok(())
+        match self {
+            Self::Full(screen) => screen.draw(app),
+            Self::Linear(screen) => Ok(screen.tell(app)?),
+        }
     }
 
     /// The next frame is drawn whole.
@@ -190,8 +201,13 @@ impl Screen {
     /// # Errors
     /// When the terminal is gone.
     pub fn clear(&mut self) -> Result<()> {
-        self.terminal.clear()?;
-        Ok(())
+        match self {
+            Self::Full(screen) => screen.clear(),
+            Self::Linear(screen) => {
+                screen.ask();
+                Ok(())
+            }
+        }
     }
 
     /// Gives the terminal back.
@@ -199,10 +215,10 @@ impl Screen {
     /// # Errors
     /// When what was drawn last can't be written.
     pub fn leave(&mut self) -> Result<()> {
-        // Not ratatui's own `flush`, which draws: that would come after the shell's screen is back.
-        Write::flush(self.terminal.backend_mut())?;
-        release_terminal();
-        Ok(())
+        match self {
+            Self::Full(screen) => screen.leave(),
+            Self::Linear(_) => Ok(()),
+        }
     }
 
     /// Takes the terminal again after [`Screen::leave`].
@@ -210,9 +226,10 @@ impl Screen {
     /// # Errors
     /// When it can't be switched.
     pub fn enter_again(&mut self) -> Result<()> {
-        acquire_terminal(self.mouse)?;
-        self.terminal.backend_mut().cursor_hidden = false;
-        self.clear()
+        match self {
+            Self::Full(screen) => screen.enter_again(),
+            Self::Linear(_) => Ok(()),
+        }
     }
 
     /// Stops the program, as Ctrl-z does; returns when it is continued.
@@ -235,21 +252,98 @@ impl Screen {
     pub fn copy_text(&mut self, text: &str) -> Result<()> {
         ensure!(
             text.len() <= MAX_COPY_BYTES,
-            "too long for the terminal's clipboard, save it instead"
+            "{}",
+            tr!("too long for the terminal's clipboard, save it instead")
         );
-        let out = self.terminal.backend_mut();
-        execute!(out, CopyToClipboard::to_clipboard_from(text))?;
-        Ok(())
+        match self {
+            Self::Full(screen) => screen.copy_text(text),
+            Self::Linear(_) => {
+                ensure!(
+                    io::stdout().is_terminal(),
+                    "{}",
+                    tr!("there is no terminal")
+                );
+                execute!(io::stdout(), CopyToClipboard::to_clipboard_from(text))?;
+                Ok(())
+            }
+        }
     }
-}
 
-impl Screen {
     /// Rings the terminal's bell, and asks it to show `text` on the desktop. Terminals that know
     /// neither sequence ignore it.
     ///
     /// # Errors
     /// When the terminal is gone.
     pub fn ring_alarm(&mut self, text: &str, bell: bool, notify: NotifyMethod) -> Result<()> {
+        match self {
+            Self::Full(screen) => screen.ring_alarm(text, bell, notify),
+            Self::Linear(_) => {
+                outln!("{}", tr!("alert: {}", matou_base::text::clean_line(text)))?;
+                Ok(())
+            }
+        }
+    }
+}
+
+/// The whole terminal.
+#[doc(hidden)]
+pub struct FullScreen {
+    terminal: Terminal<QuietBackend<BufWriter<Stdout>>>,
+    mouse: bool,
+}
+
+impl FullScreen {
+    /// Takes the terminal.
+    fn enter(theme: &ThemeConfig) -> Result<Self> {
+        acquire_terminal(theme.mouse)?;
+        let backend = QuietBackend::new(BufWriter::with_capacity(64 * 1024, io::stdout()));
+        Ok(Self {
+            terminal: Terminal::new(backend)?,
+            mouse: theme.mouse,
+        })
+    }
+
+    /// Draws a frame; only cells that changed are written.
+    fn draw(&mut self, app: &mut App) -> Result<()> {
+        let mut layout = Layout::default();
+        self.terminal.draw(|frame| layout = view(app, frame))?;
+        app.take_layout(layout);
+        Ok(())
+    }
+
+    /// The next frame is drawn whole.
+    fn clear(&mut self) -> Result<()> {
+        self.terminal.clear()?;
+        Ok(())
+    }
+
+    /// Gives the terminal back.
+    fn leave(&mut self) -> Result<()> {
+        // Not ratatui's own `flush`, which draws: that would come after the shell's screen is back.
+        Write::flush(self.terminal.backend_mut())?;
+        release_terminal();
+        Ok(())
+    }
+
+    /// Takes the terminal again after [`Screen::leave`].
+    fn enter_again(&mut self) -> Result<()> {
+        acquire_terminal(self.mouse)?;
+        self.terminal.backend_mut().cursor_hidden = false;
+        self.clear()
+    }
+
+    /// Puts text on the clipboard of the terminal that shows us, by OSC 52.
+    fn copy_text(&mut self, text: &str) -> Result<()> {
+        let out = self.terminal.backend_mut();
+        execute!(out, CopyToClipboard::to_clipboard_from(text))?;
+        Ok(())
+    }
+}
+
+impl FullScreen {
+    /// Rings the terminal's bell, and asks it to show `text` on the desktop. Terminals that know
+    /// neither sequence ignore it.
+    fn ring_alarm(&mut self, text: &str, bell: bool, notify: NotifyMethod) -> Result<()> {
         let out = self.terminal.backend_mut();
         out.write_all(alarm_sequence(text, bell, notify).as_bytes())?;
         Write::flush(&mut out.inner)?;
@@ -271,7 +365,7 @@ fn alarm_sequence(text: &str, bell: bool, notify: NotifyMethod) -> String {
     sequence
 }
 
-impl Drop for Screen {
+impl Drop for FullScreen {
     fn drop(&mut self) {
         release_terminal();
     }

@@ -1,5 +1,6 @@
 //! Colours and glyphs. No state is shown by colour alone: each has a glyph, and a word beside it.
 
+use matou_i18n::is_french;
 use ratatui::style::{Color, Modifier, Style};
 use ratatui::symbols::border;
 
@@ -65,6 +66,11 @@ fn shows_only_ascii(variable: impl Fn(&str) -> Option<String>) -> bool {
         let l = l.to_ascii_lowercase();
         !l.contains("utf-8") && !l.contains("utf8")
     })
+}
+
+/// Whether a character is a letter or mark of French beyond ASCII.
+fn is_french_char(c: char) -> bool {
+    matches!(c, 'À'..='Ö' | 'Ø'..='ö' | 'ø'..='ÿ' | 'Œ' | 'œ' | 'Ÿ' | '«' | '»')
 }
 
 impl Theme {
@@ -194,6 +200,18 @@ impl Theme {
     /// What goes away, or failed.
     pub fn removed(self) -> Style {
         self.foreground(self.red())
+    }
+
+    /// What tells the sources of mixed lines apart; one style for all where there are few colours.
+    pub fn sources(self) -> [Style; 6] {
+        let shades = match self.light {
+            true => [25, 90, 22, 94, 124, 23],
+            false => [75, 177, 114, 180, 209, 80],
+        };
+        match self.shades {
+            true => shades.map(|n| self.foreground(Color::Indexed(n))),
+            false => [self.dim(); 6],
+        }
     }
 
     /// What a search found in a text.
@@ -340,6 +358,9 @@ impl Theme {
                     '→' => '>',
                     '•' => '*',
                     c if c.is_ascii() => c,
+                    // What has no more than ASCII's signs has letters: French is spoken only in UTF-8.
+                    '\u{a0}' | '\u{202f}' if is_french() => ' ',
+                    c if is_french() && is_french_char(c) => c,
                     _ => '?',
                 })
                 .collect()
@@ -405,7 +426,7 @@ mod tests {
                 theme.health_style(Health::Partly),
                 theme.health_style(Health::Bad),
             ];
-            for role in roles {
+            for role in roles.into_iter().chain(theme.sources()) {
                 let colour = role.fg.expect("a role with a colour");
                 let found = contrast(xterm(colour), background);
                 assert!(found >= 4.5, "{colour:?}, light {light}: {found:.1}");

@@ -1,11 +1,8 @@
 //! Applies messages to the state. Pure: what needs the outside is returned as an [`Effect`].
 
-use crossterm::event::{
-    Event as TerminalEvent, KeyCode, KeyEvent, KeyEventKind, KeyModifiers, MouseButton, MouseEvent,
-    MouseEventKind,
-};
+use crossterm::event::{Event as TerminalEvent, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 use jiff::Timestamp;
-use ratatui::layout::Position;
+use matou_i18n::tr;
 use tui_input::backend::crossterm::EventHandler;
 
 use super::access::AccessView;
@@ -18,6 +15,7 @@ use super::follow::ViewOutcome;
 use super::jobs::JobWork;
 use super::keymap::Action;
 use super::log::LogView;
+use super::mouse;
 use super::msg::{Effect, LogSource, Msg, Ticket};
 use super::overlay::{Overlay, OverlayAnswer};
 use super::overlays::{JobsOverlay, MessageOverlay, QuitOverlay};
@@ -34,9 +32,6 @@ use matou_model::{AppRoutes, Datum, Fleet, Update};
 use matou_monitor::{Alert, AlertKind, AnswerSample};
 use matou_ops::Request;
 use matou_provision::audit::NodeAudit;
-
-/// Rows that one turn of the wheel moves.
-const WHEEL_ROWS: isize = 3;
 
 /// Applies a message to the state. Returns what is to be done outside.
 pub fn update(app: &mut App, msg: Msg, now: Timestamp) -> Vec<Effect> {
@@ -89,12 +84,12 @@ pub fn update(app: &mut App, msg: Msg, now: Timestamp) -> Vec<Effect> {
         }
         Msg::JobStarted { id, request } => show_started_job(app, id, request),
         Msg::FoundRunning { request } => {
-            app.show_notice(format!("{} runs on from before", request.title()), false);
+            app.show_notice(tr!("{} runs on from before", request.title()), false);
             app.jobs.already_running.push(request.clone());
             vec![Effect::WatchJob { request }]
         }
         Msg::CommandStarted { id, call } => {
-            let said = format!("{} began: J shows it", call.description);
+            let said = tr!("{} began: J shows it", call.description);
             app.jobs.add_started(id, JobWork::Command(call), app.now);
             if app.overlays.is_empty() {
                 app.open_overlay(JobsOverlay::for_job(id));
@@ -141,7 +136,7 @@ pub fn update(app: &mut App, msg: Msg, now: Timestamp) -> Vec<Effect> {
     effects.extend(follow_selected_access_log(app));
     effects.extend(announce_alert_changes(app));
     effects.extend(browser::query_shown_content(app));
-    if app.board.open && brings_news && app.dirty {
+    if app.board.is_open() && brings_news && app.dirty {
         let sections = dashboard::gather_board(app);
         app.board.replace_sections(sections);
     }
@@ -176,10 +171,10 @@ fn take_plan(app: &mut App, ticket: Ticket, plan: Result<Plan, SafeText>) -> Vec
     let is_open = app.overlays.iter().any(|o| o.ticket() == Some(ticket));
     if let (Some((_, request)), false) = (sent.or(current), is_open) {
         let why = match &plan {
-            Ok(_) => "the fleet changed after it was confirmed: look at its plan again",
+            Ok(_) => tr!("the fleet changed after it was confirmed: look at its plan again"),
             Err(reason) => reason,
         };
-        let text = format!("{} was not run: {why}{others}", request.title());
+        let text = tr!("{} was not run: {why}{others}", request.title());
         app.show_notice(text, true);
     }
     let mut effects = answer_overlay(app, ticket, OverlayAnswer::Plan(plan));
@@ -238,7 +233,7 @@ fn show_started_job(app: &mut App, id: JobId, request: Request) -> Vec<Effect> {
         }
         None if app.overlays.is_empty() => app.open_overlay(JobsOverlay::for_job(id)),
         // Keys are being pressed that are meant for what is open.
-        None => app.show_notice(format!("{} began: J shows it", request.title()), false),
+        None => app.show_notice(tr!("{} began: J shows it", request.title()), false),
     }
     Vec::new()
 }
@@ -251,8 +246,8 @@ fn take_job_event(app: &mut App, id: JobId, event: JobEvent) -> Vec<Effect> {
         let well = matches!(job.outcome, Some(JobOutcome::Done { .. }));
         let ends = (job.request().cloned(), well);
         let said = match &job.outcome {
-            Some(JobOutcome::Failed { reason }) => (format!("{title}: {reason}"), true),
-            _ => (format!("{title}: {}", job.state_word()), false),
+            Some(JobOutcome::Failed { reason }) => (tr!("{title}: {reason}"), true),
+            _ => (tr!("{title}: {}", job.state_word()), false),
         };
         (said, ends)
     });
@@ -333,7 +328,7 @@ fn announce_alert_changes(app: &mut App) -> Vec<Effect> {
         for over in news.ended.iter().filter(|a| !still(a)) {
             app.board.remember(Happening {
                 at: app.now,
-                text: format!("{}: {}", over.what, over.why),
+                text: tr!("{}: {}", over.what, over.why),
                 target: over.target.clone(),
             });
         }
@@ -342,7 +337,7 @@ fn announce_alert_changes(app: &mut App) -> Vec<Effect> {
         if let Some(over) = told
             && app.notice.is_none()
         {
-            app.show_notice(format!("over: {}: {}", over.what, over.why), false);
+            app.show_notice(tr!("over: {}: {}", over.what, over.why), false);
         }
     }
     effects.extend(app.alert_engine.take_changes().map(Effect::SaveLedger));
@@ -353,9 +348,9 @@ fn alarm_effect(app: &App, first: &Alert, count: usize) -> Option<Effect> {
     let (bell, notify) = (app.thresholds.bell, app.thresholds.notify);
     let more = match count {
         1 => String::new(),
-        n => format!(" (and {} more)", n - 1),
+        n => tr!(" (and {} more)", n - 1),
     };
-    let text = format!("{}: {}: {}{more}", app.fleet.name, first.what, first.why);
+    let text = tr!("{}: {}: {}{more}", app.fleet.name, first.what, first.why);
     (bell || notify != NotifyMethod::Off).then(|| Effect::Alarm {
         text: matou_base::text::clean_line(&text).into_owned(),
         bell,
@@ -424,9 +419,9 @@ fn repeats_last_reading(fleet: &Fleet, datum: &Datum) -> bool {
 /// Returns the pane that lists what was read; `None` when none does.
 fn pane_of_datum(datum: &Datum) -> Option<Pane> {
     match datum {
-        Datum::Volumes { .. } => Some(Pane::Volumes),
+        Datum::Volumes { .. } | Datum::VolumeSizes(_) => Some(Pane::Volumes),
         Datum::Snapshots(_) | Datum::Backups(_) => Some(Pane::Backups),
-        Datum::Certificates(_) => Some(Pane::Certificates),
+        Datum::Certificates(_) | Datum::Domains(_) => Some(Pane::Certificates),
         Datum::Swarm(_) => Some(Pane::Services),
         // A node that is lost is put first.
         Datum::Link { .. } | Datum::Engine { .. } => Some(Pane::Nodes),
@@ -469,7 +464,10 @@ fn handle_terminal_event(app: &mut App, event: TerminalEvent) -> Vec<Effect> {
             app.dirty = true;
             self::handle_key_event(app, key)
         }
-        TerminalEvent::Mouse(mouse) => self::handle_mouse_event(app, mouse),
+        TerminalEvent::Mouse(mouse) => {
+            let keys = mouse::handle_mouse_event(app, mouse).into_iter();
+            keys.flat_map(|key| handle_key_event(app, key)).collect()
+        }
         TerminalEvent::Paste(text) => {
             app.dirty = true;
             insert_pasted_text(app, &text);
@@ -506,7 +504,7 @@ fn handle_key_event(app: &mut App, key: KeyEvent) -> Vec<Effect> {
         return Vec::new();
     }
     // What is behind the dashboard gets no keys.
-    let in_detail = app.focus == Focus::Detail && !app.board.open;
+    let in_detail = app.focus == Focus::Detail && !app.board.is_open();
     if in_detail && let Some(effects) = handle_followed_key(app, key) {
         return effects;
     }
@@ -535,7 +533,7 @@ fn handle_key_event(app: &mut App, key: KeyEvent) -> Vec<Effect> {
         // The sentence in the last line is opened before anything else.
         Some(Action::Open) if notice.as_ref().is_some_and(|n| n.error) => {
             let text = notice.map_or_else(String::new, |n| n.text);
-            app.open_overlay(MessageOverlay::new("What happened", text));
+            app.open_overlay(MessageOverlay::new(tr!("What happened"), text));
             Vec::new()
         }
         Some(action) => actions::run_action(app, action),
@@ -629,81 +627,12 @@ fn insert_pasted_text(app: &mut App, text: &str) {
         insert_text(&mut app.focused_list_mut().filter, text);
         let pane = app.pane;
         app.refresh_list(pane);
-    } else if app.focus == Focus::Detail && !app.board.open {
+    } else if app.focus == Focus::Detail && !app.board.is_open() {
         match (app.shown_tab(), &mut app.log, &mut app.access) {
             (Tab::Logs, Some(log), _) => log.view.paste(text),
             (Tab::Access, _, Some(access)) => access.view.paste(text),
             (Tab::Files, ..) => browser::paste(app, text),
             _ => {}
-        }
-    }
-}
-
-fn handle_mouse_event(app: &mut App, mouse: MouseEvent) -> Vec<Effect> {
-    let by = match mouse.kind {
-        MouseEventKind::ScrollUp => Some(-WHEEL_ROWS),
-        MouseEventKind::ScrollDown => Some(WHEEL_ROWS),
-        MouseEventKind::Down(MouseButton::Left) => None,
-        _ => return Vec::new(),
-    };
-    app.dirty = true;
-    if !app.overlays.is_empty() {
-        return turn_wheel_over_overlay(app, by.unwrap_or(0));
-    }
-    let at = Position::new(mouse.column, mouse.row);
-    if app.board.open {
-        match by {
-            Some(by) => dashboard::turn_wheel(app, at, by),
-            None => dashboard::click_row(app, at),
-        }
-        return Vec::new();
-    }
-    let pane = Pane::ALL
-        .into_iter()
-        .find(|p| app.layout.lists[p.index()].area.contains(at));
-    match (by, pane) {
-        (Some(by), Some(pane)) => app.lists[pane.index()].move_by(by),
-        (Some(by), None) => actions::scroll_detail(app, by),
-        (None, Some(pane)) => click_list_row(app, pane, at),
-        (None, None) => {
-            let tab = app.layout.tabs.iter().find(|(area, _)| area.contains(at));
-            if let Some((_, tab)) = tab {
-                app.tab = *tab;
-                app.detail_top = 0;
-            }
-            if app.layout.detail.contains(at) {
-                app.focus = Focus::Detail;
-            }
-        }
-    }
-    Vec::new()
-}
-
-/// A turn of the wheel over an overlay is the key that moves, once a row.
-fn turn_wheel_over_overlay(app: &mut App, by: isize) -> Vec<Effect> {
-    let code = if by < 0 { KeyCode::Up } else { KeyCode::Down };
-    let mut effects = Vec::new();
-    for _ in 0..by.unsigned_abs() {
-        if let Some(overlay) = app.overlays.pop() {
-            effects.extend(handle_overlay_key(app, overlay, KeyEvent::from(code)));
-        }
-    }
-    effects
-}
-
-fn click_list_row(app: &mut App, pane: Pane, at: Position) {
-    app.pane = pane;
-    app.focus = Focus::List;
-    app.detail_top = 0;
-    let area = app.layout.lists[pane.index()].area;
-    let list = &mut app.lists[pane.index()];
-    // The first line of the area is the title.
-    let row = usize::from(at.y.saturating_sub(area.y + 1)) + list.top;
-    if at.y > area.y && row < list.rows.len() {
-        let again = list.at == row;
-        list.select_row(row);
-        if again {
-            actions::toggle_selected(app);
         }
     }
 }

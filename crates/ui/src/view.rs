@@ -1,6 +1,8 @@
 //! Draws the state.
 
+use matou_i18n::{tr, trn};
 use ratatui::Frame;
+use ratatui::buffer::Buffer;
 use ratatui::layout::{Margin, Rect};
 use ratatui::style::{Modifier, Style};
 use ratatui::text::{Line, Span};
@@ -9,16 +11,14 @@ use ratatui::widgets::{Block, Clear};
 use super::dashboard::draw_dashboard;
 use super::jobs::JobView;
 use super::keymap::Action;
-use super::layout::Layout;
+use super::layout::{LastLine, Layout};
 use super::log::LogStyle;
 use super::msg::LogSource;
 use super::pane::{Focus, Pane, Tab};
 use super::panes::{self, RowKind};
 use super::state::{App, FollowedLog, PaneList};
 use super::theme::{Health, Theme};
-use matou_base::text::{
-    clean_line, display_width, fit_to_width, format_ago, format_plural, truncate_to_width,
-};
+use matou_base::text::{clean_line, display_width, fit_to_width, format_ago, truncate_to_width};
 use matou_model::TaskCount;
 
 /// The smallest screen with room for a pane.
@@ -27,8 +27,11 @@ const SMALLEST_SCREEN: (u16, u16) = (40, 10);
 /// Columns of a screen with room for both sides.
 const WIDE_SCREEN: u16 = 100;
 
-/// Columns of the left side, when both sides are shown.
-const LEFT_COLUMNS: u16 = 42;
+/// Columns of the left side, when both sides are shown: what lists need, and a third of a wide screen.
+fn left_columns(width: u16) -> u16 {
+    let third = u32::from(width) * 35 / 100;
+    u16::try_from(third).unwrap_or(u16::MAX).clamp(42, 70)
+}
 
 /// Draws everything. Returns what is where.
 pub fn view(app: &App, frame: &mut Frame) -> Layout {
@@ -41,7 +44,7 @@ pub fn view(app: &App, frame: &mut Frame) -> Layout {
         layout.lists[pane.index()].top = app.lists[pane.index()].top;
     }
     if area.width < SMALLEST_SCREEN.0 || area.height < SMALLEST_SCREEN.1 {
-        let text = format!("matou needs {}x{}", SMALLEST_SCREEN.0, SMALLEST_SCREEN.1);
+        let text = tr!("matou needs {}x{}", SMALLEST_SCREEN.0, SMALLEST_SCREEN.1);
         let line = Line::raw(truncate_to_width(&text, area.width.into(), "").into_owned());
         frame
             .buffer_mut()
@@ -50,7 +53,7 @@ pub fn view(app: &App, frame: &mut Frame) -> Layout {
     }
     let job = app.jobs.newest_running().is_some();
     let footer = 1 + u16::from(job);
-    draw_header(app, frame, Rect { height: 1, ..area });
+    layout.alerts = draw_header(app, frame, Rect { height: 1, ..area });
     let body = Rect {
         y: area.y + 1,
         height: area.height - 1 - footer,
@@ -74,45 +77,70 @@ pub fn view(app: &App, frame: &mut Frame) -> Layout {
     for overlay in &app.overlays {
         layout.overlays.push(overlay.draw(app, frame, area));
     }
+    layout.last_line = LastLine {
+        area: last,
+        text: read_cells(frame.buffer_mut(), last),
+    };
     layout
 }
 
-fn draw_header(app: &App, frame: &mut Frame, area: Rect) {
-    let theme = app.theme;
+/// Reads what was drawn in a row. A place of the text is a column of the screen.
+pub(super) fn read_cells(buffer: &Buffer, row: Rect) -> String {
+    let cells = (row.x..row.right()).map(|x| buffer[(x, row.y)].symbol());
+    cells.collect()
+}
+
+/// What the line at the top says of the fleet, the most important first.
+fn list_header_parts(app: &App) -> Vec<String> {
     let fleet = &app.fleet;
     let answering = fleet
         .nodes
         .iter()
         .filter(|n| matches!(panes::node_state(fleet, n).0, Health::Good | Health::Partly))
         .count();
-    let mut parts = vec![format!("{answering}/{} nodes", fleet.nodes.len())];
+    let mut parts = vec![tr!("{answering}/{} nodes", fleet.nodes.len())];
     if let Some(swarm) = fleet.swarm.value() {
         let count = TaskCount::of(&swarm.services);
         let (running, wanted) = (count.running, count.wanted);
         let apps = app.lists[Pane::Services.index()].total;
-        parts.push(format!(
-            "{} {running}/{wanted} tasks",
-            format_plural(apps, "app")
+        parts.push(trn!(
+            apps,
+            "{n} app {running}/{wanted} tasks",
+            "{n} apps {running}/{wanted} tasks",
+            running = running,
+            wanted = wanted
         ));
         if let (true, Some(at)) = (fleet.swarm.is_stale(), fleet.swarm.read_at()) {
-            parts.push(format!("read {}", format_ago(app.now, at)));
+            parts.push(tr!("read {}", format_ago(app.now, at)));
         }
     }
     if let Some(certificates) = fleet.certificates.value() {
-        parts.push(format_plural(certificates.len(), "cert"));
+        parts.push(trn!(certificates.len(), "{n} cert", "{n} certs"));
     }
     if let Some(newest) = fleet
         .snapshots
         .value()
         .and_then(|s| s.iter().filter(|s| s.can_be_newest()).map(|s| s.at).max())
     {
-        parts.push(format!("backup {}", format_ago(app.now, newest)));
+        parts.push(tr!("backup {}", format_ago(app.now, newest)));
     }
+    parts
+}
+
+/// Draws the line at the top. Returns where it counts the alerts.
+fn draw_header(app: &App, frame: &mut Frame, area: Rect) -> Rect {
+    let theme = app.theme;
+    let fleet = &app.fleet;
+    let mut parts = list_header_parts(app);
     let told = || app.alerts.iter().filter(|a| a.silence.is_none());
     let alerts = match told().count() {
-        0 if fleet.swarm.read_at().is_none() => theme.drawable_text(" reading … "),
-        0 => " all well ".to_owned(),
-        n => format!(" {} {} ", theme.alert_glyph(), format_plural(n, "alert")),
+        0 if fleet.swarm.read_at().is_none() => theme.drawable_text(tr!(" reading … ")),
+        0 => tr!(" all well ").to_owned(),
+        n => format!(
+            " {} {} ",
+            theme.alert_glyph(),
+            trn!(n, "{n} alert", "{n} alerts")
+        ),
     };
     let worst = told().next().map_or(Health::Good, |a| a.severity.into());
     let name = theme.drawable_text(&clean_line(&fleet.name));
@@ -123,9 +151,9 @@ fn draw_header(app: &App, frame: &mut Frame, area: Rect) {
     ];
     let mut used = 7 + display_width(&name) + 3 + display_width(&alerts);
     if app.read_only {
-        let text = " read-only ";
+        let text = tr!(" read-only ");
         spans.insert(2, Span::styled(text, theme.changed()));
-        used += text.len();
+        used += display_width(text);
     }
     let room = usize::from(area.width).saturating_sub(used);
     // What does not fit is left out whole, the least important first.
@@ -139,21 +167,28 @@ fn draw_header(app: &App, frame: &mut Frame, area: Rect) {
         .repeat(room.saturating_sub(display_width(&text)));
     spans.push(Span::raw(text));
     spans.push(Span::styled(rule, theme.dim()));
+    let columns = u16::try_from(display_width(&alerts)).unwrap_or(area.width);
     spans.push(Span::styled(alerts, theme.health_style(worst)));
     frame
         .buffer_mut()
         .set_line(area.x, area.y, &Line::from(spans), area.width);
+    let width = columns.min(area.width);
+    Rect {
+        x: area.right() - width,
+        width,
+        ..area
+    }
 }
 
 fn draw_body(app: &App, layout: &mut Layout, frame: &mut Frame, area: Rect) {
-    if app.board.open {
+    if app.board.is_open() {
         layout.board = draw_dashboard(app, frame, area);
         return;
     }
     // Both sides are shown beside each other.
     if area.width >= WIDE_SCREEN && !app.zoom {
         let left = Rect {
-            width: LEFT_COLUMNS.min(area.width / 2),
+            width: left_columns(area.width),
             ..area
         };
         let right = Rect {
@@ -226,18 +261,18 @@ fn draw_pane(app: &App, pane: Pane, layout: &mut Layout, frame: &mut Frame, area
         title += &format!("/{} ", clean_line(filter));
     }
     if shown.only_problems {
-        title += "! problems ";
+        title += tr!("! problems ");
     }
     if let Some(order) = shown.order {
         let sign = theme.order_glyph(order.descending);
         title += &format!("{sign}{} ", order.column.title());
     }
     if !shown.marked.is_empty() {
-        title += &format!("{} marked ", shown.marked.len());
+        title += &trn!(shown.marked.len(), "{n} marked ", "{n} marked ");
     }
     let count = match filter.is_empty() && !shown.only_problems {
         true => format!(" {} ", shown.total),
-        false => format!(" {} of {} ", shown.healths_from(0).count(), shown.total),
+        false => tr!(" {} of {} ", shown.healths_from(0).count(), shown.total),
     };
     let border = theme.border();
     layout.lists[at].area = area;
@@ -381,7 +416,7 @@ fn draw_hidden_rows(
     if hidden == 0 {
         return;
     }
-    let mut spans = vec![Span::styled(format!(" {hidden} more "), style)];
+    let mut spans = vec![Span::styled(tr!(" {hidden} more "), style)];
     let problems = problem_counts(theme, list, from);
     if !problems.is_empty() {
         let separator = theme.separator().trim_start();
@@ -402,8 +437,8 @@ fn draw_hidden_count(hidden: usize, style: Style, frame: &mut Frame, inner: Rect
     if hidden == 0 {
         return;
     }
-    let more = format!(" {hidden} more ");
-    let x = inner.right().saturating_sub(more.len() as u16);
+    let more = tr!(" {hidden} more ");
+    let x = inner.right().saturating_sub(display_width(&more) as u16);
     frame
         .buffer_mut()
         .set_stringn(x, inner.bottom(), more, inner.width.into(), style);
@@ -438,9 +473,9 @@ fn draw_detail_frame(
     let shown = app.shown_tab();
     for tab in app.tabs() {
         let text = format!(" {} ", tab.title());
-        let place = Rect::new(x + 1, area.y, text.len() as u16, 1);
+        let place = Rect::new(x + 1, area.y, display_width(&text) as u16, 1);
         layout.tabs.push((place, *tab));
-        x += 1 + text.len() as u16;
+        x += 1 + display_width(&text) as u16;
         spans.push(Span::styled(theme.rule(), style));
         let tab_style = if *tab == shown {
             // The border's dimness is not for it.
@@ -458,7 +493,7 @@ fn draw_detail_frame(
         (Some(log), _) if shown == Tab::Logs => Some(log.view.status_line()),
         (_, Some(access)) if shown == Tab::Access => Some(access.view.status_line()),
         _ if shown == Tab::Load => Some(match app.focus {
-            Focus::Detail => format!("{}; t: another time", app.load_span.word()),
+            Focus::Detail => tr!("{}; t: another time", app.load_span.word()),
             Focus::List => app.load_span.word().to_owned(),
         }),
         _ => None,
@@ -486,6 +521,7 @@ fn draw_detail(app: &App, layout: &mut Layout, frame: &mut Frame, area: Rect) {
             error: theme.removed(),
             warning: theme.changed(),
             dim: theme.dim(),
+            sources: theme.sources(),
             found: theme.match_style(),
             colour: theme.colour,
             ascii: theme.ascii,
@@ -505,8 +541,8 @@ fn draw_detail(app: &App, layout: &mut Layout, frame: &mut Frame, area: Rect) {
             }
             None => {
                 let text = match app.focused_list().selected_row() {
-                    Some(_) => "no router of the edge leads here: it has no domain",
-                    None => "no application is selected",
+                    Some(_) => tr!("no router of the edge leads here: it has no domain"),
+                    None => tr!("no application is selected"),
                 };
                 frame.buffer_mut().set_stringn(
                     inner.x,
@@ -571,29 +607,78 @@ fn draw_missing_log(app: &App, log: &FollowedLog, frame: &mut Frame, area: Rect)
     }
 }
 
+/// Says what a job does now in so many columns. Where they don't hold all, the bar goes first, then the words around
+/// the step's number, then the figures; of title and step the title is cut before the step.
+fn job_text(app: &App, job: &JobView, room: usize) -> String {
+    let theme = app.theme;
+    let shown = |text: &str| theme.drawable_text(&clean_line(text));
+    let step = shown(job.steps.last().map_or("", |s| &s.step));
+    let title = shown(&job.title());
+    let head = format!(" {} ", theme.spinner_glyph(app.ticks));
+    let seconds = format!("  {} s", job.elapsed_seconds(app.now));
+    let texts = display_width(&title) + display_width(&step);
+    let mut rest = (String::new(), String::new());
+    let mut left = 0;
+    for (place, figures) in job_text_details(app, job) {
+        let used: usize = [&head, &place, &figures, &seconds]
+            .into_iter()
+            .map(|text| display_width(text))
+            .sum();
+        left = room.saturating_sub(used + 2);
+        rest = (place, figures);
+        if texts <= left {
+            break;
+        }
+    }
+    let (place, figures) = rest;
+    let of_title = display_width(&title).min(LEAST_TITLE).min(left / 2);
+    let of_step = display_width(&step).min(left - of_title);
+    let title = truncate_to_width(&title, left - of_step, theme.ellipsis());
+    let step = truncate_to_width(&step, of_step, theme.ellipsis());
+    format!("{head}{title}  {place}{step}{figures}{seconds}")
+}
+
+/// Columns that a job's title keeps beside a long step.
+const LEAST_TITLE: usize = 12;
+
+/// What is said before and behind a job's step, the longest form first.
+fn job_text_details(app: &App, job: &JobView) -> Vec<(String, String)> {
+    let long = match job.step_text() {
+        Some(where_it_is) => tr!("{where_it_is}: "),
+        None => String::new(),
+    };
+    let short = match job.step_place() {
+        Some((at, count)) => format!("{at}/{count} "),
+        None => String::new(),
+    };
+    let none = String::new;
+    let Some((done, total, said)) = &job.progress else {
+        return vec![(long, none()), (short, none())];
+    };
+    let (full, empty) = app.theme.bar_glyphs();
+    let filled = (done * 10 / (*total).max(1)).min(10) as usize;
+    let bar = full.repeat(filled) + &empty.repeat(10 - filled);
+    let said = clean_line(said);
+    vec![
+        (long.clone(), format!("  {bar} {said}")),
+        (long, format!("  {said}")),
+        (short.clone(), format!("  {said}")),
+        (short, none()),
+    ]
+}
+
 fn draw_job_line(app: &App, job: &JobView, frame: &mut Frame, area: Rect) {
     let theme = app.theme;
-    let step = job.steps.last().map_or("", |s| &s.step);
-    let title = theme.drawable_text(&clean_line(&job.title()));
-    let mut text = format!(
-        " {} {title}  {}",
-        theme.spinner_glyph(app.ticks),
-        clean_line(step)
-    );
-    if let Some((done, total, said)) = &job.progress {
-        let (full, empty) = theme.bar_glyphs();
-        let filled = (done * 10 / (*total).max(1)).min(10) as usize;
-        let bar = full.repeat(filled) + &empty.repeat(10 - filled);
-        text += &format!("  {bar} {}", clean_line(said));
-    }
-    text += &format!("  {} s", job.elapsed_seconds(app.now));
     let key = app.keymap.first_key(Action::Jobs).unwrap_or_default();
     let waiting = match app.jobs.queued.len() {
         0 => String::new(),
-        n => format!(", {n} waiting"),
+        n => tr!(", {n} waiting"),
     };
-    let right = format!("{key} jobs: {} running{waiting} ", app.jobs.count_running());
+    // What is cut before it does not run into its key.
+    let right = tr!("{key} jobs: {} running{waiting} ", app.jobs.count_running());
+    let right = format!(" {right}");
     let room = usize::from(area.width).saturating_sub(display_width(&right));
+    let text = job_text(app, job, room);
     let line = Line::from(vec![
         Span::styled(fit_to_width(&text, room, theme.ellipsis()), theme.focus()),
         Span::styled(right, theme.dim()),
@@ -612,8 +697,12 @@ fn draw_last_line(app: &App, frame: &mut Frame, area: Rect) {
         } else {
             theme.added()
         };
-        let hint = if notice.error { "  (Enter: more)" } else { "" };
-        let room = usize::from(area.width).saturating_sub(1 + hint.len());
+        let hint = if notice.error {
+            tr!("  (Enter: more)")
+        } else {
+            ""
+        };
+        let room = usize::from(area.width).saturating_sub(1 + display_width(hint));
         let text = truncate_to_width(&theme.drawable_text(&notice.text), room, theme.ellipsis())
             .into_owned();
         let line = Line::from(vec![
@@ -657,13 +746,13 @@ const WORDED_HINTS: usize = 100;
 fn fixed_hints(app: &App, width: usize) -> Vec<Span<'static>> {
     let theme = app.theme;
     let actions = [
-        (Action::Back, "back"),
-        (Action::Alerts, "alerts"),
-        (Action::Jobs, "jobs"),
-        (Action::Palette, "all"),
-        (Action::Help, "help"),
+        (Action::Back, tr!("back")),
+        (Action::Alerts, tr!("alerts")),
+        (Action::Jobs, tr!("jobs")),
+        (Action::Palette, tr!("all")),
+        (Action::Help, tr!("help")),
     ];
-    let leads_back = app.focus == Focus::Detail || app.board.open || app.board.left;
+    let leads_back = app.focus == Focus::Detail || app.board.is_open() || app.board.is_left();
     let shown = actions.into_iter().skip(usize::from(!leads_back));
     let mut spans = Vec::new();
     for (action, word) in shown {
@@ -680,91 +769,106 @@ fn fixed_hints(app: &App, width: usize) -> Vec<Span<'static>> {
 }
 
 fn key_hints(app: &App) -> Vec<(String, &'static str)> {
-    if app.board.open {
+    if app.board.is_open() {
         let shown = [
-            (Action::Open, "go there"),
-            (Action::NextPane, "next part"),
-            (Action::Deploy, "deploy"),
-            (Action::Refresh, "read again"),
+            (Action::Open, tr!("go there")),
+            (Action::NextPane, tr!("next part")),
+            (Action::Deploy, tr!("deploy")),
+            (Action::Refresh, tr!("read again")),
         ];
         let shown = shown.into_iter();
         let shown = shown.filter(|(action, _)| !(app.read_only && action.changes_something()));
-        return shown
-            .filter_map(|(action, text)| Some((app.keymap.first_key(action)?, text)))
-            .collect();
+        let shown = shown.filter_map(|(action, text)| Some((app.keymap.first_key(action)?, text)));
+        let mut shown: Vec<(String, &'static str)> = shown.collect();
+        let ends = [Action::Pane1, Action::Pane5].map(|pane| app.keymap.first_key(pane));
+        // With other keys it is no range.
+        if let [Some("1"), Some("5")] = ends.each_ref().map(Option::as_deref) {
+            shown.insert(1, ("1-5".to_owned(), tr!("panes")));
+        }
+        return shown;
     }
     if app.focus == Focus::Detail && app.shown_tab() == Tab::Logs {
+        let matches = app.log.as_ref().and_then(|log| log.view.matches_hint());
         let fixed = [
-            ("f", "follow"),
-            ("Space", "pause"),
-            ("w", "wrap"),
-            ("t", "times"),
-            ("/", "search"),
-            ("y", "copy"),
-            ("o", "save"),
+            ("f", tr!("follow")),
+            (tr!("Space"), tr!("pause")),
+            ("w", tr!("wrap")),
+            matches.map_or(("t", tr!("times")), |hint| ("m", hint)),
+            ("/", tr!("search")),
+            ("y", tr!("copy")),
+            ("o", tr!("save")),
         ];
         return fixed.map(|(k, t)| (k.to_owned(), t)).into();
     }
     if app.focus == Focus::Detail && app.shown_tab() == Tab::Access {
         let fixed = [
-            ("f", "follow"),
-            ("Space", "pause"),
-            ("/", "filter: 5xx /path >500ms"),
-            ("t", "most frequent"),
-            ("y", "copy"),
-            ("o", "save"),
+            ("f", tr!("follow")),
+            (tr!("Space"), tr!("pause")),
+            ("/", tr!("filter: 5xx /path >500ms")),
+            ("t", tr!("most frequent")),
+            ("y", tr!("copy")),
+            ("o", tr!("save")),
         ];
         return fixed.map(|(k, t)| (k.to_owned(), t)).into();
     }
     if app.focus == Focus::Detail && app.shown_tab() == Tab::Files {
         let fixed = [
-            ("Enter", "open"),
-            ("/", "search"),
-            ("r", "restore"),
-            ("y", "copy the path"),
+            (tr!("Enter"), tr!("open")),
+            ("/", tr!("search")),
+            ("r", tr!("restore")),
+            ("y", tr!("copy the path")),
         ];
         let shown = fixed.iter().filter(|(k, _)| !app.read_only || *k != "r");
         return shown.map(|(k, t)| ((*k).to_owned(), *t)).collect();
     }
     if app.focus == Focus::Detail && app.shown_tab() == Tab::Load {
-        let fixed = [("t", "an hour, a day, a week"), ("]", "next tab")];
-        return fixed.map(|(k, t)| (k.to_owned(), t)).into();
+        let next = app.keymap.first_key(Action::NextTab).unwrap_or_default();
+        return vec![
+            ("t".to_owned(), tr!("an hour, a day, a week")),
+            (next, tr!("next tab")),
+        ];
     }
     let selected = app.selected_row().map(|r| &r.kind);
-    let about: &[(Action, &str)] = match selected {
-        Some(RowKind::Node(_)) => &[
-            (Action::Provision, "provision"),
-            (Action::NodeMenu, "drain, reboot"),
-            (Action::Logs, "journal"),
-            (Action::Bans, "bans"),
-            (Action::Shell, "shell"),
+    let about: Vec<(Action, &str)> = match selected {
+        Some(RowKind::Node(_)) => vec![
+            (Action::Provision, tr!("provision")),
+            (Action::NodeMenu, tr!("drain, reboot")),
+            (Action::Logs, tr!("journal")),
+            (Action::Bans, tr!("bans")),
+            (Action::Shell, tr!("shell")),
         ],
-        Some(RowKind::App { .. } | RowKind::Service(_) | RowKind::Task { .. }) => &[
-            (Action::Deploy, "deploy"),
-            (Action::Logs, "logs"),
-            (Action::Access, "requests"),
-            (Action::Scale, "scale"),
-            (Action::Restart, "restart"),
-            (Action::Update, "update"),
-            (Action::Backup, "back up"),
-            (Action::Restore, "restore"),
-            (Action::Shell, "shell"),
-            (Action::Remove, "remove"),
+        Some(RowKind::App { .. } | RowKind::Service(_) | RowKind::Task { .. }) => vec![
+            (Action::Deploy, tr!("deploy")),
+            (Action::Logs, tr!("logs")),
+            (Action::Access, tr!("requests")),
+            (Action::Scale, tr!("scale")),
+            (Action::Restart, tr!("restart")),
+            (Action::Update, tr!("update")),
+            (Action::Backup, tr!("back up")),
+            (Action::Restore, tr!("restore")),
+            (Action::Shell, tr!("shell")),
+            (Action::Remove, tr!("remove")),
         ],
-        Some(RowKind::Repository(_) | RowKind::SnapshotGroup { .. } | RowKind::Snapshot(_)) => &[
-            (Action::Restore, "restore"),
-            (Action::Backup, "back up"),
-            (Action::BackupAll, "back up all"),
-            (Action::Verify, "test restore"),
+        Some(RowKind::Repository(_) | RowKind::SnapshotGroup { .. } | RowKind::Snapshot(_)) => {
+            vec![
+                (Action::Restore, tr!("restore")),
+                (Action::Backup, tr!("back up")),
+                (Action::BackupAll, tr!("back up all")),
+                (Action::Verify, tr!("test restore")),
+            ]
+        }
+        Some(RowKind::Volume { .. }) => vec![
+            (Action::Deploy, tr!("deploy")),
+            (Action::Measure, tr!("measure")),
         ],
-        _ => &[(Action::Deploy, "deploy")],
+        _ => vec![(Action::Deploy, tr!("deploy"))],
     };
     let always = [
-        (Action::Filter, "filter"),
-        (Action::Mark, "mark"),
-        (Action::Sort, "sort"),
-        (Action::Problems, "problems"),
-        (Action::Quit, "quit"),
+        (Action::Filter, tr!("filter")),
+        (Action::Mark, tr!("mark")),
+        (Action::Sort, tr!("sort")),
+        (Action::Problems, tr!("problems")),
+        (Action::Quit, tr!("quit")),
     ];
     about
         .iter()

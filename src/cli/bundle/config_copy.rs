@@ -8,7 +8,7 @@ pub(super) const LEFT_OUT: &str = "(left out)";
 
 /// Keys whose values may be seen. Files of secrets are named, not read; `*` is any name. What is not here is
 /// left out, and a key that comes to be later with it.
-const SHOWN_KEYS: &[&str] = &[
+pub(super) const SHOWN_KEYS: &[&str] = &[
     "fleet.name",
     "fleet.domain",
     "fleet.git",

@@ -1,5 +1,6 @@
 //! The files of an archive.
 
+use matou_i18n::tr;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -78,7 +79,7 @@ impl Bundle {
                 bundle.add_json("states.json", &FleetStates::of(fleet), &mut scrubber)?;
             }
             None => {
-                let why = sources.fleet_error.unwrap_or("nothing was read");
+                let why = sources.fleet_error.unwrap_or(tr!("nothing was read"));
                 bundle.leave_out("states.json", scrubber.clean_text(why));
             }
         }
@@ -129,32 +130,32 @@ impl Bundle {
         else {
             return self.leave_out(
                 "config.toml",
-                "there is none: this machine alone is the fleet",
+                tr!("there is none: this machine alone is the fleet"),
             );
         };
         let text = match read_text(path, MAX_CONFIG_BYTES) {
             Ok(text) => text,
             Err(error) => {
-                return self.leave_out("config.toml", format!("it can't be read: {error}"));
+                return self.leave_out("config.toml", tr!("it can't be read: {error}"));
             }
         };
         match copy_config(&text, &mut |value| scrubber.clean_text(value)) {
             Ok((copy, left_out)) => {
                 self.files.insert("config.toml", copy);
-                self.leave_out("config.toml: comments", "they may hold anything");
+                self.leave_out(tr!("config.toml: comments"), tr!("they may hold anything"));
                 if !left_out.is_empty() {
                     // Names of labels and of keys that are none of matou's.
                     let keys = scrubber.clean_text(&left_out.join(", "));
                     self.leave_out(
-                        &format!("config.toml: values of {keys}"),
-                        "they may be secret, or are not known to be needed",
+                        &tr!("config.toml: values of {keys}"),
+                        tr!("they may be secret, or are not known to be needed"),
                     );
                 }
             }
             // Its message may quote the line.
             Err(_) => self.leave_out(
                 "config.toml",
-                "it is no TOML; `matou config` shows the place",
+                tr!("it is no TOML; `matou config` shows the place"),
             ),
         }
     }
@@ -162,7 +163,7 @@ impl Bundle {
     /// Adds how the stacks lint that applications are made from, and those of the fleet's own.
     fn add_stacks(&mut self, sources: &Sources<'_>, scrubber: &mut Scrubber) -> Result<()> {
         let Some(config) = sources.config else {
-            self.leave_out("stacks.json", "config.toml can't be used");
+            self.leave_out("stacks.json", tr!("config.toml can't be used"));
             return Ok(());
         };
         let folder = config.folder();
@@ -221,7 +222,7 @@ impl Bundle {
             Err(error) => {
                 return self.leave_out(
                     "log.txt",
-                    format!("there is none that can be read ({error}); MATOU_LOG=debug makes one"),
+                    tr!("there is none that can be read ({error}); MATOU_LOG=debug makes one"),
                 );
             }
         };
@@ -236,8 +237,8 @@ impl Bundle {
         self.files.insert("log.txt", kept);
         if first > 0 {
             self.leave_out(
-                "log.txt: older lines",
-                format!("the last {LOG_LINES} are there"),
+                tr!("log.txt: older lines"),
+                tr!("the last {LOG_LINES} are there"),
             );
         }
     }
@@ -245,7 +246,7 @@ impl Bundle {
     /// Adds which jobs ran and how they ended.
     fn add_jobs(&mut self, state: &Path, scrubber: &mut Scrubber) {
         let Some(text) = read_journal(state) else {
-            return self.leave_out("jobs.jsonl", "there is no journal that can be read");
+            return self.leave_out("jobs.jsonl", tr!("there is no journal that can be read"));
         };
         let records: Vec<Value> = text.lines().filter_map(pick_job_record).collect();
         let first = records.len().saturating_sub(JOB_RECORDS);
@@ -260,35 +261,35 @@ impl Bundle {
         }
         self.files.insert("jobs.jsonl", kept);
         self.leave_out(
-            "jobs.jsonl: commands, plans and who ran them",
-            "arguments and plans name files, values and people",
+            tr!("jobs.jsonl: commands, plans and who ran them"),
+            tr!("arguments and plans name files, values and people"),
         );
     }
 
     fn add_standing_rules(&mut self, anonymous: bool) {
         self.leave_out(
-            "values of variables and labels of services",
-            "they may be secret",
+            tr!("values of variables and labels of services"),
+            tr!("they may be secret"),
         );
         self.leave_out(
-            "files that config.toml names (passwords, tokens, keys), apps/ and stacks/",
-            "they are secret, or yours",
+            tr!("files that config.toml names (passwords, tokens, keys), apps/ and stacks/"),
+            tr!("they are secret, or yours"),
         );
         self.leave_out(
-            "logs of applications, and of nodes",
-            "they hold what visitors and users wrote",
+            tr!("logs of applications, and of nodes"),
+            tr!("they hold what visitors and users wrote"),
         );
         if anonymous {
             self.leave_out(
-                "names and addresses",
-                "replaced, each by the same word everywhere; images of the catalogue, and sites that everybody uses, stay. A name that stands in a sentence alone, and nowhere where matou looks for names, may be left: read it before you give it away",
+                tr!("names and addresses"),
+                tr!("replaced, each by the same word everywhere; images of the catalogue, and sites that everybody uses, stay. A name that stands in a sentence alone, and nowhere where matou looks for names, may be left: read it before you give it away"),
             );
         }
     }
 
     fn add_manifest(&mut self, sources: &Sources<'_>) {
         let program = &sources.info.program;
-        let mut text = format!(
+        let mut text = tr!(
             "A support archive of matou {}, made at {}.\n",
             program.version,
             sources.now.strftime("%F %R UTC")
@@ -296,28 +297,28 @@ impl Bundle {
         if let Some(commit) = program.commit_line() {
             let _ = writeln!(text, "{commit}");
         }
-        text +=
-            "matou sent it nowhere. ••• stands for what is, or looks like, a secret.\n\nIn it:\n\n";
+        text += tr!(
+            "matou sent it nowhere. ••• stands for what is, or looks like, a secret.\n\nIn it:\n\n"
+        );
         let about = |name: &str| match name {
-            "config.toml" => "the configuration, as far as its values may be seen",
-            "info.json" => "versions and paths: `matou info --json`",
-            "jobs.jsonl" => "which jobs ran, how long, how they ended",
-            "log.txt" => "the last lines of matou's own log",
+            "config.toml" => tr!("the configuration, as far as its values may be seen"),
+            "info.json" => tr!("versions and paths: `matou info --json`"),
+            "jobs.jsonl" => tr!("which jobs ran, how long, how they ended"),
+            "log.txt" => tr!("the last lines of matou's own log"),
             "stacks.json" => {
-                "applications and their stacks, and how many findings `matou lint` has"
+                tr!("applications and their stacks, and how many findings `matou lint` has")
             }
-            "states.json" => "nodes, services and tasks as they are",
+            "states.json" => tr!("nodes, services and tasks as they are"),
             _ => "",
         };
         for (name, content) in self.files() {
             let _ = writeln!(
                 text,
-                "  {name:<14} {:>8} bytes  {}",
-                content.len(),
-                about(name)
+                "{}",
+                tr!("  {name:<14} {:>8} bytes  {}", content.len(), about(name))
             );
         }
-        text += "\nLeft out, and why:\n\n";
+        text += tr!("\nLeft out, and why:\n\n");
         for (what, why) in self.left_out() {
             let _ = writeln!(text, "  {what}\n      {why}");
         }

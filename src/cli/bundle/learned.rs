@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::LazyLock;
 
 use serde_json::Value;
 
@@ -10,7 +11,8 @@ use super::scrub::Kind;
 use super::tails::{read_journal, read_tail};
 use matou_stack::Catalogue;
 
-/// Words of the titles of jobs (`Request::title` and its kin). What else stands in a title is a name.
+/// Words of the titles of jobs (`Request::title` and its kin) in English; [`french_title_words`] has the others.
+/// What else stands in a title is a name.
 const TITLE_WORDS: &[&str] = &[
     "a",
     "about",
@@ -170,15 +172,49 @@ pub(super) fn list_past_names(state: &Path, log: &Path) -> Vec<(Kind, String)> {
     names.into_iter().collect()
 }
 
+/// Returns the words of titles in French: those of the messages that have no other words than titles in English.
+fn french_title_words() -> &'static BTreeSet<&'static str> {
+    static WORDS: LazyLock<BTreeSet<&'static str>> = LazyLock::new(|| {
+        let messages = [
+            matou_i18n::messages!("crates/ops/po/fr.po"),
+            matou_i18n::messages!("crates/provision/po/fr.po"),
+        ];
+        let is_title = |english: &str| {
+            let mut words = split_words(english).filter(|word| !is_placeholder(word));
+            words.all(|word| TITLE_WORDS.contains(&word))
+        };
+        let titles = messages.into_iter().flatten();
+        let titles = titles.filter(|(english, _)| is_title(english));
+        let words = titles.flat_map(|(_, french)| split_words(french));
+        words.filter(|word| !is_placeholder(word)).collect()
+    });
+    &WORDS
+}
+
+/// The words of a title. In French an apostrophe parts them, and the space before a colon is no common one.
+fn split_words(title: &str) -> impl Iterator<Item = &str> {
+    let words = title.split([' ', ',', '(', ')', ';', '"', '\'', '\u{a0}']);
+    let words = words.map(|word| word.trim_end_matches(':'));
+    words.filter(|word| !word.is_empty())
+}
+
+fn is_placeholder(word: &str) -> bool {
+    word.contains('{')
+}
+
 fn list_title_names(title: &str) -> Vec<(Kind, String)> {
-    let words = title.split([' ', ',', '(', ')', ';', '"']);
+    let known = |word: &str| {
+        TITLE_WORDS.contains(&word)
+            || french_title_words().contains(word)
+            || matou_config::CONCERNS.contains(&word)
+    };
     let mut names = Vec::new();
-    for word in words.map(|word| word.trim_end_matches(':')) {
+    for word in split_words(title) {
         let is_name = word.contains(|c: char| c.is_ascii_alphabetic());
         if word.contains([':', '/', '.']) {
             // An image; an address or a domain has a form of its own.
             names.extend(find_own_image(word).map(|image| (Kind::Image, image.to_owned())));
-        } else if is_name && !TITLE_WORDS.contains(&word) {
+        } else if is_name && !known(word) {
             names.push((Kind::App, word.to_owned()));
         }
     }
@@ -243,6 +279,17 @@ mod tests {
         assert_eq!(names("scale blog_web to 3"), ["blog_web"]);
         assert_eq!(names("back everything up"), Vec::<String>::new());
         assert_eq!(names("update blog to ghost:6"), ["blog"]);
+        // As they are written where French is spoken.
+        assert_eq!(
+            names("restaurer wiki2 depuis le snapshot le plus récent"),
+            ["wiki2"]
+        );
+        assert_eq!(
+            names("abandonner ce que la restauration de wiki2 a remplacé"),
+            ["wiki2"]
+        );
+        assert_eq!(names("préparer n7, n8\u{a0}: docker, swarm"), ["n7", "n8"]);
+        assert_eq!(names("tout restaurer"), Vec::<String>::new());
     }
 
     #[test]

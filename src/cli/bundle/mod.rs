@@ -10,6 +10,7 @@ mod scrub;
 mod states;
 mod tails;
 
+use matou_i18n::tr;
 use std::collections::BTreeSet;
 use std::fs::OpenOptions;
 use std::io::{self, Write};
@@ -23,6 +24,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use jiff::Timestamp;
 
+use super::french::load_config;
 use super::{Exit, info, status};
 use contents::{Bundle, Sources};
 use matou_base::files::PRIVATE_MODE;
@@ -57,18 +59,21 @@ pub(super) async fn run_bundle_command(file: Option<&Path>, args: &BundleArgs) -
     // Before anything is read, which takes seconds.
     if path.symlink_metadata().is_ok() {
         return Err(eyre!(
-            "{} is there already: name another file with --output",
-            path.display()
+            "{}",
+            tr!(
+                "{} is there already: name another file with --output",
+                path.display()
+            )
         ));
     }
     let state = state_path()?;
     let log = std::env::var_os("MATOU_LOG_FILE").filter(|log| !log.is_empty());
     let log = log.map_or_else(|| state.join("log/matou.log"), PathBuf::from);
-    let config = Config::load(file);
+    let config = load_config(file);
     let info = info::read_info(file, config.as_ref()).await;
     let (fleet, fleet_error) = match &config {
         Ok(config) => read_fleet(config).await,
-        Err(_) => (None, Some("config.toml can't be used".to_owned())),
+        Err(_) => (None, Some(tr!("config.toml can't be used").to_owned())),
     };
     let bundle = Bundle::gather(Sources {
         info: &info,
@@ -81,8 +86,7 @@ pub(super) async fn run_bundle_command(file: Option<&Path>, args: &BundleArgs) -
         now,
     })?;
     let archive = pack(&bundle, now)?;
-    write_new_file(&path, &archive)
-        .wrap_err_with(|| format!("{} can't be written", path.display()))?;
+    write_new_file(&path, &archive).wrap_err_with(|| tr!("{} can't be written", path.display()))?;
     print_summary(&path, archive.len(), &bundle, args.anonymous)?;
     Ok(Exit::Done.into())
 }
@@ -135,12 +139,18 @@ fn print_summary(path: &Path, size: usize, bundle: &Bundle, anonymous: bool) -> 
     let path = path.to_string_lossy();
     outln!("{}: {}", clean_line(&path), human_bytes(size as u64))?;
     let names: BTreeSet<&str> = bundle.files().map(|(name, _)| name).collect();
-    outln!("It holds {}.", Vec::from_iter(names).join(", "))?;
+    outln!("{}", tr!("It holds {}.", Vec::from_iter(names).join(", ")))?;
     for (what, why) in bundle.left_out() {
-        matou_base::out::print_hanging(format_args!("left out: {what}: {why}"))?;
+        matou_base::out::print_hanging(tr!("left out: {what}: {why}"))?;
     }
     if !anonymous {
-        outln!("Names and addresses are in it: --anonymous replaces them.")?;
+        outln!(
+            "{}",
+            tr!("Names and addresses are in it: --anonymous replaces them.")
+        )?;
     }
-    outln!("Nothing was sent: look at it before you give it to anybody.")
+    outln!(
+        "{}",
+        tr!("Nothing was sent: look at it before you give it to anybody.")
+    )
 }

@@ -4,6 +4,7 @@
 //! Two ways together: values that are known to be secret, wherever they stand, and what looks like one. Too
 //! much is taken out rather than too little.
 
+use matou_i18n::tr;
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -321,7 +322,7 @@ impl Aliases {
             let whole = found.get(0)?;
             let (start, end, word) = (whole.start(), whole.end(), whole.as_str());
             let has = |name| found.name(name).is_some();
-            let kind = if has("mail") {
+            let kind = if has(tr!("mail")) {
                 Some(Kind::Mail)
             } else if has("mac") {
                 stands_alone(text, start, end).then_some(Kind::Mac)
@@ -367,7 +368,9 @@ fn is_private_domain(name: &str) -> bool {
         let before = name.strip_suffix(public);
         before.is_some_and(|before| before.is_empty() || before.ends_with('.'))
     });
-    !is_public && !NO_DOMAINS.contains(&last)
+    // What an error says of config.toml: `provision.off`.
+    let is_key = super::config_copy::SHOWN_KEYS.contains(&name.as_str());
+    !is_public && !is_key && !NO_DOMAINS.contains(&last)
 }
 
 #[cfg(test)]
@@ -446,6 +449,10 @@ mod tests {
                 "config.toml ghcr.io/x Docker 20.10.24",
                 "config.toml ghcr.io/x Docker 20.10.24",
             ),
+            (
+                "config.toml:7: provision.off is no list; nodes.open",
+                "config.toml:7: provision.off is no list; host-2.example",
+            ),
             ("matou_host::ssh: n1 is up", "matou_host::ssh: node-1 is up"),
         ] {
             assert_eq!(scrub.clean_text(text), rest);
@@ -454,7 +461,7 @@ mod tests {
         scrub.clean_json(&mut value);
         assert_eq!(
             value,
-            serde_json::json!({ "blog": ["node-1", 7, { "x": "host-2.example" }] })
+            serde_json::json!({ "blog": ["node-1", 7, { "x": "host-3.example" }] })
         );
     }
 }

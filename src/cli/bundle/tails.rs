@@ -1,5 +1,6 @@
 //! The ends of files that grow.
 
+use matou_i18n::tr;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
@@ -11,7 +12,7 @@ const TAIL_BYTES: u64 = 6 << 20;
 pub(super) fn read_tail(path: &Path) -> std::io::Result<String> {
     // A pipe would be waited for.
     if !std::fs::metadata(path)?.is_file() {
-        return Err(std::io::Error::other("it is no file"));
+        return Err(std::io::Error::other(tr!("it is no file")));
     }
     let mut file = File::open(path)?;
     let length = file.metadata()?.len();

@@ -1,6 +1,7 @@
 //! Reads DMARC (RFC 7489): what receivers are to do with mail of a domain that is not proven to be its.
 
 use matou_base::text::SafeText;
+use matou_i18n::tr;
 use serde::Serialize;
 
 use super::reply::clean_reply;
@@ -67,17 +68,21 @@ impl DmarcFinding {
     pub fn find_warning(&self) -> Option<String> {
         let text = match self {
             Self::Missing => {
-                "no DMARC, which large receivers want: add a TXT record v=DMARC1; p=none at _dmarc of the domain"
+                tr!(
+                    "no DMARC, which large receivers want: add a TXT record v=DMARC1; p=none at _dmarc of the domain"
+                )
             }
             Self::Several { .. } => {
-                "several DMARC records, of which receivers take none (RFC 7489, 6.6.3): keep one"
+                tr!(
+                    "several DMARC records, of which receivers take none (RFC 7489, 6.6.3): keep one"
+                )
             }
             Self::Found {
                 policy: DmarcPolicy::Invalid,
                 ..
-            } => "DMARC without a policy: give it p=none, p=quarantine or p=reject",
+            } => tr!("DMARC without a policy: give it p=none, p=quarantine or p=reject"),
             Self::Found { .. } => return None,
-            Self::Unknown { reason } => return Some(format!("DMARC is not known: {reason}")),
+            Self::Unknown { reason } => return Some(tr!("DMARC is not known: {reason}")),
         };
         Some(text.to_owned())
     }

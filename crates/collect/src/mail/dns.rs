@@ -1,5 +1,6 @@
 //! Asks DNS what receivers ask about the domain that mail comes from.
 
+use matou_i18n::tr;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -69,12 +70,12 @@ impl MxFinding {
         match self {
             Self::Found { .. } => None,
             Self::Refuses => Some(
-                "its MX says that it takes no mail: nobody learns of mail that comes back".into(),
+                tr!("its MX says that it takes no mail: nobody learns of mail that comes back").into(),
             ),
             Self::Missing => Some(
-                "no MX: nobody learns of mail that comes back, and receivers may distrust the sender; add one".into(),
+                tr!("no MX: nobody learns of mail that comes back, and receivers may distrust the sender; add one").into(),
             ),
-            Self::Unknown { reason } => Some(format!("MX is not known: {reason}")),
+            Self::Unknown { reason } => Some(tr!("MX is not known: {reason}")),
         }
     }
 }
@@ -89,16 +90,16 @@ impl SenderDomain {
             self.warn_of_keys(),
         ];
         let unknown = self.dkim.iter().filter_map(|key| match &key.state {
-            DkimKeyState::Unknown { reason } => Some(format!(
+            DkimKeyState::Unknown { reason } => Some(tr!(
                 "the key {} of DKIM is not known: {reason}",
                 key.selector
             )),
-            DkimKeyState::Revoked => {
-                Some(format!("the key {} of DKIM was taken back", key.selector))
-            }
-            DkimKeyState::Missing => Some(format!(
+            DkimKeyState::Revoked => Some(tr!("the key {} of DKIM was taken back", key.selector)),
+            DkimKeyState::Missing => Some(tr!(
                 "there is no key {} of DKIM at {}._domainkey.{}",
-                key.selector, key.selector, self.domain
+                key.selector,
+                key.selector,
+                self.domain
             )),
             DkimKeyState::Found => None,
         });
@@ -107,7 +108,7 @@ impl SenderDomain {
 
     fn warn_of_keys(&self) -> Option<String> {
         (self.dkim.is_empty() && !self.selectors_named).then(|| {
-            "DKIM: none of the usual selectors has a key, which says little; name yours with --selector"
+            tr!("DKIM: none of the usual selectors has a key, which says little; name yours with --selector")
                 .to_owned()
         })
     }
@@ -140,11 +141,11 @@ pub async fn read_sender_domain(
 /// Why there is no answer to a question.
 #[derive(Debug, Clone, thiserror::Error)]
 enum DnsQueryError {
-    #[error("no server of DNS can be asked: {0}")]
+    #[error("{}", tr!("no server of DNS can be asked: {_0}"))]
     NoServer(NetError),
     #[error("{0}")]
     Failed(NetError),
-    #[error("DNS did not answer within {} s", QUESTION_PATIENCE.as_secs())]
+    #[error("{}", tr!("DNS did not answer within {} s", QUESTION_PATIENCE.as_secs()))]
     Late,
 }
 

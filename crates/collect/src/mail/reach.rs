@@ -1,5 +1,6 @@
 //! Whether the nodes can reach the mail server: many providers block the ports of mail from their servers.
 
+use matou_i18n::tr;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -50,7 +51,7 @@ async fn try_mail_port(host: &Host, mail: &MailConfig) -> Result<(), CollectErro
         .arg(mail.port.to_string())
         .arg(CONNECT_SECONDS.to_string())
         .timeout(PATIENCE)
-        .label("try the port of the mail server");
+        .label(tr!("try the port of the mail server"));
     let output = host.run_ok(&command).await?;
     read_port_answer(&output.stdout_text(), mail)
 }
@@ -60,17 +61,17 @@ fn read_port_answer(text: &str, mail: &MailConfig) -> Result<(), CollectError> {
     let (key, value) = text.split_once('\t').unwrap_or((text, ""));
     match key {
         "open" => Ok(()),
-        "late" => Err(CollectError::failed(format_args!(
+        "late" => Err(CollectError::failed(tr!(
             "{server}:{port} does not answer within {CONNECT_SECONDS} s: providers often block ports of mail, ask yours to open it, or use another port of the server"
         ))),
-        "closed" => Err(CollectError::failed(format_args!(
+        "closed" => Err(CollectError::failed(tr!(
             "{server}:{port} can't be connected to: {}",
             clean_reply(value)
         ))),
         "absent" => Err(CollectError::Absent(
-            "has no bash to try the port with".into(),
+            tr!("has no bash to try the port with").into(),
         )),
-        other => Err(CollectError::failed(format_args!(
+        other => Err(CollectError::failed(tr!(
             "answered {:?} when it was to try the port",
             clean_reply(other).as_str()
         ))),

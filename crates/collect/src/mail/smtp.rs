@@ -1,5 +1,6 @@
 //! Sends one mail (RFC 5321), step by step, so that it can be said where the server stopped it.
 
+use matou_i18n::tr;
 use std::error::Error;
 use std::io;
 use std::str::FromStr;
@@ -62,29 +63,29 @@ pub enum SmtpStage {
 #[expect(missing_docs, reason = "its sentences say it")]
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SmtpError {
-    #[error("the mail can't be written: {0}")]
+    #[error("{}", tr!("the mail can't be written: {_0}"))]
     Message(String),
-    #[error("the server can't be connected to: {0}")]
+    #[error("{}", tr!("the server can't be connected to: {_0}"))]
     Connect(SmtpReply),
-    #[error("the server does not greet: {0}")]
+    #[error("{}", tr!("the server does not greet: {_0}"))]
     Greeting(SmtpReply),
-    #[error("the server offers no STARTTLS: nothing was sent")]
+    #[error("{}", tr!("the server offers no STARTTLS: nothing was sent"))]
     StarttlsMissing,
-    #[error("the server refuses STARTTLS: {0}")]
+    #[error("{}", tr!("the server refuses STARTTLS: {_0}"))]
     Starttls(SmtpReply),
-    #[error("the connection can't be encrypted: {0}")]
+    #[error("{}", tr!("the connection can't be encrypted: {_0}"))]
     Handshake(SmtpReply),
-    #[error("the server's certificate is not trusted: {0}")]
+    #[error("{}", tr!("the server's certificate is not trusted: {_0}"))]
     Certificate(SmtpReply),
-    #[error("the server offers no log-in by a password (AUTH PLAIN or LOGIN)")]
+    #[error("{}", tr!("the server offers no log-in by a password (AUTH PLAIN or LOGIN)"))]
     LoginMissing,
-    #[error("the log-in is refused: {0}")]
+    #[error("{}", tr!("the log-in is refused: {_0}"))]
     Login(SmtpReply),
-    #[error("the sender is refused: {0}")]
+    #[error("{}", tr!("the sender is refused: {_0}"))]
     Sender(SmtpReply),
-    #[error("the recipient is refused: {0}")]
+    #[error("{}", tr!("the recipient is refused: {_0}"))]
     Recipient(SmtpReply),
-    #[error("the mail is refused: {0}")]
+    #[error("{}", tr!("the mail is refused: {_0}"))]
     Data(SmtpReply),
 }
 
@@ -123,38 +124,54 @@ impl SmtpError {
     /// Says what to do, in a sentence.
     pub fn give_advice(&self) -> &'static str {
         if self.server_reply().is_some_and(SmtpReply::is_transient) {
-            return "the server may take it later: try again in some minutes";
+            return tr!("the server may take it later: try again in some minutes");
         }
         match self {
-            Self::Message(_) => "correct sender of [mail], or --to",
+            Self::Message(_) => tr!("correct sender of [mail], or --to"),
             Self::Connect(_) => {
-                "look at server and port of [mail]; a network or provider may block ports of mail"
+                tr!(
+                    "look at server and port of [mail]; a network or provider may block ports of mail"
+                )
             }
             Self::Greeting(_) => {
-                "look at port and security of [mail]: 587 goes with \"starttls\", 465 with \"tls\"; the server may also refuse this machine's address"
+                tr!(
+                    "look at port and security of [mail]: 587 goes with \"starttls\", 465 with \"tls\"; the server may also refuse this machine's address"
+                )
             }
             Self::StarttlsMissing | Self::Starttls(_) => {
-                "look at port and security of [mail]: port 465 wants security = \"tls\""
+                tr!("look at port and security of [mail]: port 465 wants security = \"tls\"")
             }
             Self::Handshake(_) => {
-                "look at port and security of [mail]: \"tls\" goes with port 465, \"starttls\" with 587"
+                tr!(
+                    "look at port and security of [mail]: \"tls\" goes with port 465, \"starttls\" with 587"
+                )
             }
             Self::Certificate(_) => {
-                "server of [mail] has to be a name that the certificate is for, from an authority that this machine trusts (ca-certificates; SSL_CERT_FILE names another file of them)"
+                tr!(
+                    "server of [mail] has to be a name that the certificate is for, from an authority that this machine trusts (ca-certificates; SSL_CERT_FILE names another file of them)"
+                )
             }
             Self::LoginMissing => {
-                "look at port and security of [mail]: many servers take log-ins on encrypted connections alone; leave user out where it wants none"
+                tr!(
+                    "look at port and security of [mail]: many servers take log-ins on encrypted connections alone; leave user out where it wants none"
+                )
             }
             Self::Login(_) => {
-                "look at user and password_file of [mail]; some providers want a password of its own for programs"
+                tr!(
+                    "look at user and password_file of [mail]; some providers want a password of its own for programs"
+                )
             }
             Self::Sender(_) => {
-                "sender of [mail] has to be an address that this user may send from; a server without user takes mail of hosts it knows alone"
+                tr!(
+                    "sender of [mail] has to be an address that this user may send from; a server without user takes mail of hosts it knows alone"
+                )
             }
             Self::Recipient(_) => {
-                "look at --to; a server that relays for nobody wants user and password_file in [mail]"
+                tr!(
+                    "look at --to; a server that relays for nobody wants user and password_file in [mail]"
+                )
             }
-            Self::Data(_) => "the server's own log says why; its provider can tell",
+            Self::Data(_) => tr!("the server's own log says why; its provider can tell"),
         }
     }
 }
@@ -168,7 +185,7 @@ impl FromStr for MailAddress {
 
     fn from_str(text: &str) -> Result<Self, InvalidInput> {
         let parsed = text.parse().map(Self);
-        parsed.map_err(|_| InvalidInput::new("an address is written name@example.org"))
+        parsed.map_err(|_| InvalidInput::new(tr!("an address is written name@example.org")))
     }
 }
 
@@ -213,8 +230,8 @@ impl<'a> OutgoingMail<'a> {
             config,
             password,
             recipient,
-            subject: format!("matou: test mail of the fleet {fleet}, {at}"),
-            text: format!(
+            subject: tr!("matou: test mail of the fleet {fleet}, {at}"),
+            text: tr!(
                 "This is a test of the fleet {fleet},\nsent on {at}\nthrough {server}, port {port}, security {}.\n\nWhere it arrives, mail of the fleet's applications can. Nobody waits for an answer.\n",
                 security.as_str()
             ),
@@ -231,7 +248,7 @@ pub async fn send_mail(mail: &OutgoingMail<'_>) -> Result<SmtpReply, SmtpError> 
         .config
         .sender
         .parse::<Address>()
-        .map_err(|e| SmtpError::Message(format!("sender of [mail] is no address: {e}")))?;
+        .map_err(|e| SmtpError::Message(tr!("sender of [mail] is no address: {e}")))?;
     let message = write_message(mail, &sender, Timestamp::now())?;
     let replies = ReplyReader::new(mail);
     let mut connection = open_connection(mail.config, &replies).await?;
@@ -312,7 +329,7 @@ impl ReplyReader {
     fn read_failure(&self, failure: &StepFailure) -> SmtpReply {
         let error = match failure {
             StepFailure::Late => {
-                let text = format!("no answer within {} s", PATIENCE.as_secs());
+                let text = tr!("no answer within {} s", PATIENCE.as_secs());
                 return self.read_text(None, &text);
             }
             StepFailure::Refused(error) => error,
@@ -355,7 +372,7 @@ async fn open_connection(
     let unreachable = |said: String| SmtpError::Connect(replies.read_text(None, &said));
     let connecting = tokio::time::timeout(PATIENCE, TcpStream::connect(place)).await;
     let stream = connecting
-        .map_err(|_| unreachable(format!("no answer within {} s", PATIENCE.as_secs())))?
+        .map_err(|_| unreachable(tr!("no answer within {} s", PATIENCE.as_secs())))?
         .map_err(|e| unreachable(e.to_string()))?;
     let greeting = AsyncSmtpConnection::connect_with_transport(Box::new(stream), &name);
     let mut connection = limit_step(greeting)

@@ -1,6 +1,7 @@
 //! Reads SPF (RFC 7208): who may send mail of a domain.
 
 use matou_base::text::SafeText;
+use matou_i18n::tr;
 use serde::Serialize;
 
 use super::reply::clean_reply;
@@ -68,24 +69,30 @@ impl SpfFinding {
     pub fn find_warning(&self) -> Option<String> {
         let text = match self {
             Self::Missing => {
-                "no SPF: receivers can't tell who may send its mail; add a TXT record v=spf1 as the mail server's provider says"
+                tr!(
+                    "no SPF: receivers can't tell who may send its mail; add a TXT record v=spf1 as the mail server's provider says"
+                )
             }
             Self::Several { .. } => {
-                "several SPF records, which receivers take for a mistake (RFC 7208, 4.5): make one of them"
+                tr!(
+                    "several SPF records, which receivers take for a mistake (RFC 7208, 4.5): make one of them"
+                )
             }
             Self::Found { end, .. } => match end {
                 SpfEnd::Pass => {
-                    "SPF ends in +all: anybody may send its mail; end it in ~all or -all"
+                    tr!("SPF ends in +all: anybody may send its mail; end it in ~all or -all")
                 }
                 SpfEnd::Neutral => {
-                    "SPF ends in ?all: it says nothing of other servers; end it in ~all or -all"
+                    tr!(
+                        "SPF ends in ?all: it says nothing of other servers; end it in ~all or -all"
+                    )
                 }
                 SpfEnd::Open => {
-                    "SPF has no end: it says nothing of other servers; end it in ~all or -all"
+                    tr!("SPF has no end: it says nothing of other servers; end it in ~all or -all")
                 }
                 SpfEnd::Fail | SpfEnd::Softfail | SpfEnd::Redirect => return None,
             },
-            Self::Unknown { reason } => return Some(format!("SPF is not known: {reason}")),
+            Self::Unknown { reason } => return Some(tr!("SPF is not known: {reason}")),
         };
         Some(text.to_owned())
     }

@@ -3,154 +3,49 @@
 //!
 //! A process on the host holds them, and ends with the connection: a console that was killed leaves
 //! no lock behind. A console that sleeps, or whose line is dead, sends no sign of life: after
-//! [`SILENCE_LIMIT`] somebody else may take its lock, and it stops its job when it wakes.
+//! 45 s somebody else may take its lock. When it wakes it goes on if nobody did; else its job ends
+//! where it is, as one that was killed: what it would take back is another's by now.
 
+mod busy;
+mod hold;
+mod message;
 mod name;
+mod request;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use matou_i18n::tr;
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
 use std::time::Duration;
 
-use nix::time::{ClockId, clock_gettime};
-use tokio::sync::{mpsc, oneshot};
-use tokio_util::sync::CancellationToken;
+use tokio::sync::mpsc;
 
-use matou_host::{Command, Host, OutputStream, shell_script};
+use crate::event::EventSink;
+use hold::{GIVE_UP_LIMIT, LockHold, boot_clock, open_hold};
+use request::LOOK_PERIOD;
 
+pub use busy::list_busy_apps;
 pub use name::LockName;
+pub use request::{DEFAULT_LOCK_WAIT, LockError, LockRequest};
 
-/// Root's own, and gone with a reboot.
-const FOLDER: &str = "/run/matou/locks";
-
-/// Exit code of the script when somebody else holds one of the locks.
-const BUSY: i32 = 75;
-
-const SCRIPT: &str = shell_script(include_str!("../../scripts/hold_locks.sh"));
-
-/// How often a sign of life is sent.
-const BEAT_PERIOD: Duration = Duration::from_secs(10);
-
-/// Without a sign of life for so long a lock is another's.
-const SILENCE_LIMIT: Duration = Duration::from_secs(45);
-
-/// A holder gives itself up earlier: what it does may take a moment to stop.
-const GIVE_UP_LIMIT: Duration = Duration::from_secs(38);
-
-/// How often a holder looks at the clock.
-const LOOK_PERIOD: Duration = Duration::from_secs(1);
-
-/// How long a lock is waited for when nobody says otherwise.
-pub const DEFAULT_LOCK_WAIT: Duration = Duration::from_secs(8);
-
-/// The locks that are wanted on one host.
-#[derive(Clone)]
-pub struct LockRequest {
-    /// The host that they are held on.
-    pub host: Host,
-    /// Taken all or none, so that two jobs never wait for each other.
-    pub names: Vec<LockName>,
-}
-
-impl LockRequest {
-    /// The locks of some applications.
-    pub fn for_apps(host: &Host, apps: impl IntoIterator<Item = impl Into<String>>) -> Self {
-        let apps = apps.into_iter().map(Into::into);
-        let mut names: Vec<LockName> = apps.map(LockName::App).collect();
-        names.sort();
-        names.dedup();
-        Self {
-            host: host.clone(),
-            names,
-        }
-    }
-}
-
-/// Who holds a lock, as others see it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct LockHolder {
-    /// `ana@laptop`
-    pub who: String,
-    /// Title of its job.
-    pub what: String,
-    pub since: String,
-    /// Seconds since its last sign of life.
-    pub silent: u64,
-}
-
-impl LockHolder {
-    /// The fields of a line of the script after the lock's name.
-    fn from_fields(fields: &[&str]) -> Self {
-        let field = |i: usize| fields.get(i).copied().unwrap_or_default().to_owned();
-        Self {
-            silent: field(0).parse().unwrap_or_default(),
-            who: field(1),
-            what: field(2),
-            since: field(3),
-        }
-    }
-}
-
-/// What the script says while a lock is taken, and holds.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum LockMessage {
-    Busy(LockName, LockHolder),
-    Taken(LockName, LockHolder),
-    Held,
-    Other(String),
-}
-
-impl LockMessage {
-    fn parse(line: &[u8]) -> Self {
-        let text = String::from_utf8_lossy(line);
-        let fields: Vec<&str> = text.split('\t').collect();
-        let clean = |s: &str| matou_base::text::clean_bytes(s.as_bytes());
-        let fields: Vec<String> = fields.into_iter().map(clean).collect();
-        let fields: Vec<&str> = fields.iter().map(String::as_str).collect();
-        match fields.as_slice() {
-            ["held"] => Self::Held,
-            ["busy", name, rest @ ..] => Self::Busy(
-                LockName::from_file_name(name),
-                LockHolder::from_fields(rest),
-            ),
-            ["taken", name, rest @ ..] => Self::Taken(
-                LockName::from_file_name(name),
-                LockHolder::from_fields(rest),
-            ),
-            _ => Self::Other(fields.join(" ")),
-        }
-    }
-}
-
-/// Why a lock is not held.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum LockError {
-    /// Somebody else has it.
-    #[error("{0}")]
-    Busy(String),
-    /// The host could not be asked, and why.
-    #[error("{0}")]
-    Failed(String),
-}
-
-/// Seconds that pass also while the machine sleeps.
-fn boot_clock() -> Duration {
-    clock_gettime(ClockId::CLOCK_BOOTTIME).map_or_else(
-        |_| Duration::from_secs(u64::try_from(jiff::Timestamp::now().as_second()).unwrap_or(0)),
-        Duration::from,
-    )
-}
+/// How long a host is asked again for a lock that was lost.
+const REGAIN_LIMIT: Duration = Duration::from_secs(30);
 
 /// Held locks of one host; dropping gives them back.
 pub struct JobLock {
+    request: LockRequest,
+    title: String,
     /// For people.
     what: String,
     /// The job must not go on without it. A server's lock does not bind: changing sshd or a
     /// firewall may cost the connection, and the steps see to that.
     binds: bool,
-    lost: CancellationToken,
-    /// When the last sign of life was sent that was answered.
-    heard: Arc<Mutex<Duration>>,
-    release: CancellationToken,
-    ended: Option<oneshot::Receiver<()>>,
+    hold: Mutex<LockHold>,
+    /// Held while it is asked for again.
+    regaining: tokio::sync::Mutex<()>,
+    /// Somebody else may have had it: it is not asked for any more.
+    gone: AtomicBool,
 }
 
 impl JobLock {
@@ -165,109 +60,33 @@ impl JobLock {
         wait: Duration,
         told: &mpsc::Sender<String>,
     ) -> Result<Self, LockError> {
-        let host = &hold.host;
-        let mut names = hold.names.clone();
-        names.sort();
-        names.dedup();
-        let (input, live) = mpsc::channel::<Vec<u8>>(4);
-        let command = Command::sh(SCRIPT)
-            .arg(FOLDER)
-            .arg(random_lock_token())
-            .arg(wait.as_secs().to_string())
-            .arg(SILENCE_LIMIT.as_secs().to_string())
-            .arg(lock_file_content(title))
-            .args(names.iter().map(LockName::file_name))
-            .live_stdin(live)
-            .sudo()
-            .label("hold the lock");
-        let stop = CancellationToken::new();
-        // Also when this is dropped while it waits.
-        let stopping = stop.clone().drop_guard();
-        let (lines, mut arriving) = mpsc::channel::<(OutputStream, Vec<u8>)>(8);
-        let (done, ended) = oneshot::channel();
-        let (exit, exited) = oneshot::channel();
-        tokio::spawn({
-            let (host, stop) = (host.clone(), stop.clone());
-            async move {
-                let result = host.stream_lines(&command, lines, &stop).await;
-                let _ = exit.send(result);
-                let _ = done.send(());
-            }
-        });
-        // What came last is older than the lock: it may have been taken while this machine slept.
-        let mut heard = boot_clock();
-        let (mut busy, mut said) = (None, String::new());
-        let mut waiting = Vec::new();
-        loop {
-            let Some((_, line)) = arriving.recv().await else {
-                let why = match (exited.await, busy) {
-                    (Ok(Ok(BUSY)), Some((name, holder))) => {
-                        return Err(LockError::Busy(format_lock_refused(
-                            &name,
-                            &holder,
-                            host.name(),
-                        )));
-                    }
-                    (Ok(Err(e)), _) => e.to_string(),
-                    _ if said.is_empty() => format!(
-                        "no lock can be taken on {}: is util-linux installed there?",
-                        host.name()
-                    ),
-                    _ => format!("no lock can be taken on {}: {said}", host.name()),
-                };
-                return Err(LockError::Failed(why));
-            };
-            let said_now = LockMessage::parse(&line);
-            if said_now != LockMessage::Held {
-                heard = boot_clock();
-            }
-            match said_now {
-                LockMessage::Held => break,
-                LockMessage::Busy(name, holder) => {
-                    // Again when it is another one, or is not heard any more.
-                    let mark = (
-                        name.clone(),
-                        holder.since.clone(),
-                        holder.silent >= BEAT_PERIOD.as_secs() * 2,
-                    );
-                    if !waiting.contains(&mark) {
-                        waiting.push(mark);
-                        let _ = told
-                            .send(format_lock_in_use(&name, &holder, host.name(), wait))
-                            .await;
-                    }
-                    busy = Some((name, holder));
-                }
-                LockMessage::Taken(name, holder) => {
-                    let _ = told
-                        .send(format_lock_taken_over(&name, &holder, host.name()))
-                        .await;
-                }
-                LockMessage::Other(text) => said = text,
-            }
-        }
-        stopping.disarm();
-        let what = match names.as_slice() {
-            [one] => one.display_name(host.name()),
-            some => format!("{} and others", some[0].display_name(host.name())),
+        let mut request = hold.clone();
+        request.names.sort();
+        request.names.dedup();
+        let name = request.host.name();
+        let what = match request.names.as_slice() {
+            [one] => one.display_name(name),
+            some => tr!("{} and others", some[0].display_name(name)),
         };
-        let lock = Self {
+        let hold = open_hold(&request, title, wait, told, None).await?;
+        Ok(Self {
+            binds: request.names.iter().any(|n| *n != LockName::Host),
+            request,
+            title: title.to_owned(),
             what,
-            binds: names.iter().any(|n| *n != LockName::Host),
-            lost: CancellationToken::new(),
-            heard: Arc::new(Mutex::new(heard)),
-            release: CancellationToken::new(),
-            ended: Some(ended),
-        };
-        tokio::spawn(keep_lock_alive(
-            input,
-            arriving,
-            stop,
-            lock.lost.clone(),
-            lock.heard.clone(),
-            lock.release.clone(),
-        ));
-        Ok(lock)
+            hold: Mutex::new(hold),
+            regaining: tokio::sync::Mutex::new(()),
+            gone: AtomicBool::new(false),
+        })
+    }
+
+    fn hold(&self) -> MutexGuard<'_, LockHold> {
+        self.hold.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The host that it is held on.
+    pub(super) fn host_name(&self) -> &str {
+        self.request.host.name()
     }
 
     /// Whether a job stops when it is lost.
@@ -277,157 +96,188 @@ impl JobLock {
 
     /// Whether somebody else holds it by now, or may hold it.
     pub fn is_lost(&self) -> bool {
-        let heard = *self.heard.lock().unwrap_or_else(PoisonError::into_inner);
-        self.lost.is_cancelled() || boot_clock().saturating_sub(heard) > GIVE_UP_LIMIT
+        self.hold().is_lost()
     }
 
-    /// Cancelled when it is lost.
-    pub fn lost_token(&self) -> &CancellationToken {
-        &self.lost
+    /// Does work as long as the lock is held. A machine that wakes does not do the next piece of it before it has
+    /// found that nobody took the lock meanwhile, who would have it undone.
+    ///
+    /// # Errors
+    /// [`LockError::Lost`]; the work was dropped where it was, as if matou had been killed.
+    pub async fn run_until_lost<T>(&self, work: impl Future<Output = T>) -> Result<T, LockError> {
+        run_under_locks([self], None, work).await
+    }
+
+    /// Takes it again when it was lost and nobody had it since; waits at most [`REGAIN_LIMIT`] for the host.
+    ///
+    /// # Errors
+    /// [`LockError::Lost`]: somebody had it, or the host does not answer.
+    pub(super) async fn regain(&self) -> Result<(), LockError> {
+        let _alone = self.regaining.lock().await;
+        let token = {
+            let hold = self.hold();
+            if !hold.is_lost() {
+                return Ok(());
+            }
+            hold.token.clone()
+        };
+        let begun = boot_clock();
+        while !self.gone.load(Ordering::Acquire) {
+            let (told, _) = mpsc::channel(1);
+            let opening = open_hold(
+                &self.request,
+                &self.title,
+                Duration::ZERO,
+                &told,
+                Some(&token),
+            );
+            match tokio::time::timeout(REGAIN_LIMIT, opening).await {
+                Ok(Ok(hold)) => {
+                    *self.hold() = hold;
+                    return Ok(());
+                }
+                Ok(Err(LockError::Failed(why))) => {
+                    tracing::info!(lock = ?self.what, why = ?why, "not taken again");
+                }
+                Ok(Err(LockError::Busy(_) | LockError::Lost(_))) | Err(_) => break,
+            }
+            if boot_clock().saturating_sub(begun) > REGAIN_LIMIT {
+                break;
+            }
+            tokio::time::sleep(LOOK_PERIOD).await;
+        }
+        self.gone.store(true, Ordering::Release);
+        Err(LockError::Lost(self.loss_reason()))
     }
 
     /// A sentence for a job that is stopped because of it.
     pub fn loss_reason(&self) -> String {
-        format!(
+        tr!(
             "the lock of {} was lost: this machine slept, or its line to the server was dead, and somebody else may work there now; look at what is there, then run it again",
             self.what
         )
     }
 
     /// Gives the locks back and waits until they are.
-    pub async fn release(mut self) {
-        self.release.cancel();
-        if let Some(ended) = self.ended.take() {
+    pub async fn release(&self) {
+        let ended = {
+            let mut hold = self.hold();
+            hold.release.cancel();
+            hold.ended.take()
+        };
+        if let Some(ended) = ended {
             let _ = ended.await;
         }
     }
 }
 
-impl Drop for JobLock {
-    fn drop(&mut self) {
-        self.release.cancel();
-    }
-}
-
-/// Sends signs of life until the lock is given back or lost.
-async fn keep_lock_alive(
-    input: mpsc::Sender<Vec<u8>>,
-    mut arriving: mpsc::Receiver<(OutputStream, Vec<u8>)>,
-    stop: CancellationToken,
-    lost: CancellationToken,
-    heard: Arc<Mutex<Duration>>,
-    release: CancellationToken,
-) {
-    let mut look = tokio::time::interval(LOOK_PERIOD);
-    let mut sent = boot_clock().saturating_sub(BEAT_PERIOD);
+/// Does work as long as some locks are held; asks for them again when they are lost, and tells `out` so.
+pub(super) async fn run_under_locks<'a, T>(
+    locks: impl IntoIterator<Item = &'a JobLock>,
+    out: Option<&EventSink>,
+    work: impl Future<Output = T>,
+) -> Result<T, LockError> {
+    let locks: Vec<&JobLock> = locks.into_iter().collect();
+    let mut work = pin!(work);
     loop {
-        tokio::select! {
-            biased;
-            line = arriving.recv() => match line {
-                Some((_, line)) if line == b"held" => {
-                    *heard.lock().unwrap_or_else(PoisonError::into_inner) = sent;
-                }
-                Some(_) => {}
-                None => {
-                    lost.cancel();
-                    break;
-                }
-            },
-            () = release.cancelled() => {
-                let _ = input.send(b"q".to_vec()).await;
-                // It says so and ends; a line that is dead is not waited for.
-                let end = async { while arriving.recv().await.is_some() {} };
-                let _ = tokio::time::timeout(Duration::from_secs(5), end).await;
-                break;
-            }
-            _ = look.tick() => {
-                let heard = *heard.lock().unwrap_or_else(PoisonError::into_inner);
-                if boot_clock().saturating_sub(heard) > GIVE_UP_LIMIT {
-                    lost.cancel();
-                    break;
-                }
-                if boot_clock().saturating_sub(sent) >= BEAT_PERIOD && input.try_send(b"b".to_vec()).is_ok() {
-                    sent = boot_clock();
+        let tokens: Vec<_> = locks.iter().map(|l| l.hold().lost.clone()).collect();
+        let told = tokens.iter().map(|t| Box::pin(t.cancelled()));
+        let mut told = told.collect::<Vec<_>>();
+        let done = std::future::poll_fn(|cx| {
+            for told in &mut told {
+                // Its turn wakes this; the clock knows it even before.
+                if told.as_mut().poll(cx).is_ready() {
+                    return Poll::Ready(None);
                 }
             }
+            match locks.iter().any(|lock| lock.is_lost()) {
+                true => Poll::Ready(None),
+                false => work.as_mut().poll(cx).map(Some),
+            }
+        });
+        match done.await {
+            Some(done) => return Ok(done),
+            None => regain_locks(&locks, out).await?,
         }
     }
-    stop.cancel();
 }
 
-/// Makes a token that no other lock has.
-fn random_lock_token() -> String {
-    use rand::RngExt as _;
-    let number: u64 = rand::rng().random();
-    format!("{number:016x}")
-}
-
-fn lock_file_content(title: &str) -> String {
-    let since = jiff::Timestamp::now().strftime("%F %T UTC");
-    let title = matou_base::text::clean_bytes(title.as_bytes()).replace(['\t', '\n'], " ");
-    let who = matou_base::operator::operator_name();
-    format!("{who}\n{title}\n{since}")
-}
-
-fn format_lock_holder(holder: &LockHolder) -> String {
-    format!("{} ({}, since {})", holder.who, holder.what, holder.since)
-}
-
-fn format_lock_in_use(name: &LockName, holder: &LockHolder, host: &str, wait: Duration) -> String {
-    let silent = match holder.silent {
-        s if s >= BEAT_PERIOD.as_secs() * 2 => format!(", silent for {s} s"),
-        _ => String::new(),
-    };
-    let limit = match wait.as_secs() {
-        s if s < 120 => format!("{s} s"),
-        s if s < 7200 => format!("{} min", s / 60),
-        _ => "until it is done".into(),
-    };
-    format!(
-        "{} is in use by {}{silent}: waiting, at most {limit}",
-        name.display_name(host),
-        format_lock_holder(holder)
-    )
-    .replace("at most until", "until")
-}
-
-fn format_lock_refused(name: &LockName, holder: &LockHolder, host: &str) -> String {
-    format!(
-        "another matou works on {}: {}; nothing was done: wait until it is done, or run it with --wait",
-        name.display_name(host),
-        format_lock_holder(holder)
-    )
-}
-
-fn format_lock_taken_over(name: &LockName, holder: &LockHolder, host: &str) -> String {
-    format!(
-        "the lock of {} (held by {}) has been silent for {} s: it is taken; that job did not end as it should",
-        name.display_name(host),
-        format_lock_holder(holder),
-        holder.silent
-    )
+/// Takes locks again that were lost and that nobody had since.
+async fn regain_locks(locks: &[&JobLock], out: Option<&EventSink>) -> Result<(), LockError> {
+    for lock in locks.iter().filter(|lock| lock.is_lost()) {
+        if let Some(out) = out {
+            out.note(tr!(
+                "no sign of life went through for {} s: whether somebody else took the lock of {} is asked, for at most {} s",
+                GIVE_UP_LIMIT.as_secs(),
+                lock.what,
+                REGAIN_LIMIT.as_secs()
+            ))
+            .await;
+        }
+        lock.regain().await?;
+        if let Some(out) = out {
+            out.note(tr!("nobody did: it goes on")).await;
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use matou_config::NodeConnection;
+    use matou_host::{Host, HostOptions};
+    use tokio_util::sync::CancellationToken;
+
     use super::*;
 
-    #[test]
-    fn what_the_script_says_is_read_and_made_safe() {
-        let line = b"busy\tapp-shop\t3\tana@x\tdeploy shop\x1b[2J\t2026-01-02 03:04:05 UTC\t";
-        let LockMessage::Busy(name, holder) = LockMessage::parse(line) else {
-            panic!("not read");
+    /// A lock that can't be had again once it is lost.
+    fn lock() -> JobLock {
+        let options = HostOptions {
+            docker_socket: "/nonexistent".into(),
+            runtime_dir: "/nonexistent".into(),
+            recorder: None,
         };
-        assert_eq!(name, LockName::App("shop".into()));
-        assert!(!holder.what.contains('\x1b'), "{holder:?}");
-        let said = format_lock_in_use(&name, &holder, "n1", DEFAULT_LOCK_WAIT);
-        assert!(
-            said.starts_with("shop is in use by ana@x (deploy shop"),
-            "{said}"
-        );
-        assert!(said.ends_with("waiting, at most 8 s"), "{said}");
-        assert_eq!(LockMessage::parse(b"held"), LockMessage::Held);
-        let other = LockMessage::parse(b"mkdir: no");
-        assert_eq!(other, LockMessage::Other("mkdir: no".into()));
+        let host = Host::new("n1", &NodeConnection::Local, options);
+        JobLock {
+            request: LockRequest::for_apps(&host, ["shop"]),
+            title: "a job".into(),
+            what: "shop".into(),
+            binds: true,
+            hold: Mutex::new(LockHold {
+                token: "1".into(),
+                lost: CancellationToken::new(),
+                heard: Arc::new(Mutex::new(boot_clock())),
+                release: CancellationToken::new(),
+                ended: None,
+            }),
+            regaining: tokio::sync::Mutex::new(()),
+            gone: AtomicBool::new(true),
+        }
+    }
+
+    #[tokio::test]
+    async fn who_wakes_when_another_has_the_lock_does_nothing_more() {
+        let lock = lock();
+        let lost = Err(LockError::Lost(lock.loss_reason()));
+        assert_eq!(lock.run_until_lost(async { 1 }).await, Ok(1));
+        let mut done = Vec::new();
+        let work = async {
+            done.push("before it slept");
+            // The clock has gone on, and nobody has noticed yet.
+            let awake = boot_clock().saturating_sub(GIVE_UP_LIMIT + LOOK_PERIOD);
+            *lock.hold().heard.lock().expect("a clock") = awake;
+            tokio::task::yield_now().await;
+            done.push("after it woke");
+        };
+        assert_eq!(lock.run_until_lost(work).await, lost.clone().map(|_| ()));
+        assert_eq!(done, ["before it slept"]);
+        // Told by the one who watches it, while the work waits.
+        *lock.hold().heard.lock().expect("a clock") = boot_clock();
+        let watch = lock.hold().lost.clone();
+        let waiting = lock.run_until_lost(std::future::pending::<i32>());
+        let (waited, ()) = tokio::join!(waiting, async { watch.cancel() });
+        assert_eq!(waited, lost);
     }
 }

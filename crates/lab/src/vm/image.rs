@@ -1,6 +1,7 @@
 //! The machines' base image: a fresh Debian server made of its packages, never of a download of
 //! somebody's image. Kernel and initial RAM disk are handed to QEMU, so there is no boot loader.
 
+use matou_i18n::tr;
 use std::path::PathBuf;
 
 use color_eyre::eyre::{Result, bail};
@@ -75,7 +76,9 @@ pub(super) async fn prepare_vm_image(
     if image.folder.join("root.img").exists() {
         return Ok(image);
     }
-    say("making the machines' image from Debian packages (once, about a minute)");
+    say(tr!(
+        "making the machines' image from Debian packages (once, about a minute)"
+    ));
     let part = image.folder.with_extension("part");
     if part.exists() {
         std::fs::remove_dir_all(&part)?;
@@ -87,11 +90,11 @@ pub(super) async fn prepare_vm_image(
         .arg(release.codename())
         .arg(packages)
         .arg(SIZE)
-        .label("make the machines' image");
+        .label(tr!("make the machines' image"));
     here.run_ok(&build).await?;
     for file in ["kernel", "initrd", "root.img"] {
         if !part.join(file).exists() {
-            bail!("making the machines' image left no {file}");
+            bail!("{}", tr!("making the machines' image left no {file}"));
         }
     }
     std::fs::rename(&part, &image.folder)?;

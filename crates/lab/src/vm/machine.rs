@@ -1,5 +1,6 @@
 //! One virtual machine: a folder with its disks, and a QEMU process.
 
+use matou_i18n::tr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -55,7 +56,7 @@ impl<'a> VirtualMachine<'a> {
 
     fn read_record(&self) -> Result<VmRecord> {
         let text = std::fs::read(self.folder.join("machine.json"))
-            .wrap_err_with(|| format!("{} is half made: run `matou lab down` first", self.name))?;
+            .wrap_err_with(|| tr!("{} is half made: run `matou lab down` first", self.name))?;
         Ok(serde_json::from_slice(&text)?)
     }
 
@@ -79,7 +80,7 @@ impl<'a> VirtualMachine<'a> {
         let number: usize = self.name.trim_start_matches('n').parse()?;
         number
             .checked_sub(1)
-            .ok_or_else(|| eyre!("{} is no name of a machine", self.name))
+            .ok_or_else(|| eyre!("{}", tr!("{} is no name of a machine", self.name)))
     }
 
     /// Makes its folder, host key and root disk, unless the machine is complete.
@@ -149,7 +150,7 @@ impl<'a> VirtualMachine<'a> {
     pub(super) async fn create_disk(&self, size: &str) -> Result<VmDisk> {
         let number = self.list_disks()?.len() + 1;
         if number > SLOTS {
-            bail!("a machine has at most {SLOTS} extra disks");
+            bail!("{}", tr!("a machine has at most {SLOTS} extra disks"));
         }
         let path = self.folder.join(format!("data{number}.img"));
         let create = Command::new("qemu-img")
@@ -247,7 +248,7 @@ impl<'a> VirtualMachine<'a> {
         let qemu = qemu
             .args(["-daemonize", "-pidfile"])
             .arg(self.file_path("pid"))
-            .label(format!("start {}", self.name));
+            .label(tr!("start {}", self.name));
         self.here.run_ok(&qemu).await?;
         Ok(())
     }
@@ -281,7 +282,7 @@ impl<'a> VirtualMachine<'a> {
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
-        bail!("the process of {} does not end", self.name)
+        bail!("{}", tr!("the process of {} does not end", self.name))
     }
 }
 
@@ -305,7 +306,7 @@ pub(super) async fn detect_accelerator(
     if let Some(works) = known.strip_prefix(boot.as_str()) {
         return Ok(answer(works == "works"));
     }
-    say("trying hardware virtualisation");
+    say(tr!("trying hardware virtualisation"));
     // Without a program to start, the kernel panics and the machine ends: it has booted.
     let probe = Command::new("timeout")
         .args(["--signal=KILL", "20", "qemu-system-x86_64"])
@@ -316,7 +317,7 @@ pub(super) async fn detect_accelerator(
         .arg(image.file_path("kernel"))
         .arg("-append")
         .arg("console=ttyS0 panic=-1 rdinit=/none root=/dev/none")
-        .label("try hardware virtualisation");
+        .label(tr!("try hardware virtualisation"));
     let works = here.run(&probe).await.is_ok_and(|o| o.code == 0);
     std::fs::write(
         &memo,

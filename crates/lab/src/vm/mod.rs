@@ -6,6 +6,7 @@ mod machine;
 mod network;
 mod qmp;
 
+use matou_i18n::tr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -90,14 +91,15 @@ impl<'a> VmFleet<'a> {
     ) -> Result<Vec<LabServer>> {
         ensure!(
             std::env::consts::ARCH == "x86_64",
-            "virtual machines are made on x86_64 only"
+            "{}",
+            tr!("virtual machines are made on x86_64 only")
         );
         let image =
             image::prepare_vm_image(self.here, options.release, &options.packages, say).await?;
         let accelerator = machine::detect_accelerator(self.here, &image, say).await?;
         std::fs::create_dir_all(self.folder())?;
         let network = VmNetwork::create(self.here, self.lab, &self.folder()).await?;
-        say(&format!("starting {nodes} machines ({accelerator})"));
+        say(&tr!("starting {nodes} machines ({accelerator})"));
         let mut servers = Vec::new();
         for i in 0..nodes {
             let machine = self.machine(&format!("n{}", i + 1));
@@ -129,7 +131,7 @@ impl<'a> VmFleet<'a> {
             .arg(self.dir.join("id_ed25519").display().to_string())
             .arg(&server.address)
             .timeout(BOOT_TIMEOUT)
-            .label(format!("wait until {} has booted", server.name));
+            .label(tr!("wait until {} has booted", server.name));
         self.here.run_ok(&wait).await?;
         Ok(())
     }
@@ -143,8 +145,11 @@ impl<'a> VmFleet<'a> {
         let names: Vec<String> = self.list_nodes()?.into_iter().map(|n| n.name).collect();
         if !names.iter().any(|n| n == name) {
             bail!(
-                "there is no machine {name:?} in the practice fleet, only {}",
-                names.join(", ")
+                "{}",
+                tr!(
+                    "there is no machine {name:?} in the practice fleet, only {}",
+                    names.join(", ")
+                )
             );
         }
         Ok(self.machine(name))
@@ -154,7 +159,7 @@ impl<'a> VmFleet<'a> {
         let mut nodes = Vec::new();
         let folder = self.folder();
         for entry in std::fs::read_dir(&folder)
-            .wrap_err_with(|| format!("{} can't be read", folder.display()))?
+            .wrap_err_with(|| tr!("{} can't be read", folder.display()))?
         {
             let path = entry?.path();
             let Some(name) = path.file_name().and_then(|n| n.to_str()) else {
@@ -212,7 +217,7 @@ impl<'a> VmFleet<'a> {
         self.machine(name).kill().await?;
         let folder = self.folder().join(name);
         std::fs::remove_dir_all(&folder)
-            .wrap_err_with(|| format!("{} can't be removed", folder.display()))
+            .wrap_err_with(|| tr!("{} can't be removed", folder.display()))
     }
 
     /// Loads an image archive on every machine.
@@ -225,7 +230,7 @@ impl<'a> VmFleet<'a> {
             .args([beside("id_ed25519"), beside("known_hosts"), node.address])
             .arg(archive.display().to_string())
             .timeout(Duration::from_secs(1800))
-            .label(format!("load {} on {}", archive.display(), node.name));
+            .label(tr!("load {} on {}", archive.display(), node.name));
             self.here.run_ok(&load).await?;
         }
         Ok(())
@@ -260,9 +265,12 @@ async fn wait_for_sshd(server: &LabServer, limit: Duration) -> Result<()> {
     };
     if tokio::time::timeout(limit, asking).await.is_err() {
         bail!(
-            "{} did not answer within {} s: its console is in the folder vm/{0} of the practice fleet",
-            server.name,
-            limit.as_secs()
+            "{}",
+            tr!(
+                "{} did not answer within {} s: its console is in the folder vm/{0} of the practice fleet",
+                server.name,
+                limit.as_secs()
+            )
         );
     }
     Ok(())

@@ -1,5 +1,6 @@
 //! A network of the fleet's own: a bridge of this machine with a tap for each virtual machine.
 
+use matou_i18n::tr;
 use std::path::Path;
 
 use color_eyre::eyre::{Result, eyre};
@@ -43,7 +44,7 @@ impl VmNetwork {
         let up = Command::sh(UP)
             .arg(&network.bridge)
             .arg(format!("{}.1/24", network.prefix))
-            .label("make the network");
+            .label(tr!("make the network"));
         here.run_ok(&up).await?;
         Ok(network)
     }
@@ -59,11 +60,11 @@ impl VmNetwork {
         let name = format!("mtt{hash}n{}", index + 1);
         let make = Command::sh(TAP)
             .args([&name, &self.bridge])
-            .label("make a network device");
+            .label(tr!("make a network device"));
         here.run_ok(&make).await?;
         let (a, b) = hash
             .split_at_checked(2)
-            .ok_or_else(|| eyre!("the bridge has a strange name"))?;
+            .ok_or_else(|| eyre!("{}", tr!("the bridge has a strange name")))?;
         Ok(TapDevice {
             name,
             mac: format!("52:54:00:{a}:{b}:{:02x}", index + 1),
@@ -75,7 +76,9 @@ impl VmNetwork {
         let Ok(bridge) = std::fs::read_to_string(folder.join(FILE)) else {
             return Ok(());
         };
-        let down = Command::sh(DOWN).arg(bridge).label("remove the network");
+        let down = Command::sh(DOWN)
+            .arg(bridge)
+            .label(tr!("remove the network"));
         here.run_ok(&down).await?;
         Ok(())
     }

@@ -1,5 +1,6 @@
 //! A few words of QEMU's monitor protocol: <https://www.qemu.org/docs/master/interop/qmp-spec.html>.
 
+use matou_i18n::tr;
 use std::path::Path;
 use std::time::Duration;
 
@@ -19,7 +20,7 @@ pub(super) async fn run_qmp_commands(socket: &Path, commands: &[(&str, Value)]) 
     let talk = async {
         let stream = UnixStream::connect(socket)
             .await
-            .wrap_err("the machine's monitor does not answer")?;
+            .wrap_err(tr!("the machine's monitor does not answer"))?;
         let (read, mut write) = stream.into_split();
         let mut lines = BufReader::new(read).lines();
         let hello = ("qmp_capabilities", json!({}));
@@ -30,11 +31,14 @@ pub(super) async fn run_qmp_commands(socket: &Path, commands: &[(&str, Value)]) 
             // Greetings and events come in between.
             loop {
                 let Some(line) = lines.next_line().await? else {
-                    bail!("the machine's monitor went away during {name}");
+                    bail!("{}", tr!("the machine's monitor went away during {name}"));
                 };
                 let answer: Value = serde_json::from_str(&line)?;
                 if let Some(error) = answer.get("error") {
-                    bail!("{name}: {}", error["desc"].as_str().unwrap_or("refused"));
+                    bail!(
+                        "{name}: {}",
+                        error["desc"].as_str().unwrap_or(tr!("refused"))
+                    );
                 }
                 if answer.get("return").is_some() {
                     break;
@@ -45,6 +49,6 @@ pub(super) async fn run_qmp_commands(socket: &Path, commands: &[(&str, Value)]) 
     };
     match tokio::time::timeout(TIMEOUT, talk).await {
         Ok(result) => result,
-        Err(_) => bail!("the machine's monitor does not answer"),
+        Err(_) => bail!("{}", tr!("the machine's monitor does not answer")),
     }
 }

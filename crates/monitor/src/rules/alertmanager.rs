@@ -3,6 +3,7 @@
 use super::{
     ALERTMANAGER_KEY_PREFIX, AlertInputs, AlertKind, AlertSeverity, AlertTarget, Finding, Remedy,
 };
+use matou_i18n::tr;
 
 /// Adds Alertmanager's alerts, but for those that our own rules found already.
 pub(super) fn add_external_findings(inputs: AlertInputs<'_>, found: &mut Vec<Finding>) {
@@ -12,7 +13,7 @@ pub(super) fn add_external_findings(inputs: AlertInputs<'_>, found: &mut Vec<Fin
             key: "alertmanager".into(),
             kind: AlertKind::Alertmanager,
             severity: AlertSeverity::Warning,
-            what: "alertmanager".into(),
+            what: tr!("alertmanager").into(),
             why: reason.to_owned(),
             since: told.read_at(),
             target: AlertTarget::Fleet,

@@ -2,6 +2,7 @@
 
 use super::{AlertInputs, AlertKind, AlertSeverity, AlertTarget, Finding, Remedy};
 use matou_base::text::format_ago;
+use matou_i18n::tr;
 use matou_model::{AppJob, AppJobRuns, Service};
 
 /// Finds what is wrong with the jobs of a service.
@@ -21,7 +22,7 @@ pub(super) fn add_job_findings(
 fn find_problem(runs: &AppJobRuns, service: &Service, job: &AppJob) -> Option<Finding> {
     let (why, since) = match (runs.find_missed(job), runs.find_failed(job)) {
         (Some(missed), _) => (
-            format!(
+            tr!(
                 "has not run since {}, for which it was due: `journalctl -u matou-jobs` on the managers says why",
                 format_ago(runs.at, missed)
             ),
@@ -40,7 +41,7 @@ fn find_problem(runs: &AppJobRuns, service: &Service, job: &AppJob) -> Option<Fi
         key: format!("app/{}/job/{}", job.app, job.name),
         kind: AlertKind::AppJob,
         severity: AlertSeverity::Warning,
-        what: format!("{}: job {}", job.app, job.name),
+        what: tr!("{}: job {}", job.app, job.name),
         why,
         since: Some(since),
         target: AlertTarget::Service(service.id.clone()),

@@ -1,6 +1,7 @@
 //! Applications that do not answer, and certificates that end.
 
 use super::{AlertInputs, AlertKind, AlertSeverity, AlertTarget, Finding, Remedy};
+use matou_i18n::tr;
 use matou_model::CertificateState;
 
 pub(super) fn add_answer_findings(inputs: AlertInputs<'_>, found: &mut Vec<Finding>) {
@@ -17,7 +18,7 @@ pub(super) fn add_answer_findings(inputs: AlertInputs<'_>, found: &mut Vec<Findi
             key: "edge".into(),
             kind: AlertKind::Edge,
             severity: AlertSeverity::Critical,
-            what: "edge".into(),
+            what: tr!("edge").into(),
             why: reason.to_owned(),
             since: probes.read_at(),
             target,
@@ -59,7 +60,7 @@ pub(super) fn add_certificate_findings(inputs: AlertInputs<'_>, found: &mut Vec<
                 CertificateState::Ending | CertificateState::Refused => AlertSeverity::Critical,
             },
             what: certificate.domain.clone(),
-            why: format!("certificate: {problem}"),
+            why: tr!("certificate: {problem}"),
             since: None,
             target: AlertTarget::Certificate(certificate.domain.clone()),
             remedy: Remedy::Certificates,

@@ -43,6 +43,10 @@ pub enum AlertKind {
     Job,
     /// A scheduled job of an application failed, or did not run.
     AppJob,
+    /// A node that the night has cleaned has less free than `[room]` wants.
+    Floor,
+    /// The volumes of an application take nearly all of its budget, or more.
+    Budget,
     /// An alert of Alertmanager that no rule of ours found.
     Told,
     /// Alertmanager does not answer.
@@ -55,6 +59,12 @@ pub enum AlertKind {
     Page,
     /// A certificate ends soon, or none is served.
     Certificate,
+    /// The records of a name are not as they should be, or can't be read.
+    Dns,
+    /// The software of an application gets no fixes any more.
+    EndOfLife,
+    /// A night found out that an update of an application would fail.
+    Rehearsal,
     /// A node is not what config.toml says.
     Drift,
     /// Backups are old, failed or damaged.
@@ -79,11 +89,16 @@ impl AlertKind {
             | Self::CrashLoop
             | Self::Job
             | Self::AppJob
+            | Self::Floor
+            | Self::Budget
             | Self::Told
             | Self::Edge
             | Self::Http
             | Self::Page
             | Self::Certificate
+            | Self::Dns
+            | Self::EndOfLife
+            | Self::Rehearsal
             | Self::Drift
             | Self::Backup => 0,
         }

@@ -8,17 +8,21 @@ mod inputs;
 mod nodes;
 mod pages;
 mod remedy;
+mod room;
 mod services;
+mod updates;
 
+use matou_i18n::{tr, trn};
 use std::collections::HashMap;
 
 use jiff::Timestamp;
 
 use super::backups::{find_backup_problems, find_future_snapshots, find_missed_backups};
+use super::domains::find_expiring_domains;
 use matou_model::Task;
 
 pub use finding::{ALERTMANAGER_KEY_PREFIX, AlertKind, AlertSeverity, Finding};
-pub use inputs::AlertInputs;
+pub use inputs::{AlertInputs, NodeDrift};
 pub use nodes::disk_trend_key;
 pub use remedy::{AlertTarget, Remedy};
 
@@ -46,8 +50,15 @@ pub fn evaluate_rules(inputs: AlertInputs<'_>) -> Vec<Finding> {
     for page in inputs.fleet.swarm.value().iter().flat_map(|s| &s.pages) {
         pages::add_page_findings(inputs, page, &mut found);
     }
+    updates::add_end_findings(inputs, &mut found);
+    updates::add_rehearsal_findings(inputs, &mut found);
+    room::add_room_findings(inputs, &mut found);
     edge::add_answer_findings(inputs, &mut found);
     edge::add_certificate_findings(inputs, &mut found);
+    let domains = inputs.fleet.domains.value().map_or(&[][..], Vec::as_slice);
+    let certificates = inputs.fleet.certificates.value();
+    let certificates = certificates.map_or(&[][..], Vec::as_slice);
+    found.extend(find_expiring_domains(domains, certificates, inputs.now));
     add_drift_finding(inputs, &mut found);
     alertmanager::add_external_findings(inputs, &mut found);
     found.extend(find_missed_backups(
@@ -68,7 +79,7 @@ fn add_swarm_finding(inputs: AlertInputs<'_>, found: &mut Vec<Finding>) {
             key: "swarm".into(),
             kind: AlertKind::Swarm,
             severity: AlertSeverity::Critical,
-            what: "swarm".into(),
+            what: tr!("swarm").into(),
             why: reason.to_owned(),
             // A swarm that was never read is an alert at once: there is nothing to wait for.
             since: Some(
@@ -90,17 +101,30 @@ fn add_drift_finding(inputs: AlertInputs<'_>, found: &mut Vec<Finding>) {
         return;
     };
     let why = match inputs.drift {
-        [one] => format!("{one} is not what config.toml says"),
-        some => format!("{} are not what config.toml says", some.join(", ")),
+        [NodeDrift { node, differences }] => trn!(
+            *differences,
+            "{node} is not what config.toml says: {n} difference",
+            "{node} is not what config.toml says: {n} differences"
+        ),
+        some => {
+            let each = some
+                .iter()
+                .map(|d| format!("{} ({})", d.node, d.differences));
+            let all: usize = some.iter().map(|d| d.differences).sum();
+            tr!(
+                "{} are not what config.toml says: {all} differences",
+                each.collect::<Vec<_>>().join(", ")
+            )
+        }
     };
     found.push(Finding {
         key: "drift".into(),
         kind: AlertKind::Drift,
         severity: AlertSeverity::Warning,
-        what: "drift".into(),
+        what: tr!("drift").into(),
         why,
         since: None,
-        target: AlertTarget::Node(first.clone()),
+        target: AlertTarget::Node(first.node.clone()),
         remedy: Remedy::ProvisionAll,
         near: false,
     });
@@ -152,16 +176,9 @@ mod tests {
             mode: ServiceMode::Replicated(wanted),
             wanted,
             running,
-            job: None,
             domains: vec!["blog.org".into()],
-            ports: Vec::new(),
-            labels: [].into(),
-            environment: [].into(),
-            volumes: Vec::new(),
-            created_at: None,
             updated_at: Some(at(100)),
-            update: None,
-            version: 1,
+            ..Service::default()
         }
     }
 
@@ -319,6 +336,54 @@ mod tests {
             let mut pages = found.iter().filter(|f| f.kind == AlertKind::Page);
             assert_eq!(pages.next().map(|f| f.severity), wanted, "{kind:?} {ago}");
         }
+    }
+
+    #[test]
+    fn a_budget_is_told_at_four_fifths_and_a_floor_that_is_not_reached() {
+        use matou_model::{
+            BUDGET_LABEL, FileSystemSize, NightClean, NodeSizes, SizeSample, VolumeSize,
+            VolumeSizes,
+        };
+        let mut blog = service(2, 2);
+        let label = r#"{"bytes":1000}"#.to_owned();
+        blog.labels.insert(BUDGET_LABEL.into(), label);
+        let of = |bytes: u64, free: u64| {
+            let size = VolumeSize {
+                app: Some("blog".into()),
+                bytes: Some(bytes),
+            };
+            let disk = FileSystemSize {
+                total: 100,
+                used: 100 - free,
+                free,
+            };
+            let mut node = NodeSizes::default();
+            node.add_sample(SizeSample {
+                at: at(60),
+                volumes: [("blog_db".to_owned(), size)].into(),
+                file_systems: [("/".to_owned(), disk)].into(),
+            });
+            node.clean = Some(NightClean {
+                at: at(60),
+                mount: "/".into(),
+                floor: 20,
+                before: 5,
+                after: 10,
+                problem: None,
+            });
+            let sizes = VolumeSizes {
+                storage: "n1".into(),
+                nodes: [("n1".to_owned(), node)].into(),
+                ..VolumeSizes::default()
+            };
+            let swarm = swarm(vec![], vec![blog.clone()], vec![]);
+            kinds(&fleet(vec![swarm, Datum::VolumeSizes(Ok(sizes))]))
+        };
+        let budget = |severity| (AlertKind::Budget, severity);
+        assert_eq!(of(799, 20), []);
+        assert_eq!(of(800, 20), [budget(AlertSeverity::Warning)]);
+        assert_eq!(of(1000, 20), [budget(AlertSeverity::Critical)]);
+        assert_eq!(of(1, 19), [(AlertKind::Floor, AlertSeverity::Warning)]);
     }
 
     #[test]
@@ -546,7 +611,10 @@ mod tests {
             fleet: &fleet,
             limits: &config,
             trends: &trends,
-            drift: &["n1".to_owned()],
+            drift: &[NodeDrift {
+                node: "n1".into(),
+                differences: 1,
+            }],
             backups: &[],
             now: at(0),
         };
@@ -555,7 +623,22 @@ mod tests {
             found[0].why,
             "the disk will be full in 2 h, as it fills now; 65 % are in use"
         );
-        assert_eq!(found[1].why, "n1 is not what config.toml says");
+        assert_eq!(
+            found[1].why,
+            "n1 is not what config.toml says: 1 difference"
+        );
+        let both = [("n1", 3), ("n2", 2)].map(|(node, differences)| NodeDrift {
+            node: node.into(),
+            differences,
+        });
+        let found = evaluate_rules(AlertInputs {
+            drift: &both,
+            ..facts
+        });
+        assert_eq!(
+            found[1].why,
+            "n1 (3), n2 (2) are not what config.toml says: 5 differences"
+        );
         let mut patient = config;
         (patient.disk_full_hours, patient.drift) = (2, false);
         let limits = &patient;

@@ -1,6 +1,7 @@
 //! Nodes that are lost or loaded, and the managers' majority.
 
 use super::{AlertInputs, AlertKind, AlertSeverity, AlertTarget, Finding, Remedy};
+use matou_i18n::tr;
 use matou_model::{Disk, Metrics, Node, NodeLink, NodeState, Reachability, Role, Swarm};
 
 /// A load must fall this many percent below its limit to be no longer high, so that an alert does
@@ -45,8 +46,8 @@ pub(super) fn add_node_findings(inputs: AlertInputs<'_>, node: &Node, found: &mu
         && seen.state != NodeState::Ready
     {
         let why = match seen.message.as_str() {
-            "" => format!("the swarm sees it {}", seen.state),
-            message => format!("the swarm sees it {}: {message}", seen.state),
+            "" => tr!("the swarm sees it {}", seen.state.word()),
+            message => tr!("the swarm sees it {}: {message}", seen.state.word()),
         };
         found.push(Finding {
             remedy: Remedy::NodeMenu,
@@ -76,7 +77,10 @@ fn add_load_findings(
         ),
     ] {
         if let Some((near, why)) = find_high_load(node, value, limit) {
-            let why = format!("{sort} {why}");
+            let why = match kind {
+                AlertKind::Memory => tr!("memory {why}"),
+                _ => format!("{sort} {why}"),
+            };
             found.push(Finding {
                 near,
                 ..base(
@@ -95,7 +99,7 @@ fn add_load_findings(
 fn find_high_load(node: &Node, value: f32, limit: u8) -> Option<(bool, String)> {
     let limit = f32::from(limit);
     let near = value < limit || node.metrics.is_stale();
-    let why = format!("at {value:.0} %; {limit:.0} % is the limit");
+    let why = tr!("at {value:.0} %; {limit:.0} % is the limit");
     (value >= limit - MARGIN).then_some((near, why))
 }
 
@@ -115,9 +119,9 @@ fn add_disk_findings(
     let others = node.disks.iter().filter(|d| d.mount != "/");
     for disk in std::iter::once(&root).chain(others) {
         let (what, sort, place) = match disk.mount.as_str() {
-            "/" => ("disk".into(), "disk".to_owned(), node.name.clone()),
+            "/" => (tr!("disk").into(), "disk".to_owned(), node.name.clone()),
             mount => (
-                format!("disk {mount}"),
+                tr!("disk {mount}"),
                 format!("disk{mount}"),
                 disk_trend_key(&node.name, mount),
             ),
@@ -140,7 +144,7 @@ fn add_disk_findings(
                 h if h < 1.0 => format!("{:.0} min", h * 60.0),
                 h => format!("{h:.0} h"),
             };
-            let why = format!(
+            let why = tr!(
                 "the {what} will be full in {left}, as it fills now; {:.0} % are in use",
                 disk.used_percent()
             );
@@ -174,21 +178,21 @@ pub(super) fn add_quorum_finding(swarm: &Swarm, found: &mut Vec<Finding>) {
     let (severity, why) = if reachable < majority {
         (
             AlertSeverity::Critical,
-            format!(
+            tr!(
                 "{reachable} of {all} managers are reachable, {majority} are needed: the swarm can't be changed"
             ),
         )
     } else if reachable < all {
         (
             AlertSeverity::Critical,
-            format!(
+            tr!(
                 "{reachable} of {all} managers are reachable: when another one is lost, the swarm can't be changed"
             ),
         )
     } else {
         (
             AlertSeverity::Warning,
-            format!("{all} managers stand the loss of none: make it {}", all + 1),
+            tr!("{all} managers stand the loss of none: make it {}", all + 1),
         )
     };
     // With three of three there is one to spare.
@@ -201,7 +205,7 @@ pub(super) fn add_quorum_finding(swarm: &Swarm, found: &mut Vec<Finding>) {
         key: "swarm/quorum".into(),
         kind: AlertKind::Quorum,
         severity,
-        what: "quorum".into(),
+        what: tr!("quorum").into(),
         why,
         since: None,
         target: about.map_or(AlertTarget::Fleet, |n| {

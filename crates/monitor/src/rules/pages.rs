@@ -1,6 +1,7 @@
 //! Pages that are still there instead of applications, and those that nobody serves.
 
 use jiff::SignedDuration;
+use matou_i18n::tr;
 
 use super::{AlertInputs, AlertKind, AlertSeverity, AlertTarget, Finding, Remedy};
 use matou_model::{AppPage, PageKind};
@@ -32,20 +33,20 @@ pub(super) fn add_page_findings(inputs: AlertInputs<'_>, page: &AppPage, found: 
 fn find_problem(inputs: AlertInputs<'_>, page: &AppPage) -> Option<(AlertSeverity, String)> {
     let app = &page.app;
     if page.running == 0 && !page.trouble.is_empty() {
-        let why = format!("nobody serves its page: {}", page.trouble);
+        let why = tr!("nobody serves its page: {}", page.trouble);
         return Some((AlertSeverity::Critical, why));
     }
     let age = inputs.now.duration_since(page.since?);
-    let end = format!("`matou page {app} off` takes it away");
+    let end = tr!("`matou page {app} off` takes it away");
     let why = match (&page.job, page.kind) {
         (Some(_), _) if age > JOB_LIMIT => {
-            format!(
+            tr!(
                 "visitors see the page {}; when that job has ended, {end}",
                 page.describe()
             )
         }
         (None, PageKind::Maintenance) if age > MAINTENANCE_LIMIT => {
-            format!("visitors see the page {}: {end}", page.describe())
+            tr!("visitors see the page {}: {end}", page.describe())
         }
         _ => return None,
     };

@@ -1,6 +1,7 @@
 //! Services that lack tasks, or whose tasks fail again and again.
 
 use jiff::Timestamp;
+use matou_i18n::tr;
 
 use super::{AlertKind, AlertSeverity, AlertTarget, Finding, Remedy};
 use matou_model::{JobProgress, JobState, Service, Task, TaskState};
@@ -36,7 +37,7 @@ pub(super) fn add_service_findings(
     };
     if let Some((times, last)) = crashes {
         let minutes = LOOP_WINDOW / 60;
-        let why = format!(
+        let why = tr!(
             "its tasks failed {times} times in {minutes} min: {}",
             last.failure_reason()
         );
@@ -55,8 +56,8 @@ pub(super) fn add_service_findings(
     }
     let ended = tasks.iter().filter(|t| !t.failure_reason().is_empty());
     let last = ended.max_by_key(|t| t.since);
-    let error = last.map_or_else(String::new, |t| format!(": {}", t.failure_reason()));
-    let why = format!("{} of {} tasks run{error}", service.running, service.wanted);
+    let error = last.map_or_else(String::new, |t| tr!(": {}", t.failure_reason()));
+    let why = tr!("{} of {} tasks run{error}", service.running, service.wanted);
     let since = last.and_then(|t| t.since);
     found.push(base("tasks", AlertKind::Replicas, severity, why, since));
 }

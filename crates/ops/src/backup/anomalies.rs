@@ -1,6 +1,7 @@
 //! Anomalies of a repository that stop forgetting and pruning: snapshots dated in the future, and
 //! snapshots that matou did not forget and that are gone.
 
+use matou_i18n::{tr, trn};
 use std::time::Duration;
 
 use super::context::{BackupContext, backup_step_error};
@@ -45,9 +46,9 @@ impl RepositoryAnomalies {
     pub(crate) fn open_questions(&self, repository: &str, accept: &[String]) -> Vec<Change> {
         let mut lines = Vec::new();
         if let Some(latest) = self.ahead.iter().max_by_key(|s| s.time) {
-            let what = format!(
+            let what = tr!(
                 "{repository}: {} dated in the future, up to {}: a clock was wrong, or somebody wants the policy to keep them and not the others; look at them first (`matou snapshots`), then `matou repo forget --repository {repository} --accept {}` lets them go",
-                format_snapshot_count(self.ahead.len(), "is", "are"),
+                trn!(self.ahead.len(), "{n} snapshot is", "{n} snapshots are"),
                 latest.time.strftime("%F %R UTC"),
                 self.ahead_word(repository)
             );
@@ -56,7 +57,7 @@ impl RepositoryAnomalies {
         if !self.fewer.is_empty() {
             let each: Vec<String> = self.fewer.iter().map(format_snapshot_loss).collect();
             let word = self.fewer_word(repository);
-            let what = format!(
+            let what = tr!(
                 "{repository}: snapshots are gone since the last night that matou did not forget: {}; find out who removed them (what is not pruned can be brought back: `restic recover`), then `matou repo forget --repository {repository} --accept {word}` goes on with what is left",
                 each.join(", ")
             );
@@ -68,19 +69,12 @@ impl RepositoryAnomalies {
     }
 }
 
-fn format_snapshot_count(n: usize, is: &str, are: &str) -> String {
-    match n {
-        1 => format!("1 snapshot {is}"),
-        n => format!("{n} snapshots {are}"),
-    }
-}
-
 fn format_snapshot_loss(fewer: &SnapshotLoss) -> String {
     let of = match fewer.app.as_str() {
-        "" => "the fleet's own files",
+        "" => tr!("the fleet's own files"),
         app => app,
     };
-    format!("{} of {} of {of} left", fewer.now, fewer.before)
+    tr!("{} of {} of {of} left", fewer.now, fewer.before)
 }
 
 /// Lists this fleet's snapshots of a repository.
@@ -138,7 +132,7 @@ pub(super) async fn read_last_counts(
         .arg(repository)
         .sudo()
         .timeout(Duration::from_secs(30))
-        .label("read what was counted");
+        .label(tr!("read what was counted"));
     let (nights, by_hand) = tokio::join!(
         read_backup_reports(&manager, MAX_REPORTS),
         manager.run_ok(&read)
@@ -175,7 +169,7 @@ pub(super) async fn keep_snapshot_counts(
         .stdin(text.into_bytes())
         .sudo()
         .timeout(Duration::from_secs(30))
-        .label("keep what was counted");
+        .label(tr!("keep what was counted"));
     manager.run_ok(&write).await?;
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! One application's backup: its dumps, its manifest, one snapshot, and the proof that the snapshot
 //! is in the repository.
 
+use matou_i18n::{tr, trn};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -14,7 +15,8 @@ use crate::OpsError;
 use crate::restore::{SwapLog, check_restore_settled};
 use matou_backup::{
     AppBackupReport, AppStorage, BackupError, BackupResult, FLEET, FleetId, INCOMPLETE, MANIFEST,
-    Manifest, RepositoryAccess, Restic, ResticSummary, identity, matou_folder,
+    Manifest, PARTIAL_TAG, RepositoryAccess, Restic, ResticSummary, UnreachedVolume, identity,
+    matou_folder,
 };
 use matou_base::text::human_bytes;
 use matou_host::{Command, ConfinedFolders, DetachedUnit, shell_script};
@@ -70,6 +72,8 @@ struct BackupSource {
     paths: Vec<PathBuf>,
     exclude: Vec<String>,
     one_file_system: bool,
+    /// Volumes are left out.
+    is_partial: bool,
     /// Read again from the repository: what it holds must be what was written.
     manifest: PathBuf,
     /// Folders in which root follows no link while the snapshot is made.
@@ -88,6 +92,9 @@ impl BackupSource {
             .chain(tags)
             .map(str::to_owned)
             .collect();
+        if self.is_partial {
+            args.extend(["--tag", PARTIAL_TAG].map(str::to_owned));
+        }
         if self.one_file_system {
             args.push("--one-file-system".into());
         }
@@ -98,6 +105,15 @@ impl BackupSource {
         args.extend(self.paths.iter().map(|p| p.display().to_string()));
         args
     }
+}
+
+/// What is done of a backup.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum BackupPart {
+    /// All of it.
+    Whole,
+    /// One that runs is watched to its end, and none is begun.
+    Watch,
 }
 
 impl BackUpApp {
@@ -136,6 +152,7 @@ impl BackUpApp {
             paths,
             exclude: layout.spec.exclude.clone(),
             one_file_system: layout.spec.one_file_system,
+            is_partial: !layout.left_out.is_empty(),
             manifest: layout.dumps.join(MANIFEST),
             confined: layout.confined_folders(&self.work.fleet.config),
         }
@@ -148,14 +165,16 @@ impl BackUpApp {
         cx: &StepContext,
         report: &mut AppBackupReport,
     ) -> Result<(), StepError> {
-        // A backup that runs already is watched; whoever began it holds the lock.
-        if is_unit_running(&self.work, &app_backup_unit(&self.app)).await? {
-            return self.back_up(cx, report).await;
+        // A backup that runs already is watched; whoever began it holds the lock, or was killed.
+        if is_unit_running(&self.work, &app_backup_unit(&self.app)).await?
+            && self.back_up(cx, report, BackupPart::Watch).await?
+        {
+            return Ok(());
         }
         let hold = LockRequest::for_apps(&self.work.storage.host, [self.app.clone()]);
         let (told, mut lines) = tokio::sync::mpsc::channel::<String>(4);
         let wait = self.work.fleet.runner.lock_wait();
-        let title = format!("back up {}", self.app);
+        let title = tr!("back up {}", self.app);
         let taking = async move { JobLock::take(&hold, &title, wait, &told).await };
         let telling = async {
             while let Some(line) = lines.recv().await {
@@ -166,20 +185,20 @@ impl BackUpApp {
         let taken = cx.cancel.run_until_cancelled(taken).await;
         let lock = taken.ok_or(StepError::Cancelled)?;
         let lock = lock.map_err(|e| StepError::failed(e.to_string()))?;
-        let result = tokio::select! {
-            result = self.back_up(cx, report) => result,
-            () = lock.lost_token().cancelled() => Err(StepError::failed(lock.loss_reason())),
-        };
+        let backing_up = Box::pin(self.back_up(cx, report, BackupPart::Whole));
+        let result = lock.run_until_lost(backing_up).await;
         lock.release().await;
-        result
+        result??;
+        Ok(())
     }
 
-    /// Dumps, manifest, snapshot.
+    /// Dumps, manifest, snapshot. Returns whether it was done: there may be nothing to watch any more.
     async fn back_up(
         &self,
         cx: &StepContext,
         report: &mut AppBackupReport,
-    ) -> Result<(), StepError> {
+        part: BackupPart,
+    ) -> Result<bool, StepError> {
         // One that is stopped for a move has no other state than that.
         if !self.stopped {
             let data = matou_folder(&self.work.fleet.config);
@@ -192,14 +211,14 @@ impl BackUpApp {
             is_unit_running(&self.work, &unit),
             folder_exists(&self.work, &layout.secrets)
         )?;
+        if part == BackupPart::Watch && !running {
+            return Ok(false);
+        }
         let binds = self.find_binds(&layout, cx).await?;
         let missed = self.find_missed_dumps(&layout).await?;
         if running {
             cx.out
-                .note(format!(
-                    "the backup of {} runs already: watching it",
-                    self.app
-                ))
+                .note(tr!("the backup of {} runs already: watching it", self.app))
                 .await;
         } else {
             self.write_dumps_and_manifest(cx, &mut layout, &missed, report)
@@ -208,15 +227,15 @@ impl BackUpApp {
         let source = self.backup_source(&layout, binds, secrets);
         make_snapshot(&self.work, cx, &source, running, report).await?;
         if !layout.left_out.is_empty() {
-            return Err(StepError::failed(format!(
+            return Err(StepError::failed(tr!(
                 "the snapshot {} holds all but this: {}",
                 report.snapshot,
-                layout.left_out.join("; ")
+                UnreachedVolume::describe_all(&layout.left_out)
             )));
         }
         match missed.as_slice() {
-            [] => Ok(()),
-            some => Err(StepError::failed(format!(
+            [] => Ok(true),
+            some => Err(StepError::failed(tr!(
                 "the snapshot {} holds its volumes as they are and no dump of {}, which earlier ones had: there is no apps/{}.toml any more; bring it back (`matou files`), or deploy it again",
                 report.snapshot,
                 some.join(", "),
@@ -242,13 +261,13 @@ impl BackUpApp {
                 0 if real.trim_end_matches('\n') == shown => found.push(path.clone()),
                 // A container that has one of the folders may lead it anywhere.
                 0 => {
-                    return Err(StepError::failed(format!(
+                    return Err(StepError::failed(tr!(
                         "{shown} leads elsewhere by a link, and is not followed: mount the place itself"
                     )));
                 }
                 _ => {
                     let node = &layout.node;
-                    let note = format!("{shown} is not on {node}: it is in no snapshot");
+                    let note = tr!("{shown} is not on {node}: it is in no snapshot");
                     cx.out.note(note).await;
                 }
             }
@@ -267,7 +286,7 @@ impl BackUpApp {
             .arg(manifest.display().to_string())
             .sudo()
             .timeout(Duration::from_secs(20))
-            .label(format!("read {}", manifest.display()));
+            .label(tr!("read {}", manifest.display()));
         let text = self.work.storage.host.run_ok(&read).await?.stdout_text();
         let Ok(last) = serde_json::from_str::<Manifest>(&text) else {
             return Ok(Vec::new());
@@ -307,7 +326,7 @@ impl BackUpApp {
         dump::check_brought_dumps(layout, config, &dumps, nodes).await?;
         if layout.file.is_none() {
             cx.out
-                .note(format!(
+                .note(tr!(
                     "{0} has no apps/{0}.toml: its volumes are backed up as they are, without dumps",
                     self.app
                 ))
@@ -319,7 +338,7 @@ impl BackUpApp {
             fleet: self.work.fleet_name().to_owned(),
             time: Timestamp::now(),
             volumes: layout.volumes.clone(),
-            left_out: layout.left_out.clone(),
+            left_out: layout.left_out.iter().map(|l| l.why.clone()).collect(),
             dumps,
             images: list_running_images(&self.app, &swarm),
             missed: missed.to_vec(),
@@ -379,7 +398,7 @@ pub(crate) fn read_own_stack(
     };
     let text = std::fs::read(&path);
     text.map(Some)
-        .map_err(|e| OpsError::failed(format_args!("{} can't be read: {e}", path.display())))
+        .map_err(|e| OpsError::failed(tr!("{} can't be read: {e}", path.display())))
 }
 
 /// Services and the images their tasks run.
@@ -425,7 +444,7 @@ fn check_snapshot_was_made(
     ended: &restic_unit::ResticOutcome,
 ) -> Result<(), StepError> {
     if ended.code == EXIT_MISSING_FOLDER {
-        return Err(StepError::failed(format!(
+        return Err(StepError::failed(tr!(
             "{}; is the disk mounted?",
             ended.said
         )));
@@ -442,7 +461,7 @@ fn check_snapshot_was_made(
         return Err(StepError::failed(error.to_string()));
     }
     if let Some(skipped) = ended.skipped.first() {
-        return Err(StepError::failed(format!(
+        return Err(StepError::failed(tr!(
             "restic left a folder out: {skipped}"
         )));
     }
@@ -461,7 +480,7 @@ async fn make_snapshot(
 ) -> Result<(), StepError> {
     let restic = &work.primary;
     let what = match source.app.as_str() {
-        "" => "the fleet's own files".to_owned(),
+        "" => tr!("the fleet's own files").to_owned(),
         app => app.to_owned(),
     };
     let id = work.fleet_id().await.map_err(backup_step_error)?;
@@ -485,10 +504,10 @@ async fn make_snapshot(
     let summary = ended
         .summary
         .filter(|s| !s.snapshot_id.is_empty())
-        .ok_or_else(|| StepError::failed("restic told no snapshot"))?;
+        .ok_or_else(|| StepError::failed(tr!("restic told no snapshot")))?;
     fill_report(report, &summary);
     if ended.reread_snapshot.as_ref() != Some(&summary.snapshot_id) {
-        return Err(unreadable_snapshot(&summary, "nobody tried it"));
+        return Err(unreadable_snapshot(&summary, tr!("nobody tried it")));
     }
     if ended.code == INCOMPLETE || ended.failed_files > 0 {
         report.result = BackupResult::Warning;
@@ -496,7 +515,7 @@ async fn make_snapshot(
         cx.out
             .send_line(
                 matou_job::OutputStream::Stderr,
-                format!(
+                tr!(
                     "WARNING: {} files of {what} could not be read and are not in the snapshot {}",
                     ended.failed_files.max(1),
                     summary.snapshot_id
@@ -507,7 +526,7 @@ async fn make_snapshot(
         report.result = BackupResult::Done;
     }
     cx.out
-        .note(format!(
+        .note(tr!(
             "snapshot {} of {what}: {} files, {}, {} of it new",
             matou_base::text::clean_line(&summary.snapshot_id),
             summary.total_files_processed,
@@ -526,7 +545,7 @@ fn fill_report(report: &mut AppBackupReport, summary: &ResticSummary) {
 }
 
 fn unreadable_snapshot(summary: &ResticSummary, why: &str) -> StepError {
-    StepError::failed(format!(
+    StepError::failed(tr!(
         "the snapshot {} can't be read again from the repository: {why}",
         matou_base::text::clean_line(&summary.snapshot_id)
     ))
@@ -555,12 +574,12 @@ pub(super) fn record_app_result(
 ) -> Result<(), StepError> {
     report.seconds = begun.elapsed().as_secs_f64();
     let what = match report.app.as_str() {
-        "" => "the fleet's own files are",
-        app => &format!("{app} is"),
+        "" => tr!("the fleet's own files are"),
+        app => &tr!("{app} is"),
     };
     let result = result.map_err(|e| match e {
         StepError::Cancelled => e,
-        other => StepError::failed(format!("{what} NOT backed up: {other}")),
+        other => StepError::failed(tr!("{what} NOT backed up: {other}")),
     });
     if let Err(e) = &result {
         report.result = BackupResult::Failed;
@@ -573,7 +592,7 @@ pub(super) fn record_app_result(
 #[async_trait]
 impl Step for BackUpApp {
     fn name(&self) -> String {
-        format!("backup {}", self.app)
+        tr!("backup {}", self.app)
     }
 
     fn timeout(&self) -> Duration {
@@ -586,44 +605,51 @@ impl Step for BackUpApp {
     }
 
     async fn check(&self, _: &StepContext) -> Result<Check, StepError> {
+        let mut unsaved = Vec::new();
         let line = match self.load_app_storage().await {
-            Err(why) => Change::add(format!("snapshot of {}", self.app))
-                .with_warning(format!("it will FAIL: {why}")),
+            Err(why) => Change::add(tr!("snapshot of {}", self.app))
+                .with_warning(tr!("it will FAIL: {why}")),
             Ok(layout) => {
                 let dumps = match layout.spec.dumps.as_slice() {
                     [] => String::new(),
                     some => {
                         let names: Vec<&str> = some.iter().map(|d| d.service.as_str()).collect();
-                        format!(", dump of {}", names.join(", "))
+                        tr!(", dump of {}", names.join(", "))
                     }
                 };
-                let volumes = matou_base::text::format_plural(layout.volumes.len(), "volume");
+                let volumes = trn!(layout.volumes.len(), "{n} volume", "{n} volumes");
                 let from = volume_copy::describe_places(&layout);
                 let binds = layout.binds.iter().map(|p| format!(", {}", p.display()));
                 let binds: String = binds.collect();
-                let what = format!("snapshot of {}: {volumes}{from}{binds}{dumps}", self.app);
+                let what = tr!("snapshot of {}: {volumes}{from}{binds}{dumps}", self.app);
                 let line = match self.last_snapshot_time().await {
                     Some(last) => {
-                        Change::modify(what, last.strftime("%F %R UTC").to_string(), "now")
+                        Change::modify(what, last.strftime("%F %R UTC").to_string(), tr!("now"))
                     }
                     None => Change::add(what),
                 };
+                unsaved = layout.unsaved;
                 match layout.left_out.is_empty() {
                     true => line,
-                    false => line.with_warning(format!(
+                    false => line.with_warning(tr!(
                         "it will FAIL in part, and hold all but this: {}",
-                        layout.left_out.join("; ")
+                        UnreachedVolume::describe_all(&layout.left_out)
                     )),
                 }
             }
         };
-        Ok(Check::Change(vec![line]))
+        let not_saved = (!unsaved.is_empty())
+            .then(|| Change::same(tr!("not backed up of {}: {}", self.app, unsaved.join("; "))));
+        Ok(Check::Change([line].into_iter().chain(not_saved).collect()))
     }
 
     async fn apply(&self, cx: &StepContext) -> Result<(), StepError> {
         let (begun, mut report) = (Instant::now(), new_app_report(&self.app));
         let result = match self.already_locked {
-            true => self.back_up(cx, &mut report).await,
+            true => {
+                let whole = self.back_up(cx, &mut report, BackupPart::Whole);
+                whole.await.map(drop)
+            }
             false => self.back_up_with_lock(cx, &mut report).await,
         };
         record_app_result(&self.work, report, begun, result)
@@ -669,7 +695,7 @@ impl BackUpFleet {
             .args(certificates.iter().map(|p| p.display().to_string()))
             .stdin(format!("{text}\n").into_bytes())
             .timeout(Duration::from_secs(60))
-            .label("gather the fleet's own files");
+            .label(tr!("gather the fleet's own files"));
         host.run_ok(&command).await?;
         let source = BackupSource {
             app: String::new(),
@@ -678,6 +704,7 @@ impl BackUpFleet {
             paths: vec![folder, matou_folder(config).join("secrets")],
             exclude: Vec::new(),
             one_file_system: false,
+            is_partial: false,
             manifest,
             confined: matou_backup::confined_data_folder(config),
         };
@@ -710,7 +737,7 @@ impl BackUpFleet {
 #[async_trait]
 impl Step for BackUpFleet {
     fn name(&self) -> String {
-        "backup of the fleet".into()
+        tr!("backup of the fleet").into()
     }
 
     fn timeout(&self) -> Duration {
@@ -722,7 +749,7 @@ impl Step for BackUpFleet {
     }
 
     async fn check(&self, _: &StepContext) -> Result<Check, StepError> {
-        let line = "snapshot of the fleet's own files: configuration, secrets, certificates";
+        let line = tr!("snapshot of the fleet's own files: configuration, secrets, certificates");
         Ok(Check::Change(vec![Change::add(line)]))
     }
 

@@ -3,6 +3,7 @@
 use super::context::BackupContext;
 use super::{app, repo, scope};
 use crate::{FleetContext, OpsError, Request};
+use matou_i18n::tr;
 use matou_job::{Confirm, Job, Stage, Step};
 use matou_stack::AppName;
 
@@ -28,7 +29,7 @@ pub(crate) async fn build_running_app_backup(
     app: &str,
     fleet: &FleetContext,
 ) -> Result<Job, OpsError> {
-    build_single_backup_job(app, fleet, format!("back up {app}"), AppBackupMode::Inside).await
+    build_single_backup_job(app, fleet, tr!("back up {app}"), AppBackupMode::Inside).await
 }
 
 /// Builds a job that backs up a stopped application, as a part of a job that holds its lock. Only
@@ -43,7 +44,7 @@ pub(crate) async fn build_stopped_app_backup(
     build_single_backup_job(
         app,
         fleet,
-        format!("back up {app}, stopped"),
+        tr!("back up {app}, stopped"),
         AppBackupMode::Stopped,
     )
     .await

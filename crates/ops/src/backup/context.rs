@@ -1,5 +1,6 @@
 //! What all steps of a backup share.
 
+use matou_i18n::tr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::OnceCell;
@@ -37,7 +38,7 @@ impl BackupContext {
     pub(crate) async fn open(cx: &FleetContext) -> Result<Self, BackupError> {
         let config = &cx.config;
         let storage = cx.nodes.get(&config.storage.node).ok_or_else(|| {
-            BackupError::Wrong(format!(
+            BackupError::Wrong(tr!(
                 "[storage] node = {:?} is not among the nodes of config.toml",
                 config.storage.node
             ))

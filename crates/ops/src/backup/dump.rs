@@ -2,6 +2,7 @@
 //! of it. A password is read there, from the container's secret file or its own environment; it is
 //! on no command line.
 
+use matou_i18n::tr;
 use std::path::Path;
 use std::time::Duration;
 
@@ -60,11 +61,11 @@ fn dump_script(dump: &Dump) -> Result<String, OpsError> {
         ("postgresql", _) => POSTGRESQL,
         ("mongodb", _) => MONGODB,
         ("sqlite", _) if dump.database.is_none() => {
-            return Err("a dump of sqlite needs `database`, the path of its file".into());
+            return Err(tr!("a dump of sqlite needs `database`, the path of its file").into());
         }
         ("sqlite", _) => SQLITE,
         (_, Some(_)) => COMMAND,
-        _ => return Err("a dump needs an engine or a command".into()),
+        _ => return Err(tr!("a dump needs an engine or a command").into()),
     };
     Ok(format!("{SCRIPT_HEAD}{body}{SCRIPT_TAIL}"))
 }
@@ -83,11 +84,12 @@ pub(crate) async fn make_dump(
 ) -> Result<ManifestDump, OpsError> {
     let script = dump_script(dump)?;
     let service = format!("{}_{}", layout.app, dump.service);
-    let container = find_running_container(&service, swarm, nodes, "it can't be dumped").await?;
+    let container =
+        find_running_container(&service, swarm, nodes, tr!("it can't be dumped")).await?;
     let path = layout
         .path_on_storage(&container.mounts, &container.node.config.name, &dump.file)
         .ok_or_else(|| {
-            format!(
+            tr!(
                 "the dump's file {} is in no volume of {service}, so no backup would hold it: name a path within one",
                 dump.file
             )
@@ -102,9 +104,9 @@ pub(crate) async fn make_dump(
         .arg(text(&dump.command))
         .sudo()
         .timeout(DUMP_TIMEOUT)
-        .label(format!("dump of {service}"));
+        .label(tr!("dump of {service}"));
     cx.out
-        .note(format!(
+        .note(tr!(
             "dump of {service} ({}) on {}",
             dump_engine_name(dump),
             container.node.config.name
@@ -129,9 +131,9 @@ pub(crate) async fn make_dump(
         (size, last)
     };
     let (code, (size, last)) = tokio::join!(running, reading);
-    let code = code.map_err(|e| format!("the dump of {service} was not made: {e}"))?;
+    let code = code.map_err(|e| tr!("the dump of {service} was not made: {e}"))?;
     let size = size.filter(|_| code == 0).ok_or_else(|| {
-        format!(
+        tr!(
             "the dump of {service} failed with exit code {code}: {}",
             last.join(" / ")
         )
@@ -181,13 +183,15 @@ async fn check_dump_on_storage(
     size: u64,
     nodes: &Nodes,
 ) -> Result<(), OpsError> {
-    let storage = nodes.get(&layout.node).ok_or("the storage node is gone")?;
+    let storage = nodes
+        .get(&layout.node)
+        .ok_or(tr!("the storage node is gone"))?;
     let stat = layout
         .confined_folders(config)
         .sh("exec stat -c '%h %s %F' -- \"$1\"")
         .arg(path.display().to_string())
         .timeout(Duration::from_secs(30))
-        .label(format!("look at {}", path.display()));
+        .label(tr!("look at {}", path.display()));
     let found = storage.host.run(&stat).await?;
     let text = found.stdout_text();
     let mut words = text.trim().splitn(3, ' ');
@@ -198,7 +202,7 @@ async fn check_dump_on_storage(
     let kind = words.next().unwrap_or_default();
     match there {
         Some(_) if !kind.starts_with("regular") || links != Some("1") => {
-            Err(OpsError::failed(format_args!(
+            Err(OpsError::failed(tr!(
                 "the dump {} is no regular file of one name on {} ({kind}, {} names): somebody in the container put it there; look there, and remove it",
                 path.display(),
                 layout.node,
@@ -206,12 +210,12 @@ async fn check_dump_on_storage(
             )))
         }
         Some(there) if there == size => Ok(()),
-        Some(there) => Err(OpsError::failed(format_args!(
+        Some(there) => Err(OpsError::failed(tr!(
             "the dump {} has {there} bytes on {} instead of {size}: the volume is not the same there",
             path.display(),
             layout.node
         ))),
-        None => Err(OpsError::failed(format_args!(
+        None => Err(OpsError::failed(tr!(
             "{} does not see the dump {}: the volume is not the same there, or a folder above the dump is a link; does the fleet's storage reach every node? {}",
             layout.node,
             path.display(),

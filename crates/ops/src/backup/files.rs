@@ -1,6 +1,7 @@
 //! The fleet files on the storage node: config.toml, apps/, stacks/. There they are backed up, and
 //! a manager finds them for the nightly backup. They never hold a secret of a repository.
 
+use matou_i18n::tr;
 use std::path::Path;
 use std::time::Duration;
 
@@ -42,14 +43,14 @@ pub(super) async fn replace_folder_files(
     files: &[PackedFile],
     stay: &[&str],
 ) -> Result<(), OpsError> {
-    let archive = pack_files(files).map_err(|e| format!("the files can't be packed: {e}"))?;
+    let archive = pack_files(files).map_err(|e| tr!("the files can't be packed: {e}"))?;
     let command = Command::sh(REPLACE_FOLDER)
         .arg(folder.display().to_string())
         .args(stay.iter().map(|name| (*name).to_owned()))
         .secret_stdin(SecretBox::new(Box::new(archive)))
         .sudo()
         .timeout(Duration::from_secs(120))
-        .label(format!("write {}", folder.display()));
+        .label(tr!("write {}", folder.display()));
     host.run_ok(&command).await?;
     Ok(())
 }
@@ -69,7 +70,7 @@ pub(super) fn pack_files(files: &[PackedFile]) -> std::io::Result<Vec<u8>> {
 }
 
 /// Whether config.toml is the copy that provisioning wrote to a manager.
-pub(super) fn is_manager_copy(config: &Config) -> bool {
+pub(crate) fn is_manager_copy(config: &Config) -> bool {
     let path = config.path.as_ref();
     let text = path.and_then(|p| std::fs::read_to_string(p).ok());
     text.is_some_and(|t| t.starts_with(PROVISIONED_MARK))
@@ -85,9 +86,8 @@ pub(crate) fn collect_fleet_files(config: &Config) -> Result<Vec<PackedFile>, Op
     let (Some(path), Some(folder)) = (&config.path, config.folder()) else {
         return Ok(files);
     };
-    let read = |path: &Path| {
-        std::fs::read(path).map_err(|e| format!("{} can't be read: {e}", path.display()))
-    };
+    let read =
+        |path: &Path| std::fs::read(path).map_err(|e| tr!("{} can't be read: {e}", path.display()));
     let mut text = String::from_utf8_lossy(&read(path)?).into_owned();
     for repository in &config.backup.repositories {
         text = text.replace(&repository.location, &repository.shown_location());
@@ -103,7 +103,7 @@ pub(crate) fn collect_fleet_files(config: &Config) -> Result<Vec<PackedFile>, Op
             // apps/ may come from somebody else's git repository: it must not make matou send a
             // private key.
             if !is_compose_file(&content) {
-                return Err(OpsError::failed(format_args!(
+                return Err(OpsError::failed(tr!(
                     "{} is no compose file: correct `stack` in {}",
                     file.stack,
                     AppFile::path(&folder, &app).display()
@@ -156,8 +156,8 @@ fn collect_folder_files(
         if path.is_dir() && depth < MAX_DEPTH {
             collect_folder_files(&path, &name, root, files, depth + 1)?;
         } else if path.is_file() {
-            let content = std::fs::read(&path)
-                .map_err(|e| format!("{} can't be read: {e}", path.display()))?;
+            let content =
+                std::fs::read(&path).map_err(|e| tr!("{} can't be read: {e}", path.display()))?;
             files.push((name, content));
         }
     }
@@ -177,12 +177,12 @@ pub(super) async fn fetch_apps_and_stacks(config: &Config, storage: &Host) -> Re
         .arg(from.display().to_string())
         .sudo()
         .timeout(Duration::from_secs(120))
-        .label(format!("read {}", from.display()));
+        .label(tr!("read {}", from.display()));
     let out = storage.run_ok(&read).await?;
     if out.stdout.is_empty() {
         return Ok(());
     }
-    let failed = |e: std::io::Error| format!("apps/ and stacks/ can't be written: {e}");
+    let failed = |e: std::io::Error| tr!("apps/ and stacks/ can't be written: {e}");
     let new = tempfile::tempdir_in(&folder).map_err(failed)?;
     let mut archive = tar::Archive::new(out.stdout.as_slice());
     // Group and others may not write to the unpacked files, whatever their mode there is.

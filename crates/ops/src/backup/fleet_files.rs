@@ -3,12 +3,19 @@
 use super::files;
 use super::merge::{self, FleetFilesPlan, LocalFleetFiles, StoredFleetFiles};
 use crate::{FleetContext, OpsError};
+use matou_config::Config;
 use matou_stack::AppName;
 
 /// Whether this machine has fleet files to send to the storage node. False without a config.toml,
 /// and on a manager, whose files come from the storage node.
 pub(super) fn has_local_files(fleet: &FleetContext) -> bool {
     fleet.config.path.is_some() && !files::is_manager_copy(&fleet.config)
+}
+
+/// Whether the storage node keeps the operators' files: a manager's night reads them there, to back up, and
+/// to know which images they name.
+pub(crate) fn keeps_fleet_files(config: &Config) -> bool {
+    config.backup.primary_repository().is_some() || config.room.floor.is_some()
 }
 
 /// What bringing the files of an application to the storage node would do; `None` where there is

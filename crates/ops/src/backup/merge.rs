@@ -2,6 +2,7 @@
 //! deploy brings the files of its own application. Differences of other applications are reported
 //! and left as they are. Only removing an application removes its file.
 
+use matou_i18n::tr;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -60,20 +61,20 @@ impl AppFilesComparison {
         let word = self
             .author_note
             .as_deref()
-            .map_or_else(String::new, |w| format!(" ({w})"));
+            .map_or_else(String::new, |w| format!(" ({})", translate_author_note(w)));
         match self.state {
-            AppFilesState::Same => format!("{app} is the same here and on the storage node"),
-            AppFilesState::LocalOnly => format!(
+            AppFilesState::Same => tr!("{app} is the same here and on the storage node"),
+            AppFilesState::LocalOnly => tr!(
                 "{app} is in this folder alone: the next deploy of it, or `matou backup --all`, brings it"
             ),
-            AppFilesState::StoredOnly => format!(
+            AppFilesState::StoredOnly => tr!(
                 "{app} is on the storage node alone{word}, and stays there: `matou files --take {app}` brings it here"
             ),
-            AppFilesState::Differs => format!(
+            AppFilesState::Differs => tr!(
                 "{app} is another one on the storage node{word}, and stays so: `matou files --take {app}` brings it here, a deploy of it brings this one there"
             ),
             AppFilesState::Removed => {
-                format!("{app} is in this folder, and was removed from the fleet{word}")
+                tr!("{app} is in this folder, and was removed from the fleet{word}")
             }
         }
     }
@@ -94,10 +95,10 @@ impl StoredFleetFiles {
             .arg(from.display().to_string())
             .sudo()
             .timeout(Duration::from_secs(120))
-            .label(format!("read {}", from.display()));
+            .label(tr!("read {}", from.display()));
         let out = storage.run_ok(&read).await?;
         Self::unpack_archive(&out.stdout)
-            .map_err(|e| OpsError::failed(format_args!("the fleet's files can't be read: {e}")))
+            .map_err(|e| OpsError::failed(tr!("the fleet's files can't be read: {e}")))
     }
 
     fn unpack_archive(archive: &[u8]) -> std::io::Result<Self> {
@@ -186,7 +187,7 @@ impl StoredFleetFiles {
         let files = self.app_files(app);
         if files.is_empty() {
             let names = self.list_app_names();
-            return Err(unknown_name("file on the storage node for", app, names).into());
+            return Err(unknown_name(tr!("file on the storage node for"), app, names).into());
         }
         let mut said = Vec::new();
         let own: Option<AppFile> = files
@@ -194,7 +195,7 @@ impl StoredFleetFiles {
             .find(|(n, _)| n.starts_with("apps/"))
             .and_then(|(_, text)| toml::from_str(&String::from_utf8_lossy(text)).ok());
         if own.is_none_or(|f| files::is_compose_path(&f.stack)) {
-            return Err(OpsError::failed(format_args!(
+            return Err(OpsError::failed(tr!(
                 "apps/{app}.toml on the storage node names a file of another machine, or can't be read: nothing was taken"
             )));
         }
@@ -205,11 +206,11 @@ impl StoredFleetFiles {
                 .components()
                 .all(|c| matches!(c, std::path::Component::Normal(_)));
             if !plain {
-                return Err(OpsError::failed(format_args!(
+                return Err(OpsError::failed(tr!(
                     "{name:?} is no path in the fleet folder"
                 )));
             }
-            let failed = |e: std::io::Error| format!("{} can't be written: {e}", path.display());
+            let failed = |e: std::io::Error| tr!("{} can't be written: {e}", path.display());
             match std::fs::read(&path) {
                 Ok(old) if old == content => continue,
                 // What was there is in the history.
@@ -217,11 +218,11 @@ impl StoredFleetFiles {
                 Ok(_) => {
                     let before = PathBuf::from(format!("{}.before", path.display()));
                     std::fs::rename(&path, &before).map_err(failed)?;
-                    said.push(format!("{name} was another one: kept as {name}.before"));
+                    said.push(tr!("{name} was another one: kept as {name}.before"));
                 }
                 Err(_) => {}
             }
-            said.push(format!("{name} is written"));
+            said.push(tr!("{name} is written"));
             changes.push(FileChange::Replace {
                 name,
                 content,
@@ -229,7 +230,7 @@ impl StoredFleetFiles {
             });
         }
         let reason = Reason {
-            title: format!("take {app} from the storage node"),
+            title: tr!("take {app} from the storage node"),
             lines: Vec::new(),
         };
         said.extend(folder.change(&changes, &reason).await?);
@@ -394,16 +395,16 @@ pub(super) async fn push_fleet_files(
     };
     let mut all = below("replace", push.replace);
     all.extend(below("add", push.add));
-    let archive = files::pack_files(&all).map_err(|e| format!("the files can't be packed: {e}"))?;
+    let archive = files::pack_files(&all).map_err(|e| tr!("the files can't be packed: {e}"))?;
     let folder = matou_folder(config).join(FLEET);
     let command = Command::sh(MERGE_FILES)
         .arg(folder.display().to_string())
-        .arg(format_author_note("written by"))
+        .arg(format_author_note(WRITTEN_BY))
         .arg(app.unwrap_or_default())
         .secret_stdin(SecretBox::new(Box::new(archive)))
         .sudo()
         .timeout(Duration::from_secs(120))
-        .label(format!("write {}", folder.display()));
+        .label(tr!("write {}", folder.display()));
     storage.run_ok(&command).await?;
     Ok(())
 }
@@ -424,9 +425,26 @@ pub(super) async fn remove_from_fleet_files(
         .arg(app)
         .sudo()
         .timeout(Duration::from_secs(60))
-        .label(format!("take {app} out of {}", folder.display()));
+        .label(tr!("take {app} out of {}", folder.display()));
     storage.run_ok(&command).await?;
     Ok(())
+}
+
+/// How the author note of an application begins that is there.
+const WRITTEN_BY: &str = "written by";
+
+/// Says an author note, which is kept in English, in the language of whoever looks.
+fn translate_author_note(note: &str) -> String {
+    let part = |head: &str| {
+        note.strip_prefix(head)?
+            .strip_prefix(' ')?
+            .rsplit_once(" at ")
+    };
+    match (part(WRITTEN_BY), part(REMOVED_BY)) {
+        (Some((who, when)), _) => tr!("written by {who} at {when}"),
+        (_, Some((who, when))) => tr!("removed by {who} at {when}"),
+        _ => note.to_owned(),
+    }
 }
 
 fn format_author_note(what: &str) -> String {

@@ -23,6 +23,7 @@ use crate::OpsError;
 use crate::repo_work::{CheckData, RepoWork};
 use matou_backup::{BackupError, Restic, ResticSnapshot};
 use matou_collect::NameCache;
+use matou_i18n::tr;
 use matou_job::{Confirm, Job, Step};
 use matou_stack::AppName;
 
@@ -40,7 +41,8 @@ pub(super) use app_jobs::{
 };
 use context::BackupContext;
 pub(super) use dump::make_dump as dump;
-pub(super) use files::collect_fleet_files;
+pub(super) use files::{collect_fleet_files, is_manager_copy};
+pub(crate) use fleet_files::keeps_fleet_files;
 pub(super) use merge::select_app_files;
 use repositories::choose_repositories;
 pub(super) use repositories::open_all_repositories;
@@ -106,7 +108,7 @@ pub(super) async fn build_backup_job(
             (confirm, steps)
         }
         other => {
-            return Err(OpsError::failed(format_args!(
+            return Err(OpsError::failed(tr!(
                 "{} is no work on backups",
                 other.title()
             )));

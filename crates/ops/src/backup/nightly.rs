@@ -2,6 +2,7 @@
 //! the data, fills the copies, prunes once a week. The result goes to a report, the journal, and
 //! the address in `ping_file`.
 
+use matou_i18n::tr;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -38,7 +39,9 @@ pub async fn take_over_fleet_files(fleet: &FleetContext) -> Result<bool, OpsErro
         return Ok(false);
     }
     let storage = fleet.nodes.get(&fleet.config.storage.node);
-    let storage = storage.ok_or("the storage node is not among the nodes of config.toml")?;
+    let storage = storage.ok_or(tr!(
+        "the storage node is not among the nodes of config.toml"
+    ))?;
     files::fetch_apps_and_stacks(&fleet.config, &storage.host).await?;
     Ok(true)
 }
@@ -64,7 +67,7 @@ pub async fn run_nightly_backup(
             match outcome {
                 Ok(JobOutcome::Done { .. }) => {}
                 Ok(JobOutcome::Failed { reason }) => report.failures.push(reason.into()),
-                Ok(JobOutcome::Cancelled) => report.failures.push("it was cancelled".into()),
+                Ok(JobOutcome::Cancelled) => report.failures.push(tr!("it was cancelled").into()),
                 Err(e) => report.failures.push(e.to_string()),
             }
             if report.failures.is_empty() {
@@ -84,7 +87,7 @@ pub async fn run_nightly_backup(
     {
         report
             .failures
-            .push(format!("the report can't be written: {e}"));
+            .push(tr!("the report can't be written: {e}"));
         report.result = BackupResult::Failed;
     }
     report
@@ -129,7 +132,7 @@ async fn run_nightly_job(
             }));
         }
     }
-    let title = format!("nightly backup of {}", work.fleet_name());
+    let title = tr!("nightly backup of {}", work.fleet_name());
     let job = storage_node_job(work, title, Confirm::None, steps);
     let runner = &work.fleet.runner;
     let outcome = runner.run(&job, None, events, cancel).await;
@@ -160,7 +163,7 @@ impl Step for NightlyRepositoryStep {
     }
 
     async fn check(&self, _: &matou_job::StepContext) -> Result<Check, StepError> {
-        let why = "it is seen when the backups are made";
+        let why = tr!("it is seen when the backups are made");
         Ok(Check::Unknown(why.into()))
     }
 
@@ -171,7 +174,7 @@ impl Step for NightlyRepositoryStep {
         let name = repo.restic.name().to_owned();
         let is_held = repo.work.report().held.contains(&name);
         if is_held && repo.what == RepoWork::Prune {
-            let why = "nothing is pruned: what is gone could still be brought back";
+            let why = tr!("nothing is pruned: what is gone could still be brought back");
             cx.out.note(why).await;
             return Ok(());
         }
@@ -184,7 +187,7 @@ impl Step for NightlyRepositoryStep {
         let open: Vec<&str> = open.map(|l| l.what.as_str()).collect();
         if !open.is_empty() {
             repo.work.report().held.push(name);
-            let why = format!("nothing is forgotten or pruned: {}", open.join("; "));
+            let why = tr!("nothing is forgotten or pruned: {}", open.join("; "));
             return Err(StepError::Failed(why));
         }
         repo.apply(cx).await
@@ -205,7 +208,7 @@ struct CheckAppendOnlyRepository {
 #[async_trait::async_trait]
 impl Step for CheckAppendOnlyRepository {
     fn name(&self) -> String {
-        format!("look at {}", self.restic.name())
+        tr!("look at {}", self.restic.name())
     }
 
     fn timeout(&self) -> Duration {
@@ -217,12 +220,12 @@ impl Step for CheckAppendOnlyRepository {
     }
 
     async fn check(&self, _: &matou_job::StepContext) -> Result<Check, StepError> {
-        Ok(Check::Unknown("it is seen when it is filled".into()))
+        Ok(Check::Unknown(tr!("it is seen when it is filled").into()))
     }
 
     async fn apply(&self, cx: &matou_job::StepContext) -> Result<(), StepError> {
         let name = self.restic.name();
-        let note = format!(
+        let note = tr!(
             "{name} is append-only: nothing is forgotten or pruned there by the fleet's own credentials"
         );
         cx.out.note(&note).await;
@@ -231,7 +234,7 @@ impl Step for CheckAppendOnlyRepository {
         let locks = repo::list_repository_locks(&self.restic).await;
         for lock in locks.map_err(super::context::backup_step_error)? {
             if lock.is_stale(now) {
-                let note = format!("{name}: {}: it is left there", lock.describe());
+                let note = tr!("{name}: {}: it is left there", lock.describe());
                 cx.out.note(&note).await;
                 self.work.report().notes.push(note);
             }
@@ -243,7 +246,7 @@ impl Step for CheckAppendOnlyRepository {
         }
         self.work.report().held.push(name.to_owned());
         let why: Vec<&str> = open.iter().map(|l| l.what.as_str()).collect();
-        Err(StepError::Failed(format!(
+        Err(StepError::Failed(tr!(
             "{name} does not look as it should: {} (as it is append-only, together with `--with FILE`)",
             why.join("; ")
         )))

@@ -1,6 +1,7 @@
 //! Work on a repository where the fleet's own credentials can't delete. restic runs on the
 //! operator's machine, with a key that no server ever sees.
 
+use matou_i18n::tr;
 use std::path::Path;
 
 use super::context::BackupContext;
@@ -26,7 +27,7 @@ pub(super) async fn build_operator_key_job(
     accept: &[String],
 ) -> Result<Job, OpsError> {
     if name.is_empty() {
-        return Err("--with is about one repository: name it with --repository NAME".into());
+        return Err(tr!("--with is about one repository: name it with --repository NAME").into());
     }
     let fleets = choose_repositories(work, what, name)?.remove(0);
     check_key_stays_here(work, file)?;
@@ -44,7 +45,7 @@ pub(super) async fn build_operator_key_job(
         cx.journal.redactor().add_secret(secret.clone());
     }
     restic.check_version().await.map_err(|e| match e {
-        BackupError::Missing { .. } => "restic is not installed on this machine: install it here (`apt install restic`); the key that may delete is given to no server".into(),
+        BackupError::Missing { .. } => tr!("restic is not installed on this machine: install it here (`apt install restic`); the key that may delete is given to no server").into(),
         other => other.to_string(),
     })?;
     let repo = RepositoryStep::new(work, &restic, what.clone())
@@ -72,9 +73,9 @@ fn check_key_stays_here(work: &BackupContext, file: &Path) -> Result<(), OpsErro
     use std::os::unix::fs::PermissionsExt;
     let shown = file.display();
     let found = std::fs::canonicalize(file).and_then(|path| Ok((path.metadata()?, path)));
-    let (metadata, path) = found.map_err(|e| format!("{shown} can't be read: {e}"))?;
+    let (metadata, path) = found.map_err(|e| tr!("{shown} can't be read: {e}"))?;
     if metadata.permissions().mode() & 0o077 != 0 {
-        return Err(OpsError::failed(format_args!(
+        return Err(OpsError::failed(tr!(
             "{shown} holds a key that may delete and others can read it: run `chmod 600 {shown}`"
         )));
     }
@@ -92,7 +93,7 @@ fn check_key_stays_here(work: &BackupContext, file: &Path) -> Result<(), OpsErro
             .any(|f| path.starts_with(folder.join(f)))
     });
     match same || goes_along {
-        true => Err(OpsError::failed(format_args!(
+        true => Err(OpsError::failed(tr!(
             "{shown} goes to the fleet's servers, and the key that may delete must not: put it into a file of its own that config.toml does not name"
         ))),
         false => Ok(()),

@@ -1,5 +1,6 @@
 //! Work on repositories: making, checking, unlocking, forgetting, pruning, copying.
 
+use matou_i18n::tr;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -50,7 +51,7 @@ pub(super) fn explain_append_only(restic: &Restic, what: &RepoWork) -> String {
         RepoWork::Prune => (restic.name(), "prune"),
         _ => (restic.name(), "forget"),
     };
-    format!(
+    tr!(
         "{name} is append-only: what the fleet holds can't delete there, and a thief can't with it; from your machine `matou repo {verb} --repository {name} --with FILE` does, FILE holding NAME=VALUE lines with the credentials that may delete (docs/backups.md)"
     )
 }
@@ -85,14 +86,14 @@ impl LockFile {
 
     pub(super) fn describe(&self) -> String {
         let now = jiff::Timestamp::now();
-        matou_base::text::clean_line(&format!(
+        matou_base::text::clean_line(&tr!(
             "lock of process {} on {} ({}), {} old{}",
             self.pid,
             self.hostname,
             self.username,
             matou_base::text::format_age(now, self.time),
             match self.is_stale(now) {
-                true => ", stale",
+                true => tr!(", stale"),
                 false => "",
             }
         ))
@@ -153,7 +154,7 @@ pub(super) async fn query_repository_stats(
     let args = ["stats", "--mode", "raw-data", "--json", "--no-lock"];
     let out = restic.run(&args).await?;
     serde_json::from_slice(&out.stdout)
-        .map_err(|e| BackupError::Wrong(format!("what restic counted can't be understood: {e}")))
+        .map_err(|e| BackupError::Wrong(tr!("what restic counted can't be understood: {e}")))
 }
 
 /// Reads the state of a repository.
@@ -233,13 +234,11 @@ impl RepositoryStep {
         let settled = lines.is_empty() && !self.load_anomalies().await?.fewer.is_empty();
         lines.extend(doomed.iter().flat_map(self::forget_plan_lines));
         if settled {
-            let line = "what is left is what the next night compares with";
+            let line = tr!("what is left is what the next night compares with");
             lines.push(Change::add(format!("{place}: {line}")));
         }
         Ok(match lines.is_empty() {
-            true => Check::Done(vec![Change::same(format!(
-                "{place}: every snapshot is kept"
-            ))]),
+            true => Check::Done(vec![Change::same(tr!("{place}: every snapshot is kept"))]),
             false => Check::Change(lines),
         })
     }
@@ -279,9 +278,7 @@ impl RepositoryStep {
                 b"" => Vec::new(),
                 text => serde_json::from_slice::<Option<Vec<ForgetGroup>>>(text)
                     .map_err(|e| {
-                        StepError::failed(format!(
-                            "what restic would forget can't be understood: {e}"
-                        ))
+                        StepError::failed(tr!("what restic would forget can't be understood: {e}"))
                     })?
                     .unwrap_or_default(),
             };
@@ -326,7 +323,9 @@ impl RepositoryStep {
             self.work.fleet_id().await.map_err(backup_step_error)?;
         }
         cx.out
-            .note("keep its password in a second place: without it nobody can read the backups")
+            .note(tr!(
+                "keep its password in a second place: without it nobody can read the backups"
+            ))
             .await;
         Ok(())
     }
@@ -342,10 +341,7 @@ impl RepositoryStep {
             .map_err(backup_step_error)?
         {
             cx.out
-                .note(format!(
-                    "{} stays: restic takes it for alive",
-                    left.describe()
-                ))
+                .note(tr!("{} stays: restic takes it for alive", left.describe()))
                 .await;
         }
         Ok(())
@@ -438,7 +434,7 @@ impl RepositoryStep {
         }
         let left = self.find_missing_snapshots().await?;
         if !left.is_empty() {
-            return Err(StepError::failed(format!(
+            return Err(StepError::failed(tr!(
                 "{} snapshots are still not in {}: run `matou repo copy` again",
                 left.len(),
                 self.describe_repository()
@@ -473,12 +469,12 @@ impl Step for RepositoryStep {
                     .await
                     .map_err(backup_step_error)?;
                 match self.restic.list_snapshots(&[]).await {
-                    Ok(all) => Check::Done(vec![Change::same(format!(
+                    Ok(all) => Check::Done(vec![Change::same(tr!(
                         "repository {place}: {} snapshots",
                         all.len()
                     ))]),
                     Err(BackupError::NoRepository { .. }) => {
-                        Check::Change(vec![Change::add(format!("repository {place}"))])
+                        Check::Change(vec![Change::add(tr!("repository {place}"))])
                     }
                     Err(e) => return Err(backup_step_error(e)),
                 }
@@ -488,7 +484,7 @@ impl Step for RepositoryStep {
                     .check_version()
                     .await
                     .map_err(backup_step_error)?;
-                let line = format!("{} of {place} are checked", data.describe());
+                let line = tr!("{} of {place} are checked", data.describe());
                 Check::Change(vec![Change::add(line)])
             }
             RepoWork::Unlock { all } => {
@@ -498,12 +494,12 @@ impl Step for RepositoryStep {
                 let line = |lock: &LockFile| {
                     let change = Change::remove(lock.describe());
                     match all {
-                        true => change.with_warning("whoever works there loses what it does"),
+                        true => change.with_warning(tr!("whoever works there loses what it does")),
                         false => change,
                     }
                 };
                 match locks.is_empty() {
-                    true => Check::Done(vec![Change::same(format!("no lock in {place}"))]),
+                    true => Check::Done(vec![Change::same(tr!("no lock in {place}"))]),
                     false => Check::Change(locks.iter().map(line).collect()),
                 }
             }
@@ -513,7 +509,7 @@ impl Step for RepositoryStep {
             }
             RepoWork::Forget => self.check_forget(&place).await?,
             RepoWork::Prune => {
-                let line = format!("{place}: data that no snapshot needs");
+                let line = tr!("{place}: data that no snapshot needs");
                 let mut lines = self.list_open_questions().await?;
                 // Pruning removes nothing of snapshots dated in the future, so they need no
                 // decision.
@@ -525,8 +521,8 @@ impl Step for RepositoryStep {
             RepoWork::Copy => {
                 let lacking = self.find_missing_snapshots().await?;
                 match lacking.len() {
-                    0 => Check::Done(vec![Change::same(format!("{place} has every snapshot"))]),
-                    n => Check::Change(vec![Change::add(format!("{n} snapshots in {place}"))]),
+                    0 => Check::Done(vec![Change::same(tr!("{place} has every snapshot"))]),
+                    n => Check::Change(vec![Change::add(tr!("{n} snapshots in {place}"))]),
                 }
             }
         })
@@ -559,7 +555,9 @@ impl Step for RepositoryStep {
         match &self.what {
             RepoWork::Init => match self.check(cx).await? {
                 Check::Done(_) => Ok(()),
-                _ => Err(StepError::failed("the repository is not there afterwards")),
+                _ => Err(StepError::failed(tr!(
+                    "the repository is not there afterwards"
+                ))),
             },
             RepoWork::Forget => {
                 let there = self
@@ -581,17 +579,16 @@ impl Step for RepositoryStep {
                         .iter()
                         .find(|s| group.remove.iter().any(|r| r.id == s.id))
                     {
-                        return Err(StepError::failed(format!(
+                        return Err(StepError::failed(tr!(
                             "restic ended well, and yet snapshot {} of {} is still there: run it again",
                             matou_base::text::clean_line(&left.short_id),
                             group.of
                         )));
                     }
-                    let of = |s: &&ResticSnapshot| {
-                        s.app().unwrap_or("the fleet's own files") == group.of
-                    };
+                    let gone = group.remove.first().map(|s| s.app());
+                    let of = |s: &&ResticSnapshot| gone.is_none_or(|gone| gone == s.app());
                     if !there.iter().any(|s| view.is_ours(s) && of(&s)) {
-                        return Err(StepError::failed(format!(
+                        return Err(StepError::failed(tr!(
                             "no snapshot of {} is left",
                             group.of
                         )));
@@ -611,7 +608,7 @@ fn select_ahead_snapshots(
     all: &[ResticSnapshot],
     ahead: &[ResticSnapshot],
 ) -> Result<Vec<ForgottenSnapshots>, OpsError> {
-    let of = |s: &ResticSnapshot| s.app().unwrap_or("the fleet's own files").to_owned();
+    let of = |s: &ResticSnapshot| s.app().unwrap_or(tr!("the fleet's own files")).to_owned();
     let mut groups: std::collections::BTreeMap<String, Vec<ResticSnapshot>> = Default::default();
     for snapshot in ahead {
         groups
@@ -623,7 +620,7 @@ fn select_ahead_snapshots(
     for (name, remove) in groups {
         let kept = all.iter().filter(|s| of(s) == name).count() - remove.len();
         if kept == 0 {
-            return Err(OpsError::failed(format_args!(
+            return Err(OpsError::failed(tr!(
                 "all snapshots of {name} are dated in the future: correct the clock and make a backup of it first"
             )));
         }
@@ -642,7 +639,7 @@ fn forget_plan_lines(group: &ForgottenSnapshots) -> Vec<Change> {
         .remove
         .iter()
         .map(|s| {
-            Change::remove(format!(
+            Change::remove(tr!(
                 "snapshot {} of {}, {}",
                 matou_base::text::clean_line(&s.short_id),
                 group.of,
@@ -650,9 +647,10 @@ fn forget_plan_lines(group: &ForgottenSnapshots) -> Vec<Change> {
             ))
         })
         .collect();
-    lines.push(Change::same(format!(
+    lines.push(Change::same(tr!(
         "{} snapshots of {} are kept",
-        group.kept, group.of
+        group.kept,
+        group.of
     )));
     lines
 }
@@ -668,7 +666,7 @@ pub(super) struct CheckRepositoryReachable {
 #[async_trait]
 impl Report for CheckRepositoryReachable {
     fn name(&self) -> String {
-        "repository".into()
+        tr!("repository").into()
     }
 
     fn timeout(&self) -> Duration {
@@ -687,7 +685,7 @@ impl Report for CheckRepositoryReachable {
         // If restic is missing or too old, that is the cause of both errors.
         let version = version.map_err(backup_step_error)?;
         listed.map_err(backup_step_error)?;
-        Ok(vec![Change::same(format!(
+        Ok(vec![Change::same(tr!(
             "restic {version}, repository {}",
             restic.shown_location()
         ))])

@@ -7,6 +7,7 @@ use crate::{FleetContext, OpsError};
 use matou_backup::{BackupError, Restic};
 use matou_base::text::InvalidInput;
 use matou_config::unknown_name;
+use matou_i18n::tr;
 use matou_job::StepError;
 
 /// Every repository, the first one first; none when none is configured.
@@ -38,14 +39,15 @@ pub(super) fn choose_repositories(
             _ => all().cloned().collect(),
         };
         return match chosen.is_empty() {
-            true => Err("there is no copy: add [[backup.copies]] to config.toml".into()),
+            true => Err(tr!("there is no copy: add [[backup.copies]] to config.toml").into()),
             false => Ok(chosen),
         };
     }
     let found = all().find(|r| r.name() == name).cloned();
-    let found = found.ok_or_else(|| unknown_name("repository", name, all().map(Restic::name)))?;
+    let found =
+        found.ok_or_else(|| unknown_name(tr!("repository"), name, all().map(Restic::name)))?;
     if *what == RepoWork::Copy && found.name() == work.primary.name() {
-        return Err("the first repository is what is copied from".into());
+        return Err(tr!("the first repository is what is copied from").into());
     }
     Ok(vec![found])
 }
@@ -59,8 +61,7 @@ pub(super) fn find_configured_repository<'a>(
     name: &str,
 ) -> Result<&'a matou_config::RepositoryConfig, OpsError> {
     let found = work.fleet.config.backup.find_repository(name);
-    let found =
-        found.ok_or_else(|| InvalidInput::new(format_args!("there is no repository {name:?}")));
+    let found = found.ok_or_else(|| InvalidInput::new(tr!("there is no repository {name:?}")));
     Ok(found?)
 }
 
@@ -73,7 +74,7 @@ pub(super) async fn check_same_repository(fleets: &Restic, here: &Restic) -> Res
     let failed = backup_step_error;
     match there.map_err(failed)? == mine.map_err(failed)? {
         true => Ok(()),
-        false => Err(StepError::failed(format!(
+        false => Err(StepError::failed(tr!(
             "{} is another repository than {}: correct RESTIC_REPOSITORY in the file",
             here.shown_location(),
             fleets.shown_location()
@@ -88,7 +89,7 @@ async fn read_repository_id(restic: &Restic) -> Result<String, BackupError> {
     }
     let out = restic.run(&["cat", "config", "--no-lock"]).await?;
     let config: RawRepositoryConfig = serde_json::from_slice(&out.stdout).map_err(|e| {
-        BackupError::Wrong(format!(
+        BackupError::Wrong(tr!(
             "the repository {} can't be understood: {e}",
             restic.shown_location()
         ))

@@ -1,5 +1,6 @@
 //! A unit of restic on the storage node, watched: progress, what it says, how it ended.
 
+use matou_i18n::tr;
 use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
@@ -159,7 +160,7 @@ async fn send_restic_progress(cx: &StepContext, status: &ResticStatus) {
 pub fn format_restic_progress(status: &ResticStatus) -> String {
     let mut detail = match status.total_files {
         0 => String::new(),
-        total => format!("{} of {total} files", status.files_done),
+        total => tr!("{} of {total} files", status.files_done),
     };
     if status.seconds_elapsed > 0 && status.bytes_done > 0 {
         let speed = status.bytes_done / status.seconds_elapsed;
@@ -167,7 +168,7 @@ pub fn format_restic_progress(status: &ResticStatus) -> String {
     }
     if let Some(left) = status.seconds_remaining.filter(|l| *l > 0) {
         let left = i64::try_from(left).unwrap_or(i64::MAX);
-        detail += &format!(", {} left", format_seconds(left));
+        detail += &tr!(", {} left", format_seconds(left));
     }
     detail
 }
@@ -209,7 +210,7 @@ pub(crate) async fn run_restic_exclusively(
                 if !restic.is_append_only() && !std::mem::replace(&mut unlocked, true) =>
             {
                 cx.out
-                    .note(format!(
+                    .note(tr!(
                         "the repository is locked by {}: removing locks that are stale",
                         lock.who
                     ))

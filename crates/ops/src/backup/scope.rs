@@ -1,6 +1,7 @@
 //! What a backup of everything covers, and what can't be backed up. Each such item fails on its own
 //! and stops no other.
 
+use matou_i18n::tr;
 use std::time::Instant;
 
 use async_trait::async_trait;
@@ -40,14 +41,18 @@ pub(super) async fn find_backup_scope(work: &BackupContext) -> BackupScope {
     match swarm.await {
         Ok(swarm) => {
             found.apps = list_app_names(&cx.config, &swarm);
-            let why = "no backup can be made under this name: deploy it as a stack that is called by letters, digits, - and _";
+            let why = tr!(
+                "no backup can be made under this name: deploy it as a stack that is called by letters, digits, - and _"
+            );
             let odd = list_odd_app_names(&swarm).into_iter();
             found.failed = odd.map(|name| (name, why.to_owned())).collect();
         }
         Err(why) => {
             found.apps = list_app_names(&cx.config, &Swarm::default());
-            let why = format!("what runs without a file in apps/ can't be listed: {why}");
-            found.failed.push(("whatever else runs".to_owned(), why));
+            let why = tr!("what runs without a file in apps/ can't be listed: {why}");
+            found
+                .failed
+                .push((tr!("whatever else runs").to_owned(), why));
         }
     }
     found
@@ -58,14 +63,14 @@ pub(super) struct ReportStrayFiles(pub Vec<String>);
 
 impl ReportStrayFiles {
     fn describe_stray(name: &str) -> String {
-        format!("{name:?} is no application's file, by its name: passed over")
+        tr!("{name:?} is no application's file, by its name: passed over")
     }
 }
 
 #[async_trait]
 impl Step for ReportStrayFiles {
     fn name(&self) -> String {
-        "files in apps/".into()
+        tr!("files in apps/").into()
     }
 
     fn is_independent(&self) -> bool {
@@ -99,7 +104,7 @@ pub(super) struct RefuseAppBackup {
 #[async_trait]
 impl Step for RefuseAppBackup {
     fn name(&self) -> String {
-        format!("backup {}", matou_base::text::clean_line(&self.app))
+        tr!("backup {}", matou_base::text::clean_line(&self.app))
     }
 
     fn is_independent(&self) -> bool {
@@ -107,8 +112,8 @@ impl Step for RefuseAppBackup {
     }
 
     async fn check(&self, _: &StepContext) -> Result<Check, StepError> {
-        let line = Change::add(format!("snapshot of {:?}", self.app));
-        let line = line.with_warning(format!("it will FAIL: {}", self.why));
+        let line = Change::add(tr!("snapshot of {:?}", self.app));
+        let line = line.with_warning(tr!("it will FAIL: {}", self.why));
         Ok(Check::Change(vec![line]))
     }
 

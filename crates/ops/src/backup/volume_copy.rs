@@ -2,18 +2,21 @@
 //! is read where it is and put into a copy; restic reads the copy, so that no other node needs to know
 //! the repository's password. The data goes through the machine on which matou runs.
 
+use matou_i18n::tr;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
-use tokio_util::sync::CancellationToken;
 
 use super::context::BackupContext;
 use crate::OpsError;
-use matou_backup::{AppStorage, VolumeElsewhere, VolumeFolder, confined_data_folder};
+use crate::piped::{choose_error, run_stage};
+use matou_backup::{
+    AppStorage, UnreachedVolume, VolumeElsewhere, VolumeFolder, confined_data_folder,
+};
 use matou_base::text::human_bytes;
-use matou_host::{Command, ConfinedFolders, Host, HostError, OutputStream, shell_script};
+use matou_host::{Command, ConfinedFolders, Host, shell_script};
 use matou_job::{StepContext, StepError};
 
 /// How long one step with a volume may take: the first time it is all of it, over a slow line.
@@ -25,14 +28,13 @@ const PROGRESS_INTERVAL: Duration = Duration::from_millis(400);
 /// What stays free on the storage node, in bytes.
 const KEPT_FREE: u64 = 100 << 20;
 
-/// How much of what a command says is kept, in bytes.
-const KEPT_SAID: usize = 4096;
-
 const LIST_VOLUME: &str = shell_script(include_str!("../../scripts/list_volume.sh"));
 const RECEIVE_LIST: &str = shell_script(include_str!("../../scripts/receive_list.sh"));
 const COMPARE_COPY: &str = shell_script(include_str!("../../scripts/compare_copy.sh"));
 const PRINT_NAMES: &str = shell_script(include_str!("../../scripts/print_names.sh"));
 const SEND_FILES: &str = shell_script(include_str!("../../scripts/send_files.sh"));
+/// Stands before those that work with what changes meanwhile.
+const JUDGE: &str = shell_script(include_str!("../../scripts/lib_judge.sh"));
 const STORE_FILES: &str = shell_script(include_str!("../../scripts/store_files.sh"));
 const KEEP_LIST: &str = shell_script(include_str!("../../scripts/keep_list.sh"));
 
@@ -47,7 +49,7 @@ pub(super) fn describe_places(layout: &AppStorage) -> String {
         true => String::new(),
         false => {
             let nodes: Vec<&str> = nodes.into_iter().collect();
-            format!(" (of {} too)", nodes.join(", "))
+            tr!(" (of {} too)", nodes.join(", "))
         }
     }
 }
@@ -81,19 +83,22 @@ pub(super) async fn bring_volumes(
         match result {
             Ok(()) => brought.push(volume),
             Err(why) => {
-                let why = format!("the volume {} on {}: {why}", volume.name, at.node);
+                let why = tr!("the volume {} on {}: {why}", volume.name, at.node);
                 cx.out
-                    .send_line(matou_job::OutputStream::Stderr, format!("WARNING: {why}"))
+                    .send_line(matou_job::OutputStream::Stderr, tr!("WARNING: {why}"))
                     .await;
-                layout.left_out.push(why);
+                layout.left_out.push(UnreachedVolume {
+                    volume: volume.name.clone(),
+                    why,
+                });
             }
         }
     }
     layout.volumes = brought;
     match had_any && layout.volumes.is_empty() {
-        true => Err(StepError::failed(format!(
+        true => Err(StepError::failed(tr!(
             "no volume of it can be backed up: {}",
-            layout.left_out.join("; ")
+            UnreachedVolume::describe_all(&layout.left_out)
         ))),
         false => Ok(()),
     }
@@ -146,14 +151,14 @@ impl Missing {
             return None;
         }
         if self.bytes.saturating_add(KEPT_FREE) > self.free {
-            return Some(format!(
+            return Some(tr!(
                 "{} of it are to be brought, and {} are free",
                 human_bytes(self.bytes),
                 human_bytes(self.free)
             ));
         }
         let inodes = self.free_inodes.filter(|free| self.files >= *free)?;
-        Some(format!(
+        Some(tr!(
             "{} files of it are to be brought, and there is room for {inodes}",
             self.files
         ))
@@ -176,11 +181,11 @@ impl<'a> CopyOfVolume<'a> {
         one_file_system: bool,
     ) -> Result<Self, OpsError> {
         let node = work.fleet.nodes.get(&at.node);
-        let copy = volume.folder.parent().ok_or("it has no folder")?;
+        let copy = volume.folder.parent().ok_or(tr!("it has no folder"))?;
         Ok(Self {
             cx,
             name: &volume.name,
-            node: &node.ok_or("that node is not in config.toml")?.host,
+            node: &node.ok_or(tr!("that node is not in config.toml"))?.host,
             from: &at.folder,
             storage: &work.storage.host,
             copy: copy.to_owned(),
@@ -190,19 +195,18 @@ impl<'a> CopyOfVolume<'a> {
     }
 
     /// A script that reads the volume on its node.
-    fn there(&self, script: &str, label: &str) -> Command {
+    fn there(&self, script: &str, label: String) -> Command {
         let command = ConfinedFolders::new(self.from).sh(script);
-        self.finish(command.arg(self.from.display().to_string()), label)
+        Self::finish(command.arg(self.from.display().to_string()), label)
     }
 
     /// A script that works with the copy.
-    fn here(&self, script: &str, label: &str) -> Command {
+    fn here(&self, script: &str, label: String) -> Command {
         let command = self.confined.sh(script);
-        self.finish(command.arg(self.copy.display().to_string()), label)
+        Self::finish(command.arg(self.copy.display().to_string()), label)
     }
 
-    fn finish(&self, command: Command, label: &str) -> Command {
-        let label = format!("{label} the volume {}", self.name);
+    fn finish(command: Command, label: String) -> Command {
         command.timeout(COPY_TIMEOUT).label(label)
     }
 
@@ -210,11 +214,14 @@ impl<'a> CopyOfVolume<'a> {
     async fn bring(&self) -> Result<(), OpsError> {
         let begun = Instant::now();
         self.send_list().await?;
-        let compare = self.here(COMPARE_COPY, "compare the copy of");
+        let compare = self.here(
+            COMPARE_COPY,
+            tr!("compare the copy of the volume {}", self.name),
+        );
         let said = self.storage.run_ok(&compare).await?.stdout_text();
-        let missing = Missing::parse(&said).ok_or("what is to be brought can't be told")?;
+        let missing = Missing::parse(&said).ok_or(tr!("what is to be brought can't be told"))?;
         if let Some(lack) = missing.find_lack() {
-            return Err(OpsError::failed(format_args!(
+            return Err(OpsError::failed(tr!(
                 "{} has no room for its copy at {}: {lack}",
                 self.storage.name(),
                 self.copy.display()
@@ -225,9 +232,9 @@ impl<'a> CopyOfVolume<'a> {
             _ => self.send_files(&missing).await?,
         };
         self.storage
-            .run_ok(&self.here(KEEP_LIST, "note the copy of"))
+            .run_ok(&self.here(KEEP_LIST, tr!("note the copy of the volume {}", self.name)))
             .await?;
-        let text = format!(
+        let text = tr!(
             "volume {} of {}: {} brought in {:.0} s",
             self.name,
             self.node.name(),
@@ -246,8 +253,13 @@ impl<'a> CopyOfVolume<'a> {
             false => "all",
         };
         let end = self.cx.cancel.child_token();
-        let list = self.there(LIST_VOLUME, "list").arg(one);
-        let receive = self.here(RECEIVE_LIST, "keep the list of");
+        let list = self
+            .there(&judged(LIST_VOLUME), tr!("list the volume {}", self.name))
+            .arg(one);
+        let receive = self.here(
+            RECEIVE_LIST,
+            tr!("keep the list of the volume {}", self.name),
+        );
         let receive = receive.live_stdin(arriving);
         let (listed, kept) = tokio::join!(
             run_stage(self.node, &list, Some(names), &end),
@@ -262,9 +274,17 @@ impl<'a> CopyOfVolume<'a> {
         let (files, mut arriving) = mpsc::channel::<Vec<u8>>(16);
         let (counted, stored) = mpsc::channel(16);
         let end = self.cx.cancel.child_token();
-        let print = self.here(PRINT_NAMES, "read the list of");
-        let send = self.there(SEND_FILES, "read").live_stdin(wanted);
-        let store = self.here(STORE_FILES, "write the copy of");
+        let print = self.here(
+            PRINT_NAMES,
+            tr!("read the list of the volume {}", self.name),
+        );
+        let send = self
+            .there(&judged(SEND_FILES), tr!("read the volume {}", self.name))
+            .live_stdin(wanted);
+        let store = self.here(
+            &judged(STORE_FILES),
+            tr!("write the copy of the volume {}", self.name),
+        );
         let store = store.live_stdin(stored);
         let (cx, name, most, total) = (self.cx, self.name, missing.most(), missing.bytes);
         let ending = end.clone();
@@ -276,7 +296,7 @@ impl<'a> CopyOfVolume<'a> {
                 if sent > most {
                     ending.cancel();
                     let most = human_bytes(most);
-                    return Err(OpsError::failed(format_args!(
+                    return Err(OpsError::failed(tr!(
                         "more than {most} came, which is far more than it has: look at that node"
                     )));
                 }
@@ -305,79 +325,101 @@ impl<'a> CopyOfVolume<'a> {
     }
 }
 
-/// Runs a command to its end and passes on what it prints. When it fails, `end` ends the others.
-async fn run_stage(
-    host: &Host,
-    command: &Command,
-    to: Option<mpsc::Sender<Vec<u8>>>,
-    end: &CancellationToken,
-) -> Result<(), HostError> {
-    let (pieces, mut arriving) = mpsc::channel::<(OutputStream, Vec<u8>)>(16);
-    let unheard = end.child_token();
-    let running = host.stream_bytes(command, pieces, &unheard);
-    let passing = async {
-        let mut said = Vec::new();
-        while let Some((stream, bytes)) = arriving.recv().await {
-            match (stream, &to) {
-                (OutputStream::Stdout, Some(to)) => {
-                    // Who does not read any more has failed, and says why itself.
-                    let sent = unheard.run_until_cancelled(to.send(bytes)).await;
-                    if !matches!(sent, Some(Ok(()))) {
-                        unheard.cancel();
-                        break;
-                    }
-                }
-                _ => {
-                    said.extend(bytes);
-                    let over = said.len().saturating_sub(KEPT_SAID);
-                    said.drain(..over);
-                }
-            }
-        }
-        // The next one sees the end of its input.
-        drop(to);
-        said
-    };
-    let (code, said) = tokio::join!(running, passing);
-    let is_unheard = unheard.is_cancelled();
-    let result = match code {
-        Ok(0) => Ok(()),
-        Ok(code) => Err(HostError::Failed {
-            node: host.name().to_owned(),
-            command: command.to_string(),
-            code,
-            last_lines: last_lines(&said),
-        }),
-        Err(e) => Err(e),
-    };
-    if result.is_err() && !is_unheard {
-        end.cancel();
-    }
-    result
-}
-
-/// The last lines of what a command said.
-fn last_lines(said: &[u8]) -> Vec<String> {
-    let lines = said.split(|b| *b == b'\n').rev();
-    let lines = lines.filter(|l| !l.trim_ascii().is_empty()).take(5);
-    let mut last: Vec<String> = lines.map(matou_base::text::clean_bytes).collect();
-    last.reverse();
-    last
-}
-
-/// The error that says most: one that ended the others, not one that was ended.
-fn choose_error<const N: usize>(results: [Result<(), HostError>; N]) -> Result<(), OpsError> {
-    let mut errors: Vec<HostError> = results.into_iter().filter_map(Result::err).collect();
-    errors.sort_by_key(|e| matches!(e, HostError::Cancelled { .. }));
-    match errors.into_iter().next() {
-        None => Ok(()),
-        Some(e) => Err(e.into()),
-    }
+fn judged(script: &str) -> String {
+    format!("{JUDGE}{script}")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Puts an archive of the folder `sent` into the copy; returns the exit code and what was said.
+    fn store(dir: &std::path::Path) -> (Option<i32>, String) {
+        let script = format!(
+            "cd {}; tar -c -f a.tar --format=posix -C sent . && exec sh -c \"$0\" sh copy <a.tar",
+            dir.display()
+        );
+        say("sh", &["-c", &script, &judged(STORE_FILES)])
+    }
+
+    fn say(program: &str, arguments: &[&str]) -> (Option<i32>, String) {
+        let mut command = std::process::Command::new(program);
+        let output = command.args(arguments).env("LC_ALL", "C").output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        (output.status.code(), said)
+    }
+
+    #[test]
+    fn what_became_of_another_type_meanwhile_is_left_for_the_next_list() {
+        let dir = tempfile::tempdir().unwrap();
+        let (sent, copy) = (dir.path().join("sent"), dir.path().join("copy/data"));
+        for folder in ["link", "file", "same"] {
+            std::fs::create_dir_all(copy.join(folder)).unwrap();
+            std::fs::write(copy.join(folder).join("inside"), "of before").unwrap();
+        }
+        std::fs::write(copy.join("other"), "of before").unwrap();
+        std::fs::create_dir_all(sent.join("same")).unwrap();
+        std::fs::create_dir(sent.join("other")).unwrap();
+        std::os::unix::fs::symlink("/etc", sent.join("link")).unwrap();
+        for (file, content) in [("file", "new"), ("same/inside", "new"), ("z", "last")] {
+            std::fs::write(sent.join(file), content).unwrap();
+        }
+        // A cache dates its files by when they are too old.
+        let later = std::time::SystemTime::now() + std::time::Duration::from_secs(9_999_999);
+        let z = std::fs::File::open(sent.join("z")).unwrap();
+        z.set_modified(later).unwrap();
+        assert_eq!(store(dir.path()), (Some(0), String::new()));
+        let read = |file: &str| std::fs::read_to_string(copy.join(file)).unwrap();
+        assert_eq!([read("link/inside"), read("file/inside")], ["of before"; 2]);
+        assert_eq!([read("same/inside"), read("z")], ["new", "last"]);
+        assert!(copy.join("other").is_dir());
+        // An archive that ends in the middle is told beside it.
+        std::fs::write(sent.join("z"), vec![b'z'; 1 << 20]).unwrap();
+        let cut = format!(
+            "cd {}; tar -c -f - --format=posix -C sent . | head -c 90000 | sh -c \"$0\" sh copy",
+            dir.path().display()
+        );
+        let (code, said) = say("sh", &["-c", &cut, &judged(STORE_FILES)]);
+        assert_eq!(code, Some(1), "{said}");
+        let told = said.contains("Unexpected EOF") && !said.contains("exists");
+        assert!(told, "{said}");
+    }
+
+    /// As root, which may mount.
+    #[test]
+    #[cfg_attr(
+        not(feature = "fleet-tests"),
+        ignore = "as root, by --features fleet-tests"
+    )]
+    fn a_disk_that_is_full_is_no_change_of_a_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = dir.path().display().to_string();
+        let full = "cd \"$1\"; mkdir -p copy sent; head -c 300000 /dev/zero | tr '\\0' z >sent/z; tar -c -f a.tar -C sent .
+            mount -t tmpfs -o size=100k none copy; mkdir copy/data; exec sh -c \"$0\" sh copy <a.tar";
+        let mount = ["--mount", "--propagation", "private", "sh", "-c", full];
+        let store = judged(STORE_FILES);
+        let (code, said) = say("unshare", &[&mount[..], &[&store, &at]].concat());
+        assert_eq!(code, Some(1), "{said}");
+        let told = said.contains("z: Wrote only") || said.contains("No space");
+        assert!(told, "{said}");
+    }
+
+    #[test]
+    fn what_went_while_it_was_listed_is_no_failure_and_all_else_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = dir.path().display().to_string();
+        let list = |why: &str| {
+            let broken = format!(
+                "cd \"$1\"; mkdir -p bin; printf '#!/bin/sh\\necho \"find: ./x: {why}\" >&2; exit 1\\n' >bin/find; chmod 755 bin/find
+                PATH=$PWD/bin:$PATH exec sh -c \"$0\" sh . one"
+            );
+            say("sh", &["-c", &broken, &judged(LIST_VOLUME), &at])
+        };
+        assert_eq!(list("No such file or directory"), (Some(0), String::new()));
+        let (code, said) = list("Input/output error");
+        assert_eq!(code, Some(1));
+        assert!(said.contains("find: ./x: Input/output error"), "{said}");
+    }
 
     #[test]
     fn room_is_looked_for_before_anything_is_sent() {

@@ -5,6 +5,7 @@
 mod needed_images;
 mod sort;
 
+use matou_i18n::tr;
 use std::collections::{BTreeMap, HashSet};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -100,13 +101,13 @@ fn sort_volumes(
     let mut by_node: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for volume in volumes {
         let Some((node, name)) = volume.split_once(':').filter(|(_, name)| !name.is_empty()) else {
-            return Err(InvalidInput::new(format_args!(
+            return Err(InvalidInput::new(tr!(
                 "{volume:?} is no volume of a node: write NODE:NAME, as the plan names it"
             )));
         };
         check_nodes(&[node.to_owned()], fleet)?;
         if !nodes.is_empty() && !nodes.iter().any(|n| n == node) {
-            return Err(InvalidInput::new(format_args!(
+            return Err(InvalidInput::new(tr!(
                 "{volume} is on {node}, which is not among the nodes that are named"
             )));
         }
@@ -202,12 +203,12 @@ impl CleanNode {
         for (number, volume) in orphans.iter().enumerate() {
             let size = sizes.iter().find(|s| s.number == number);
             let size = size.and_then(|s| s.bytes).map(human_bytes);
-            let size = size.as_deref().unwrap_or("size not known");
+            let size = size.as_deref().unwrap_or(tr!("size not known"));
             let name = &volume.name;
             lines.push(match self.volumes.contains(name) {
-                true => Change::remove(format!("volume {name} ({size})"))
-                    .with_warning("all that it holds is lost"),
-                false => Change::same(format!(
+                true => Change::remove(tr!("volume {name} ({size})"))
+                    .with_warning(tr!("all that it holds is lost")),
+                false => Change::same(tr!(
                     "stays: volume {name} ({size}), which nothing mounts: `--volume {}:{name}` removes it",
                     cx.node
                 )),
@@ -218,11 +219,11 @@ impl CleanNode {
                 continue;
             }
             match content.volumes.iter().find(|v| v.name == *name) {
-                None => lines.push(Change::same(format!("volume {name} is not there"))),
+                None => lines.push(Change::same(tr!("volume {name} is not there"))),
                 Some(volume) => {
                     let user = content.find_volume_user(volume);
-                    let why = user.unwrap_or("its data lies elsewhere".into());
-                    return Err(StepError::failed(format!(
+                    let why = user.unwrap_or(tr!("its data lies elsewhere").into());
+                    return Err(StepError::failed(tr!(
                         "volume {name} of {} is not removed: {why}",
                         cx.node
                     )));
@@ -249,13 +250,13 @@ impl CleanNode {
                 let needed = self.load_needed_names(self.read_services().await).await;
                 if let Some(user) = needed?.find_user(&image) {
                     let name = image.display_name();
-                    cx.out.note(format!("image {name} stays: {user}")).await;
+                    cx.out.note(tr!("image {name} stays: {user}")).await;
                     continue;
                 }
                 match remove_image(cx, &image).await {
                     Ok(()) => {
                         let name = image.display_name();
-                        cx.out.note(format!("image {name} is removed")).await;
+                        cx.out.note(tr!("image {name} is removed")).await;
                     }
                     Err(why) if why.is_conflict() => refused.push((image, why)),
                     Err(why) => return Err(why.into()),
@@ -267,7 +268,7 @@ impl CleanNode {
             if refused.len() == before {
                 for (image, why) in refused {
                     let name = image.display_name();
-                    cx.out.note(format!("image {name} stays: {why}")).await;
+                    cx.out.note(tr!("image {name} stays: {why}")).await;
                 }
                 return Ok(());
             }
@@ -290,11 +291,11 @@ async fn find_reason_to_keep(
         return Ok(None);
     }
     if let Some(project) = &container.compose_project {
-        return Ok(Some(format!("docker compose made it, for {project}")));
+        return Ok(Some(tr!("docker compose made it, for {project}")));
     }
     match cx.docker.query_restart_policy(&container.id).await {
         Ok(policy) if policy == "no" || policy == "on-failure" => Ok(None),
-        Ok(policy) => Ok(Some(format!(
+        Ok(policy) => Ok(Some(tr!(
             "somebody stopped it, and its restart policy is {policy}"
         ))),
         Err(e) if e.is_not_found() => Ok(None),
@@ -321,7 +322,7 @@ async fn remove_image(cx: &StepContext, image: &EngineImage) -> Result<(), Docke
 #[async_trait]
 impl Step for CleanNode {
     fn name(&self) -> String {
-        "clean".into()
+        tr!("clean").into()
     }
 
     fn timeout(&self) -> Duration {
@@ -335,7 +336,7 @@ impl Step for CleanNode {
         lines.extend(self.describe_volumes(cx, &content, &found.volumes).await?);
         *self.planned.lock().unwrap_or_else(PoisonError::into_inner) = found.list_ids();
         if lines.is_empty() {
-            lines.push(Change::same("nothing that nobody needs"));
+            lines.push(Change::same(tr!("nothing that nobody needs")));
         }
         Ok(Check::from_changes(lines))
     }
@@ -357,7 +358,7 @@ impl Step for CleanNode {
                 Ok(()) => {}
                 Err(e) if e.is_conflict() => {
                     let name = &container.name;
-                    cx.out.note(format!("container {name} stays: {e}")).await;
+                    cx.out.note(tr!("container {name} stays: {e}")).await;
                 }
                 Err(e) => return Err(e.into()),
             }
@@ -372,12 +373,12 @@ impl Step for CleanNode {
             }
             if !volumes.contains(volume) {
                 let why = content.find_volume_user(volume).unwrap_or_default();
-                let note = format!("volume {} stays: {why}", volume.name);
+                let note = tr!("volume {} stays: {why}", volume.name);
                 cx.out.note(note).await;
                 continue;
             }
             allow_gone(cx.docker.remove_volume(&volume.name).await)?;
-            let note = format!("volume {} of {} is gone", volume.name, cx.node);
+            let note = tr!("volume {} of {} is gone", volume.name, cx.node);
             cx.out.note(note).await;
         }
         Ok(())

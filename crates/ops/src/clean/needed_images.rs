@@ -1,6 +1,7 @@
 //! Images that no service names, and that are needed all the same: by files of applications that can be
 //! deployed again, and by restores that can be undone.
 
+use matou_i18n::tr;
 use std::time::Duration;
 
 use matou_backup::{Manifest, matou_folder};
@@ -9,6 +10,7 @@ use matou_host::{Command, shell_script};
 use matou_stack::{AppFile, AppName, RenderTarget};
 
 use crate::FleetContext;
+use crate::backup::is_manager_copy;
 
 /// Prints the manifests of applications of which a restore is kept, `$1` is matou's folder.
 const PRINT_MANIFESTS: &str =
@@ -35,10 +37,14 @@ impl NeededImages {
         let Some(folder) = fleet.config.folder() else {
             return;
         };
+        // What was never brought is not known, and no proof that there is nothing.
+        if is_manager_copy(&fleet.config) && !folder.join("apps").is_dir() {
+            self.troubles.push(tr!("which applications have a file is not known on a manager: the next deploy of one, or `matou backup --all`, brings apps/ to the storage node").into());
+            return;
+        }
         let apps = AppFile::read_names(&folder).unwrap_or_else(|why| {
-            self.troubles.push(format!(
-                "which applications have a file is not known: {why}"
-            ));
+            self.troubles
+                .push(tr!("which applications have a file is not known: {why}"));
             Vec::new()
         });
         for app in apps {
@@ -54,7 +60,7 @@ impl NeededImages {
                     let user = ImageUser::AppFile(app.to_string());
                     (s.image, user)
                 })),
-                Ok(Err(why)) | Err(why) => self.troubles.push(format!(
+                Ok(Err(why)) | Err(why) => self.troubles.push(tr!(
                     "which images {} names is not known: {why}",
                     AppFile::name(&app)
                 )),
@@ -71,10 +77,10 @@ impl NeededImages {
             .arg(matou_folder(&fleet.config).display().to_string())
             .sudo()
             .timeout(Duration::from_secs(30))
-            .label("what restores keep");
+            .label(tr!("what restores keep"));
         match storage.host.run_ok(&print).await {
             Ok(out) => self.add_manifests(&out.stdout_text()),
-            Err(why) => self.troubles.push(format!(
+            Err(why) => self.troubles.push(tr!(
                 "which images undoing a restore would need is not known: {why}"
             )),
         }
@@ -86,7 +92,7 @@ impl NeededImages {
                 continue;
             };
             let manifest = match manifest {
-                "" => Err("the manifest of its backup is not there".to_owned()),
+                "" => Err(tr!("the manifest of its backup is not there").to_owned()),
                 text => serde_json::from_str::<Manifest>(text).map_err(|e| e.to_string()),
             };
             match manifest {
@@ -97,7 +103,7 @@ impl NeededImages {
                             (image, user)
                         }));
                 }
-                Err(why) => self.troubles.push(format!(
+                Err(why) => self.troubles.push(tr!(
                     "which images undoing the restore of {app} would need is not known: {why}"
                 )),
             }

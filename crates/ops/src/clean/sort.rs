@@ -1,9 +1,10 @@
 //! What of a node's disk nobody needs, decided from what was read of it.
 
+use matou_i18n::{tr, trn};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use crate::OpsError;
-use matou_base::text::{format_plural, human_bytes};
+use matou_base::text::human_bytes;
 use matou_collect::{ImageNames, ImageUser};
 use matou_docker::RawServices;
 use matou_job::Change;
@@ -115,9 +116,7 @@ impl NodeContent {
         for container in self.disk.containers.iter().filter(|c| is_dead(c, self.now)) {
             match self.kept_containers.get(&container.id) {
                 None => found.containers.push(container.clone()),
-                Some(why) => found
-                    .stays
-                    .push(format!("container {}: {why}", container.name)),
+                Some(why) => found.stays.push(tr!("container {}: {why}", container.name)),
             }
         }
         found.containers.sort_by(|a, b| a.name.cmp(&b.name));
@@ -126,7 +125,7 @@ impl NodeContent {
         let sizes: Vec<u64> = cache.map(|e| if e.shared { 0 } else { e.size }).collect();
         found.build_cache = (!sizes.is_empty()).then(|| (sizes.len(), sizes.iter().sum()));
         if let Err(why) = &self.volume_names {
-            found.stays.push(format!(
+            found.stays.push(tr!(
                 "all volumes: which of them are needed is not known: {why}"
             ));
         }
@@ -143,7 +142,7 @@ impl NodeContent {
         let names = match &self.names {
             Ok(names) => names,
             Err(why) => {
-                found.stays.push(format!("all images: {why}"));
+                found.stays.push(tr!("all images: {why}"));
                 return;
             }
         };
@@ -158,7 +157,7 @@ impl NodeContent {
                 (Some(ImageUser::Service(_)), _) => continue,
                 (_, Some(container)) if container.service.is_some() => continue,
                 (Some(why), _) => why.to_string(),
-                (None, Some(container)) => format!("container {} uses it", container.name),
+                (None, Some(container)) => tr!("container {} uses it", container.name),
                 (None, None) => {
                     found.images.push(image.clone());
                     continue;
@@ -166,7 +165,7 @@ impl NodeContent {
             };
             let size = human_bytes(image.own_size());
             let name = image.display_name();
-            found.stays.push(format!("image {name} ({size}): {why}"));
+            found.stays.push(tr!("image {name} ({size}): {why}"));
         }
     }
 
@@ -177,18 +176,18 @@ impl NodeContent {
             rest.is_some_and(|rest| rest.starts_with('_'))
         };
         if let Some(container) = volume.users.first() {
-            return Some(format!("container {container} mounts it"));
+            return Some(tr!("container {container} mounts it"));
         }
         let names = match &self.volume_names {
             Ok(names) => names,
-            Err(why) => return Some(format!("which volumes are needed is not known: {why}")),
+            Err(why) => return Some(tr!("which volumes are needed is not known: {why}")),
         };
         let mut mounted = names.mounted.iter();
         if mounted.any(|source| is_named_by(source, &volume.name)) {
-            return Some("a service mounts it, or did before its last update".into());
+            return Some(tr!("a service mounts it, or did before its last update").into());
         }
         let app = names.apps.iter().find(of_app)?;
-        Some(format!(
+        Some(tr!(
             "it is of {app}, which has a file in apps/: `matou remove {app} --volume {}` removes it",
             volume.name
         ))
@@ -201,22 +200,22 @@ impl Unneeded {
         let containers = self.containers.iter().map(|c| {
             let size = human_bytes(c.written);
             let name = &c.name;
-            Change::remove(format!(
+            Change::remove(tr!(
                 "container {name}, which has ended, with its log ({size})"
             ))
         });
         let images = self.images.iter().map(|image| {
             let (name, size) = (image.display_name(), human_bytes(image.own_size()));
-            Change::remove(format!("image {name} ({size})"))
+            Change::remove(tr!("image {name} ({size})"))
         });
         let cache = self.build_cache.map(|(count, size)| {
-            let parts = format_plural(count, "part");
-            Change::remove(format!("build cache: {parts} ({})", human_bytes(size)))
+            let parts = trn!(count, "{n} part", "{n} parts");
+            Change::remove(tr!("build cache: {parts} ({})", human_bytes(size)))
         });
         let stays = self
             .stays
             .iter()
-            .map(|line| Change::same(format!("stays: {line}")));
+            .map(|line| Change::same(tr!("stays: {line}")));
         containers.chain(images).chain(cache).chain(stays).collect()
     }
 

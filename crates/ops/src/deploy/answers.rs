@@ -1,5 +1,6 @@
 //! The application answers under its domains, as its check says, asked at the edge of the fleet.
 
+use matou_i18n::tr;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -50,7 +51,7 @@ impl WaitForAnswers {
         domain: &str,
         wanted: &ExpectedAnswer,
     ) -> Result<(HttpsAnswer, PresentedCertificate), OpsError> {
-        let mut last = OpsError::from("there is no node to ask");
+        let mut last = OpsError::from(tr!("there is no node to ask"));
         for (_, address) in &self.edge.nodes {
             match get_with_certificate(address, self.edge.port, domain, wanted, &self.edge.roots)
                 .await
@@ -78,7 +79,7 @@ impl WaitForAnswers {
             return Ok((answer, served));
         }
         let status = answer.status;
-        Err(OpsError::failed(format_args!(
+        Err(OpsError::failed(tr!(
             "https://{domain}{} answers {status}{}",
             self.check.path,
             match &answer.fault {
@@ -92,7 +93,7 @@ impl WaitForAnswers {
 #[async_trait]
 impl Step for WaitForAnswers {
     fn name(&self) -> String {
-        "answer".into()
+        tr!("answer").into()
     }
 
     fn timeout(&self) -> Duration {
@@ -101,25 +102,28 @@ impl Step for WaitForAnswers {
 
     async fn check(&self, cx: &StepContext) -> Result<Check, StepError> {
         if !self.has_edge(cx).await? {
-            let line = Change::same("no answer is asked for")
-                .with_warning("nothing takes https for the fleet: deploy the stack traefik");
+            let line = Change::same(tr!("no answer is asked for")).with_warning(tr!(
+                "nothing takes https for the fleet: deploy the stack traefik"
+            ));
             return Ok(Check::Done(vec![line]));
         }
         let mut lines = Vec::new();
         for domain in &self.domains {
             lines.push(match self.check_domain(domain, cx).await {
                 Ok((_, served)) => {
-                    let line = Change::same(format!("https://{domain} answers"));
+                    let line = Change::same(tr!("https://{domain} answers"));
                     match served.problem {
                         Some(problem) => Change::modify(
-                            format!("certificate of {domain}"),
+                            tr!("certificate of {domain}"),
                             problem,
-                            "one that browsers take",
+                            tr!("one that browsers take"),
                         ),
                         None => line,
                     }
                 }
-                Err(e) => Change::modify(format!("https://{domain}"), e.to_string(), "answers"),
+                Err(e) => {
+                    Change::modify(format!("https://{domain}"), e.to_string(), tr!("answers"))
+                }
             });
         }
         Ok(Check::from_changes(lines))
@@ -148,7 +152,7 @@ impl Step for WaitForAnswers {
                         if served.problem.is_some() && begun.elapsed() < CERTIFICATE_WAIT =>
                     {
                         let problem = served.problem.unwrap_or_default();
-                        format!("{domain} answers; its certificate: {problem}")
+                        tr!("{domain} answers; its certificate: {problem}")
                     }
                     Ok((answer, served)) => {
                         let text = describe_good_answer(domain, &answer, &served);
@@ -162,7 +166,7 @@ impl Step for WaitForAnswers {
                     told.clone_from(&reason);
                 }
                 let late = || {
-                    format!(
+                    tr!(
                         "{domain} does not answer as it should after {} s: {reason}",
                         self.check.within
                     )
@@ -181,10 +185,10 @@ fn describe_good_answer(
 ) -> String {
     let days = (served.not_after - jiff::Timestamp::now()).as_hours() / 24;
     let certificate = match &served.problem {
-        Some(problem) => format!("its certificate is not good: {problem}"),
-        None => format!("certificate of {} for {days} days", served.issuer),
+        Some(problem) => tr!("its certificate is not good: {problem}"),
+        None => tr!("certificate of {} for {days} days", served.issuer),
     };
-    format!(
+    tr!(
         "https://{domain} answers {} in {} ms; {certificate}",
         answer.status,
         answer.took.as_millis()

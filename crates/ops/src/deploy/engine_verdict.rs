@@ -1,5 +1,6 @@
 //! What the engine's own client says of a rendered stack, before anything is made for it.
 
+use matou_i18n::tr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,7 +31,7 @@ pub(super) struct EngineVerdict {
 #[async_trait]
 impl Report for EngineVerdict {
     fn name(&self) -> String {
-        "docker's verdict".into()
+        tr!("docker's verdict").into()
     }
 
     async fn report(&self, cx: &StepContext) -> Result<Vec<Change>, StepError> {
@@ -54,7 +55,7 @@ impl Report for EngineVerdict {
             |_| self.stack.clone(),
             |(file, line)| format!("{file}:{line}"),
         );
-        Err(StepError::failed(format!(
+        Err(StepError::failed(tr!(
             "{at}: docker refuses this stack: {refusal}. Mend the file; nothing was changed"
         )))
     }

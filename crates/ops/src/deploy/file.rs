@@ -1,5 +1,8 @@
 //! The application's file in the fleet folder.
 
+use crate::backup::keeps_fleet_files;
+use matou_i18n::tr;
+use matou_stack::translate_stack_text;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -64,7 +67,11 @@ impl WriteAppFiles {
                 (Some(old), Some(new)) => {
                     let values = compare_toml(old, new);
                     if values.is_empty() {
-                        lines.push(Change::modify(path, "as it is", "with another text"));
+                        lines.push(Change::modify(
+                            path,
+                            tr!("as it is"),
+                            tr!("with another text"),
+                        ));
                     }
                     lines.extend(values.into_iter().map(|v| v.to_change(name)));
                 }
@@ -79,9 +86,9 @@ impl WriteAppFiles {
         for name in self.names() {
             if self.folder.is_interrupted(name).await? {
                 is_left = true;
-                lines.push(Change::add(format!("{name} into the history")));
+                lines.push(Change::add(tr!("{name} into the history")));
             } else if !self.folder.list_edited(&[name]).await?.is_empty() {
-                let edits = format!("edits of {name} that are in no commit get one of their own");
+                let edits = tr!("edits of {name} that are in no commit get one of their own");
                 lines.push(Change::same(edits));
             }
         }
@@ -170,7 +177,7 @@ fn flatten_toml(key: &str, value: &toml::Value, into: &mut BTreeMap<String, Stri
 #[async_trait]
 impl Step for WriteAppFiles {
     fn name(&self) -> String {
-        "application file".into()
+        tr!("application file").into()
     }
 
     async fn check(&self, _: &StepContext) -> Result<Check, StepError> {
@@ -181,7 +188,7 @@ impl Step for WriteAppFiles {
                 lines.extend(more);
             }
             Err(why) => lines.push(
-                Change::same("the history of the fleet folder").with_warning(why.to_string()),
+                Change::same(tr!("the history of the fleet folder")).with_warning(why.to_string()),
             ),
         }
         lines.extend(self.notes.clone());
@@ -203,9 +210,9 @@ impl Step for WriteAppFiles {
     async fn verify(&self, _: &StepContext) -> Result<(), StepError> {
         match self.compare() {
             (_, false) => Ok(()),
-            (_, true) => Err(StepError::failed(
-                "somebody writes the application's files, too",
-            )),
+            (_, true) => Err(StepError::failed(tr!(
+                "somebody writes the application's files, too"
+            ))),
         }
     }
 }
@@ -249,14 +256,14 @@ impl EarlierFiles {
     /// Puts them back, here and on the storage node.
     pub(crate) async fn put_back(&self) -> Result<(), StepError> {
         let folder = self.fleet.folder();
-        let folder = folder.ok_or_else(|| StepError::failed("there is no fleet folder"))?;
+        let folder = folder.ok_or_else(|| StepError::failed(tr!("there is no fleet folder")))?;
         let reason = Reason {
-            title: format!("{} as it was before: the deploy failed", self.app),
+            title: tr!("{} as it was before: the deploy failed", self.app),
             lines: Vec::new(),
         };
         let written = folder.change(&self.changes, &reason).await;
         written.map_err(|e| StepError::failed(e.to_string()))?;
-        if self.fleet.config.backup.primary_repository().is_some() {
+        if keeps_fleet_files(&self.fleet.config) {
             crate::push_app_files(&self.fleet, &self.app).await?;
         }
         Ok(())
@@ -279,7 +286,7 @@ impl WaitForStack {
     /// Says what is left of a deploy that failed, and how to go back; `None` for a first one.
     fn describe_way_back(&self) -> Option<String> {
         self.earlier.as_ref()?;
-        Some(format!(
+        Some(tr!(
             "What was updated stays so, and apps/{app}.toml says the new: `matou rollback {app}_SERVICE` takes a service back to what it was, `matou redeploy {app}` tries again",
             app = self.app
         ))
@@ -295,13 +302,13 @@ impl WaitForStack {
                 .arg(format!("{}_{}", self.app, trouble.service))
                 .sudo()
                 .timeout(Duration::from_secs(20))
-                .label("what its log says");
+                .label(tr!("what its log says"));
             let Ok(out) = cx.host.run(&logs).await else {
                 continue;
             };
             let said = |bytes: &[u8]| String::from_utf8_lossy(bytes).contains(&trouble.log);
             if said(&out.stdout) || said(&out.stderr) {
-                return Some(trouble.cure.replace("APP", &self.app));
+                return Some(translate_stack_text(&trouble.cure).replace("APP", &self.app));
             }
         }
         None
@@ -341,8 +348,8 @@ impl Step for WaitForStack {
         };
         let name = AppFile::name(&earlier.app);
         Err(StepError::failed(match earlier.put_back().await {
-            Ok(()) => format!("{why}; {name} is what it was before, too"),
-            Err(e) => format!("{why}; {name} could not be made what it was before: {e}"),
+            Ok(()) => tr!("{why}; {name} is what it was before, too"),
+            Err(e) => tr!("{why}; {name} could not be made what it was before: {e}"),
         }))
     }
 
@@ -361,11 +368,11 @@ pub(crate) struct PushFleetFiles {
 #[async_trait]
 impl Step for PushFleetFiles {
     fn name(&self) -> String {
-        "files for the nightly backup".into()
+        tr!("files for the nightly backup").into()
     }
 
     async fn check(&self, _: &StepContext) -> Result<Check, StepError> {
-        let line = format!(
+        let line = tr!(
             "apps/{}.toml and its stack for the nightly backup",
             self.app
         );
@@ -399,9 +406,9 @@ impl Step for PushFleetFiles {
         }
         match self.check(cx).await? {
             Check::Done(_) => Ok(()),
-            _ => Err(StepError::failed(
-                "the fleet's files change all the time: deploy again when nobody else does",
-            )),
+            _ => Err(StepError::failed(tr!(
+                "the fleet's files change all the time: deploy again when nobody else does"
+            ))),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The folders of volumes on the storage node, and those of nodes that are mounted as they are:
 //! neither Docker's NFS driver nor a bind makes them.
 
+use matou_i18n::tr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -29,21 +30,21 @@ impl EnsureVolumeFolders {
             .args(self.folders.iter().map(|f| f.display().to_string()))
             .sudo()
             .timeout(Duration::from_secs(30))
-            .label("volume folders")
+            .label(tr!("volume folders"))
     }
 }
 
 #[async_trait]
 impl Step for EnsureVolumeFolders {
     fn name(&self) -> String {
-        "folders".into()
+        tr!("folders").into()
     }
 
     async fn check(&self, _: &StepContext) -> Result<Check, StepError> {
         let node = self.host.name();
         let found = match self.host.run_ok(&self.folder_command(LIST_EXISTING)).await {
             Err(e) if self.optional => {
-                let line = Change::same(format!("folders on {node}")).with_warning(e.to_string());
+                let line = Change::same(tr!("folders on {node}")).with_warning(e.to_string());
                 return Ok(Check::Done(vec![line]));
             }
             found => found?.stdout_text(),
@@ -55,8 +56,8 @@ impl Step for EnsureVolumeFolders {
             .map(|folder| {
                 let name = folder.display().to_string();
                 match found.contains(&name.as_str()) {
-                    true => Change::same(format!("folder {name} on {node}")),
-                    false => Change::add(format!("folder {name} on {node}")),
+                    true => Change::same(tr!("folder {name} on {node}")),
+                    false => Change::add(tr!("folder {name} on {node}")),
                 }
             })
             .collect();

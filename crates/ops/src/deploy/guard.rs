@@ -1,6 +1,7 @@
 //! The password before an application whose installer is open to whoever comes first.
 
 use async_trait::async_trait;
+use matou_i18n::tr;
 use rand::RngExt as _;
 use secrecy::{ExposeSecret as _, SecretString};
 
@@ -66,16 +67,16 @@ pub(super) struct KeepGuardPassword {
 #[async_trait]
 impl Step for KeepGuardPassword {
     fn name(&self) -> String {
-        "password before the installer".into()
+        tr!("password before the installer").into()
     }
 
     async fn check(&self, _: &StepContext) -> Result<Check, StepError> {
         let kept = self.store.newest_versions().await?;
-        let line = format!("the edge asks for a password (user {GUARD_USER})");
+        let line = tr!("the edge asks for a password (user {GUARD_USER})");
         Ok(match kept.contains_key(GUARD_SECRET) {
             true => Check::Done(vec![Change::same(line)]),
             false => Check::Change(vec![Change::add(line).with_warning(
-                "its installer is open to whoever comes first: until you have installed it, strangers stay out",
+                tr!("its installer is open to whoever comes first: until you have installed it, strangers stay out"),
             )]),
         })
     }
@@ -84,9 +85,9 @@ impl Step for KeepGuardPassword {
         let kept = self.store.keep_value(GUARD_SECRET, VERSION, &self.password);
         match kept.await?.expose_secret() == self.password.expose_secret() {
             true => Ok(()),
-            false => Err(StepError::failed(
-                "another deploy of it has just made another password: deploy it again",
-            )),
+            false => Err(StepError::failed(tr!(
+                "another deploy of it has just made another password: deploy it again"
+            ))),
         }
     }
 }

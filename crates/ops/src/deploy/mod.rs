@@ -6,6 +6,7 @@ mod engine_verdict;
 mod file;
 mod folders;
 mod guard;
+mod limit;
 mod monitoring_files;
 mod names;
 mod network;
@@ -18,15 +19,19 @@ pub(super) mod stack;
 mod versions;
 mod volume_definitions;
 
+use matou_i18n::tr;
+use matou_stack::translate_stack_text;
 pub(crate) use monitoring_files::read_alert_receivers;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::backup::keeps_fleet_files;
 use super::context::FleetContext;
+use super::dns::{DropNames, SetNames, list_file_names};
 use super::job_on_node::build_job_on_node;
 use super::leftovers::{LeftoverScope, RemoveLeftovers};
-use super::request::Request;
+use super::request::{BudgetChange, Request};
 use super::tasks::{AwaitedServices, WaitForTasks};
 use crate::OpsError;
 use matou_docker::NodeHandle;
@@ -43,6 +48,9 @@ use revision::RevisionFiles;
 /// For [`DeployOptions::images`]: all images stay as they are.
 pub(super) static NO_NEW_IMAGES: BTreeMap<String, String> = BTreeMap::new();
 
+/// For [`DeployOptions::pins`]: tasks run wherever the file lets them.
+pub(super) static NO_PINS: BTreeMap<String, Vec<String>> = BTreeMap::new();
+
 /// What to deploy, and how. What is missing here is taken from the application's file.
 pub(super) struct DeployOptions<'a> {
     pub stack: Option<&'a str>,
@@ -57,13 +65,17 @@ pub(super) struct DeployOptions<'a> {
     pub images: &'a BTreeMap<String, String>,
     /// A new place; `Some(None)` takes away the one it has.
     pub place: Option<Option<String>>,
+    /// A new budget of disk.
+    pub budget: Option<BudgetChange>,
     /// What it was, in place of what it is.
     pub revision: Option<&'a RevisionFiles>,
+    /// Constraints that services have for a while beside those of the file, by service.
+    pub pins: &'a BTreeMap<String, Vec<String>>,
     /// For the history of the fleet folder.
     pub why: String,
 }
 
-/// Makes the job of a request that deploys, redeploys, updates or places an application.
+/// Makes the job of a request that deploys or redeploys an application.
 ///
 /// # Errors
 /// No manager answers, and those of [`deploy_request_steps`].
@@ -95,7 +107,9 @@ pub(super) async fn deploy_request_steps(
         rotate: &nothing,
         images: &NO_NEW_IMAGES,
         place: None,
+        budget: None,
         revision: None,
+        pins: &NO_PINS,
         why: request.title(),
     };
     let earlier;
@@ -130,6 +144,10 @@ pub(super) async fn deploy_request_steps(
             as_it_was = fleet.with_catalogue(earlier.catalogue.clone());
             fleet = &as_it_was;
             wanted.revision = Some(&earlier);
+        }
+        Request::Budget { app, change } => {
+            wanted.app = app;
+            wanted.budget = Some(change.clone());
         }
         Request::Place { app, to } => {
             wanted.app = app;
@@ -178,7 +196,7 @@ pub(super) fn merge_app_file(
             ..AppFile::default()
         },
         (None, None) => {
-            return Err(OpsError::failed(format_args!(
+            return Err(OpsError::failed(tr!(
                 "{0} has no apps/{0}.toml beside config.toml, which would say what stack it is made from: `matou deploy STACK {0}` writes it",
                 wanted.app
             )));
@@ -197,6 +215,9 @@ pub(super) fn merge_app_file(
     }
     if let Some(place) = &wanted.place {
         file.place.clone_from(place);
+    }
+    if let Some(change) = &wanted.budget {
+        change.apply(&mut file)?;
     }
     let new = wanted.switches.clone();
     file.edge.headers = new.headers.or(file.edge.headers);
@@ -218,11 +239,11 @@ pub fn read_mail_password(fleet: &FleetContext) -> Result<Option<SecretString>, 
     };
     let shown = path.display();
     let text = matou_base::files::read_text(path, matou_base::files::MAX_CONFIG_BYTES);
-    let text = text.map_err(|e| format!("{shown}, password_file of [mail], can't be read: {e}"))?;
+    let text = text.map_err(|e| tr!("{shown}, password_file of [mail], can't be read: {e}"))?;
     match text.lines().next().filter(|line| !line.is_empty()) {
         // Without an end of line: some applications take what they read as it is.
         Some(line) => Ok(Some(line.into())),
-        None => Err(OpsError::failed(format_args!(
+        None => Err(OpsError::failed(tr!(
             "{shown}, password_file of [mail], holds no password in its first line"
         ))),
     }
@@ -245,16 +266,16 @@ pub(super) async fn render_app_stack(
         let spec = extension.secrets.iter().find(|s| s.name == *name);
         let spec = spec.ok_or_else(|| {
             let names: Vec<&str> = extension.secrets.iter().map(|s| s.name.as_str()).collect();
-            format!(
+            tr!(
                 "{} makes no secret {name:?}: it has {}",
                 file.stack,
                 names.join(", ")
             )
         })?;
         if spec.keep {
-            return Err(OpsError::failed(format_args!(
+            return Err(OpsError::failed(tr!(
                 "{name} is not rotated: what the application stored can't be read without it ({})",
-                spec.help
+                translate_stack_text(&spec.help)
             )));
         }
         *versions.entry(name.clone()).or_insert(1) += 1;
@@ -270,6 +291,7 @@ pub(super) async fn render_app_stack(
         domains: file.domains.clone(),
         images: file.images.clone(),
         place: file.place.clone(),
+        budget: file.disk_budget()?,
         ..RenderTarget::for_fleet(&fleet.config)
     };
     let render = |target: &RenderTarget<'_>| {
@@ -278,12 +300,14 @@ pub(super) async fn render_app_stack(
             .render_stack(&file.stack, wanted.app, &file.variables, target)
             .map_err(OpsError::from)
     };
-    let rendered = render(&target)?;
-    if !extension.generated {
-        return Ok(rendered);
+    let mut rendered = render(&target)?;
+    if extension.generated {
+        target.files =
+            monitoring_files::build_monitoring_files(fleet, wanted.app, &rendered).await?;
+        rendered = render(&target)?;
     }
-    target.files = monitoring_files::build_monitoring_files(fleet, wanted.app, &rendered).await?;
-    render(&target)
+    rendered.pin_services(wanted.pins)?;
+    Ok(rendered)
 }
 
 /// The steps that deploy a stack and wait until it answers.
@@ -322,6 +346,7 @@ pub(super) async fn deploy_steps_with(
         rendered: rendered.clone(),
         nodes: fleet.nodes.clone(),
         open_ports: fleet.config.provision.open_ports.clone(),
+        dns: preflight::OwnDns::of_config(&fleet.config),
     })];
     steps.push(Box::new(engine_verdict::EngineVerdict {
         stack: file.stack.clone(),
@@ -336,9 +361,15 @@ pub(super) async fn deploy_steps_with(
         }));
     }
     steps.extend(prerequisite_steps(&app, &rendered, manager, fleet)?);
+    steps.extend(limit::LimitFolders::for_app(&app, &file, &rendered, fleet)?);
     if let Some(guard) = guard {
         steps.push(Box::new(guard));
     }
+    // Before the edge asks for certificates of its names.
+    if let Some(names) = SetNames::new(&app, &rendered.domains, fleet) {
+        steps.push(Box::new(names));
+    }
+    let dropped = find_dropped_names(&app, &rendered, fleet).await?;
     steps.push(Box::new(stack::DeployStack {
         app: app.clone(),
         rendered: rendered.clone(),
@@ -357,11 +388,28 @@ pub(super) async fn deploy_steps_with(
     }));
     steps.extend(when_it_runs);
     steps.extend(answer_step(&rendered, fleet)?);
+    if let Some(dropped) = dropped {
+        steps.push(Box::new(dropped));
+    }
     steps.push(Box::new(RemoveLeftovers {
         app,
         scope: LeftoverScope::Replaced,
     }));
     Ok(steps)
+}
+
+/// Returns the step after which names that the application loses lead nowhere; `None` without `[dns]`.
+async fn find_dropped_names(
+    app: &str,
+    rendered: &RenderedStack,
+    fleet: &FleetContext,
+) -> Result<Option<DropNames>, OpsError> {
+    let file = match fleet.config.folder() {
+        Some(folder) => AppFile::load(&folder, app)?,
+        None => None,
+    };
+    let before = file.as_ref().map(list_file_names).unwrap_or_default();
+    Ok(DropNames::new(app, &rendered.domains, before, fleet).await)
 }
 
 /// Adds the steps that write the application's files, here and on the storage node. Returns those that are there.
@@ -383,7 +431,7 @@ fn push_file_steps(
         notes: wanted.revision.map(|r| r.notes.clone()).unwrap_or_default(),
         why: wanted.why.clone(),
     }));
-    if fleet.config.backup.primary_repository().is_some() {
+    if keeps_fleet_files(&fleet.config) {
         steps.push(Box::new(file::PushFleetFiles {
             app: wanted.app.to_owned(),
             fleet: fleet.clone(),
@@ -411,7 +459,9 @@ pub(super) async fn build_stack_step(
         rotate: &[],
         images: &NO_NEW_IMAGES,
         place: None,
+        budget: None,
         revision: None,
+        pins: &NO_PINS,
         why: String::new(),
     };
     let file = merge_app_file(&wanted, fleet)?;

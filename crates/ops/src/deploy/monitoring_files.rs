@@ -1,5 +1,6 @@
 //! Files of a stack that are written from the fleet: those of the monitoring stack.
 
+use matou_i18n::tr;
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -110,5 +111,5 @@ pub(crate) fn read_alert_receivers(config: &ReceiversConfig) -> Result<AlertRece
 
 fn read_configured_file(path: &Path) -> Result<String, OpsError> {
     std::fs::read_to_string(path)
-        .map_err(|e| OpsError::failed(format_args!("{} can't be read: {e}", path.display())))
+        .map_err(|e| OpsError::failed(tr!("{} can't be read: {e}", path.display())))
 }

@@ -1,5 +1,6 @@
 //! Names that another application has: one request can't go to two.
 
+use matou_i18n::tr;
 use std::path::Path;
 
 use matou_base::text::clean_line;
@@ -38,7 +39,7 @@ pub(super) fn check_names_of_files(
         let main = file.variables.get("DOMAIN");
         let main = main.filter(|m| extra.iter().any(|d| d.eq_ignore_ascii_case(m)));
         if let Some(name) = taken.next().or(main) {
-            return Err(OpsError::failed(format_args!(
+            return Err(OpsError::failed(tr!(
                 "{} is a name of {other} already, as apps/{other}.toml says: a name leads to one application; choose another one, or take it away there first",
                 clean_line(name)
             )));
@@ -54,7 +55,7 @@ pub(super) fn describe_taken_name(rendered: &RenderedStack, service: &Service) -
     let theirs = extra_names_from_labels(&service.labels);
     let ours = service.domains.iter().find(|d| extra.contains(d));
     let taken = ours.or_else(|| theirs.iter().find(|d| rendered.domains.contains(d)))?;
-    Some(format!(
+    Some(tr!(
         "{} answers for {} already: a name leads to one application; choose another one, or take it away there first",
         clean_line(&service.name),
         clean_line(taken)

@@ -1,6 +1,7 @@
 //! External networks of a stack: the one of the edge is made, others must be there.
 
 use async_trait::async_trait;
+use matou_i18n::tr;
 
 use matou_host::Command;
 use matou_job::{Change, Check, Step, StepContext, StepError};
@@ -14,7 +15,7 @@ pub(super) struct EnsureNetworks {
 #[async_trait]
 impl Step for EnsureNetworks {
     fn name(&self) -> String {
-        "networks".into()
+        tr!("networks").into()
     }
 
     async fn check(&self, cx: &StepContext) -> Result<Check, StepError> {
@@ -22,10 +23,10 @@ impl Step for EnsureNetworks {
         let mut lines = Vec::new();
         for name in &self.wanted {
             lines.push(match found.iter().any(|n| n == name) {
-                true => Change::same(format!("network {name}")),
-                false if *name == self.edge => Change::add(format!("network {name}")),
+                true => Change::same(tr!("network {name}")),
+                false if *name == self.edge => Change::add(tr!("network {name}")),
                 false => {
-                    return Err(StepError::failed(format!(
+                    return Err(StepError::failed(tr!(
                         "the stack uses the network {name}, which is not there: `docker network create --driver overlay {name}` makes it, and networks of applications exist while they are deployed"
                     )));
                 }
@@ -44,7 +45,7 @@ impl Step for EnsureNetworks {
         let is_there = |names: Vec<String>| names.contains(&self.edge);
         match made {
             Err(e) if !e.is_cancelled() && cx.docker.list_networks().await.is_ok_and(is_there) => {
-                let note = format!("{} was made by somebody else meanwhile", self.edge);
+                let note = tr!("{} was made by somebody else meanwhile", self.edge);
                 cx.out.note(note).await;
                 Ok(())
             }

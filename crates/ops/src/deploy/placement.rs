@@ -1,6 +1,7 @@
 //! An application runs where its file says: on one node, or on those of a label.
 
 use async_trait::async_trait;
+use matou_i18n::tr;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -31,16 +32,16 @@ impl CheckPlacement {
         if nodes.is_empty() {
             let names: Vec<&str> = swarm.nodes.iter().map(|n| n.hostname.as_str()).collect();
             return Some(match place.contains('=') {
-                true => format!(
+                true => tr!(
                     "no node has the label {place}: `labels` of a node in config.toml and `matou provision --only swarm` give it one"
                 ),
-                false => format!("the swarm has no node {place}, only {}", names.join(", ")),
+                false => tr!("the swarm has no node {place}, only {}", names.join(", ")),
             });
         }
         let usable =
             |n: &&&SwarmNode| n.state == NodeState::Ready && n.availability == Availability::Active;
         if nodes.iter().find(usable).is_none() {
-            return Some(format!(
+            return Some(tr!(
                 "{place} takes no tasks now: it is down, paused or drained (`matou activate {place}`)"
             ));
         }
@@ -51,7 +52,7 @@ impl CheckPlacement {
             compact.into_iter().any(|c| c == "node.role==manager")
         });
         bound.filter(|_| workers).map(|service| {
-            format!(
+            tr!(
                 "{}_{} runs on managers alone, and {place} is a worker: `matou promote {place}` first, or leave it where it is",
                 self.app, service.name
             )
@@ -62,7 +63,7 @@ impl CheckPlacement {
 #[async_trait]
 impl Step for CheckPlacement {
     fn name(&self) -> String {
-        "place".into()
+        tr!("place").into()
     }
 
     async fn check(&self, cx: &StepContext) -> Result<Check, StepError> {
@@ -73,7 +74,7 @@ impl Step for CheckPlacement {
         }
         let name = |id: &str| {
             let node = swarm.nodes.iter().find(|n| n.id == id);
-            node.map_or("another node", |n| n.hostname.as_str())
+            node.map_or(tr!("another node"), |n| n.hostname.as_str())
         };
         let mut lines = Vec::new();
         let mut left: BTreeSet<&str> = BTreeSet::new();
@@ -92,22 +93,22 @@ impl Step for CheckPlacement {
             if !elsewhere.is_empty() {
                 let from: Vec<&str> = elsewhere.iter().copied().collect();
                 lines.push(Change::modify(
-                    format!("tasks of {}", service.name),
-                    format!("on {}", from.join(", ")),
-                    format!("on {}", self.place),
+                    tr!("tasks of {}", service.name),
+                    tr!("on {}", from.join(", ")),
+                    tr!("on {}", self.place),
                 ));
             }
             left.extend(elsewhere);
         }
         if lines.is_empty() {
-            let line = Change::same(format!("{} runs on {}", self.app, self.place));
+            let line = Change::same(tr!("{} runs on {}", self.app, self.place));
             return Ok(Check::Done(vec![line]));
         }
         let left: Vec<&str> = left.into_iter().collect();
         // Volumes without a folder on the storage node are where their tasks were.
         for (volume, folder) in &self.rendered.volumes.named {
             if folder.is_none() {
-                lines.push(Change::same(format!("volume {volume}")).with_warning(format!(
+                lines.push(Change::same(tr!("volume {volume}")).with_warning(tr!(
                     "it is local to {} and stays there with its data: the application begins with an empty one on {}; copy it first, or restore a backup afterwards",
                     left.join(", "),
                     self.place

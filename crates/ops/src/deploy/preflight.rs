@@ -1,6 +1,7 @@
 //! What can be told before anything is changed: ports and domains that others have, images that
 //! can't be had, memory that no node has, domains that do not lead here.
 
+use matou_i18n::tr;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -10,6 +11,8 @@ use async_trait::async_trait;
 use futures_util::future::join_all;
 
 use crate::OpsError;
+use matou_config::{Config, DnsAddress};
+use matou_dns::Zone;
 use matou_docker::{NodeHandle, Nodes};
 use matou_host::Command;
 use matou_job::{Change, Report, StepContext, StepError};
@@ -28,12 +31,39 @@ pub(super) struct PreflightChecks {
     pub nodes: Nodes,
     /// Of `[provision]`, as `8443/tcp`.
     pub open_ports: Vec<String>,
+    /// Of `[dns]`.
+    pub dns: OwnDns,
+}
+
+/// Names whose records matou makes, and where they lead.
+#[derive(Debug, Clone, Default)]
+pub(super) struct OwnDns {
+    zones: Vec<Zone>,
+    addresses: BTreeSet<IpAddr>,
+}
+
+impl OwnDns {
+    /// Takes what `[dns]` says.
+    pub(super) fn of_config(config: &Config) -> Self {
+        let dns = config.dns.iter();
+        let addresses = dns.clone().flat_map(|dns| &dns.addresses);
+        let ip = |address: &DnsAddress| match address {
+            DnsAddress::Ip(ip) => Some(*ip),
+            DnsAddress::Node(_) => None,
+        };
+        Self {
+            addresses: addresses.filter_map(ip).collect(),
+            zones: dns
+                .flat_map(|dns| dns.zones.iter().map(|zone| Zone::new(zone)))
+                .collect(),
+        }
+    }
 }
 
 #[async_trait]
 impl Report for PreflightChecks {
     fn name(&self) -> String {
-        "checks".into()
+        tr!("checks").into()
     }
 
     async fn report(&self, cx: &StepContext) -> Result<Vec<Change>, StepError> {
@@ -85,7 +115,7 @@ const FIRST_CLIENT_WITH_JOBS: u32 = 23;
 fn describe_old_client(version: &str, node: &str, service: &str) -> Option<String> {
     let major: u32 = version.trim().split('.').next()?.parse().ok()?;
     (major < FIRST_CLIENT_WITH_JOBS).then(|| {
-        format!(
+        tr!(
             "{service} is a job, and docker's command line on {node} is {}: its `docker stack deploy` knows jobs from {FIRST_CLIENT_WITH_JOBS} on; install a newer one there, as docker-ce-cli of Docker's own repository (the engine may stay), or keep the job in a stack of its own that a newer client deploys",
             matou_base::text::clean_line(version.trim())
         )
@@ -134,7 +164,7 @@ impl PreflightChecks {
                     })
             });
             if let Some(other) = taken {
-                return Err(StepError::failed(format!(
+                return Err(StepError::failed(tr!(
                     "port {port}/{protocol} is published by {} already: give this one another port, or none and a domain",
                     other.name
                 )));
@@ -166,7 +196,7 @@ impl PreflightChecks {
                 return Err(StepError::failed(why));
             }
             if let Some(rule) = whole(&other.labels).intersection(&ours).next() {
-                return Err(StepError::failed(format!(
+                return Err(StepError::failed(tr!(
                     "{} answers for {rule} already: choose another domain, or remove that application",
                     other.name
                 )));
@@ -189,7 +219,7 @@ impl PreflightChecks {
             return Vec::new();
         }
         let warn = |port: &String| {
-            Change::same(format!("port {port}")).with_warning(format!(
+            Change::same(tr!("port {port}")).with_warning(tr!(
                 "the firewall of the nodes drops what comes in there: add \"{port}\" to open_ports of [provision], then `matou provision`"
             ))
         };
@@ -217,14 +247,14 @@ impl PreflightChecks {
                     {
                         Ok(Ok(())) => return None,
                         Ok(Err(e)) => e.to_string(),
-                        Err(_) => format!(
+                        Err(_) => tr!(
                             "its registry did not answer within {} s",
                             PATIENCE.as_secs()
                         ),
                     };
                 Some(
-                    Change::same(format!("image {image}"))
-                        .with_warning(format!("it may not be there to be pulled: {reason}")),
+                    Change::same(tr!("image {image}"))
+                        .with_warning(tr!("it may not be there to be pulled: {reason}")),
                 )
             });
         join_all(asked).await.into_iter().flatten().collect()
@@ -242,6 +272,7 @@ impl PreflightChecks {
             .flatten()
             .flatten()
             .collect();
+        ours.extend(&self.dns.addresses);
         let domains = &self.rendered.domains;
         let found = join_all(domains.iter().map(|domain| resolve_host_name(domain))).await;
         let is_strange = |ip: &IpAddr| !ours.contains(ip);
@@ -252,7 +283,14 @@ impl PreflightChecks {
         }
         let lines = domains.iter().zip(found);
         lines
-            .map(|(domain, found)| describe_domain(domain, found, &ours))
+            .map(|(domain, found)| {
+                let is_made = Zone::find_for(&self.dns.zones, domain).is_some();
+                match found {
+                    // The step that makes its records tells.
+                    Err(_) if is_made => Change::same(tr!("domain {domain}")),
+                    found => describe_domain(domain, found, &ours),
+                }
+            })
             .collect()
     }
 }
@@ -286,11 +324,11 @@ fn describe_domain(
     found: Result<BTreeSet<IpAddr>, OpsError>,
     ours: &BTreeSet<IpAddr>,
 ) -> Change {
-    let line = Change::same(format!("domain {domain}"));
+    let line = Change::same(tr!("domain {domain}"));
     let found = match found {
         Ok(found) => found,
         Err(reason) => {
-            return line.with_warning(format!(
+            return line.with_warning(tr!(
                 "it does not resolve ({reason}): no certificate is issued for it before it does; add an A record"
             ));
         }
@@ -303,11 +341,11 @@ fn describe_domain(
         .join(", ");
     match strange.first() {
         None => line,
-        Some(_) if strange.len() == found.len() => line.with_warning(format!(
+        Some(_) if strange.len() == found.len() => line.with_warning(tr!(
             "it leads to {list}, which is no node of the fleet: no certificate is issued for it before it does"
         )),
         // The authority asks IPv6 first, and half of the visitors do.
-        Some(first) => line.with_warning(format!(
+        Some(first) => line.with_warning(tr!(
             "it leads to {list} as well, which is no node of the fleet: visitors and the certificate's authority may ask there; mend its {} record",
             if first.is_ipv6() { "AAAA" } else { "A" }
         )),
@@ -323,7 +361,7 @@ pub(crate) async fn resolve_host_name(name: &str) -> Result<BTreeSet<IpAddr>, Op
     match looked_up {
         Ok(Ok(found)) => Ok(found.map(|a| a.ip()).collect()),
         Ok(Err(e)) => Err(OpsError::failed(e)),
-        Err(_) => Err(OpsError::failed(format_args!(
+        Err(_) => Err(OpsError::failed(tr!(
             "no answer within {} s",
             PATIENCE.as_secs()
         ))),

@@ -1,5 +1,6 @@
 //! An application as a revision of the fleet folder has it: its file, and its stack's.
 
+use matou_i18n::tr;
 use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 
@@ -43,7 +44,7 @@ impl RevisionFiles {
         let files = select_app_files(&all, app);
         let name = AppFile::name(app);
         let Some((_, text)) = files.iter().find(|(n, _)| *n == name) else {
-            return Err(OpsError::failed(format_args!(
+            return Err(OpsError::failed(tr!(
                 "{short} has no {name}: `matou history {app}` lists the revisions that have"
             )));
         };
@@ -65,7 +66,7 @@ impl RevisionFiles {
 
 /// Writes the stacks of a revision into a folder that is gone with what is returned.
 fn unpack_stacks(all: &[FolderFile]) -> Result<tempfile::TempDir, OpsError> {
-    let failed = |e: std::io::Error| format!("the revision's files can't be unpacked: {e}");
+    let failed = |e: std::io::Error| tr!("the revision's files can't be unpacked: {e}");
     let folder = tempfile::tempdir().map_err(failed)?;
     for (name, content) in all {
         let is_inside = std::path::Path::new(name)
@@ -111,8 +112,8 @@ fn describe_neighbours(
         other != app && loaded.is_ok_and(|f| f.is_some_and(|f| f.stack == file.stack))
     });
     let note = |other: AppName| {
-        Change::same(format!("{other} has the same stack"))
-            .with_warning("its next deploy goes back to these files, too")
+        Change::same(tr!("{other} has the same stack"))
+            .with_warning(tr!("its next deploy goes back to these files, too"))
     };
     others.into_iter().map(note).collect()
 }

@@ -2,6 +2,8 @@
 //! shared networks, networks of its own. What lacks is told before anything is changed: the engine
 //! itself says it only in the log of its daemon, or by tasks that stay pending.
 
+use matou_base::text::format_tenths;
+use matou_i18n::tr;
 use std::collections::BTreeMap;
 
 use crate::service::refuse_too_many_tasks;
@@ -54,7 +56,7 @@ pub(super) fn check_swarm_room(
         let largest = free.iter().map(|(n, ..)| n.memory).max().unwrap_or(0);
         let limit = service.requirements.memory_limit;
         if largest > 0 && limit > largest {
-            lines.push(Change::same(format!("memory of {name}")).with_warning(format!(
+            lines.push(Change::same(tr!("memory of {name}")).with_warning(tr!(
                 "it may take {}, and no node has more than {}: it is killed by the kernel before it meets its limit",
                 size(limit),
                 size(largest)
@@ -98,17 +100,17 @@ fn place_service_tasks(
             }
             Some((node, left, left_cpus)) => {
                 let left = u64::try_from((*left).max(0)).unwrap_or(0);
-                return Err(StepError::failed(format!(
-                    "no node has room for {name}: it reserves {} and {:.1} processors a task, and {}, which has most, has {} and {:.1} left; lower `reservations` or `replicas`, or add a node",
+                return Err(StepError::failed(tr!(
+                    "no node has room for {name}: it reserves {} and {} processors a task, and {}, which has most, has {} and {} left; lower `reservations` or `replicas`, or add a node",
                     size(needs.reserved_memory),
-                    needs.reserved_cpus as f64 / 1e9,
+                    format_tenths(needs.reserved_cpus as f64 / 1e9),
                     node.node.hostname,
                     size(left),
-                    (*left_cpus).max(0) as f64 / 1e9
+                    format_tenths((*left_cpus).max(0) as f64 / 1e9)
                 )));
             }
             None => {
-                return Err(StepError::failed(format!(
+                return Err(StepError::failed(tr!(
                     "no node takes {name}: none that is ready and active fits {}",
                     needs.constraints.join(", ")
                 )));
@@ -142,13 +144,14 @@ fn check_network_addresses(
         let wanted = if new { wanted } else { SPARE_ADDRESSES };
         let after = network.taken + wanted;
         if network.addresses > 0 && after > network.addresses {
-            return Err(StepError::failed(format!(
+            return Err(StepError::failed(tr!(
                 "the network {name} is full: about {} of its {} addresses are taken, and {app} needs {wanted}; tasks would stay in the state new. Remove an application from it, or make it anew with a larger --subnet",
-                network.taken, network.addresses
+                network.taken,
+                network.addresses
             )));
         }
         if network.addresses > 0 && after * 10 > network.addresses * 9 {
-            lines.push(Change::same(format!("network {name}")).with_warning(format!(
+            lines.push(Change::same(tr!("network {name}")).with_warning(tr!(
                 "about {after} of its {} addresses are taken then: make it anew with a larger --subnet before it is full",
                 network.addresses
             )));
@@ -160,7 +163,7 @@ fn check_network_addresses(
         // One more is that of the ingress mesh.
         let taken = room.networks.len() as u64 + 1;
         if taken + rendered.own_networks as u64 > subnets {
-            return Err(StepError::failed(format!(
+            return Err(StepError::failed(tr!(
                 "the swarm's address pools hold {subnets} networks, and {taken} are there: {app} would get none; remove an application, or make the swarm anew with larger pools ([provision] address_pools)"
             )));
         }

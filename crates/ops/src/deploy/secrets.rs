@@ -1,6 +1,7 @@
 //! Secrets of an application: made at random, given to Swarm, and kept on the storage node, because
 //! Swarm can't give them back; in a backup they are encrypted.
 
+use matou_i18n::tr;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,7 +32,7 @@ impl SecretStore {
     pub(crate) fn open(fleet: &FleetContext, app: &str) -> Result<Self, OpsError> {
         let storage = &fleet.config.storage;
         let node = fleet.nodes.get(&storage.node).ok_or_else(|| {
-            format!(
+            tr!(
                 "[storage] node = {:?} is not among the nodes of config.toml",
                 storage.node
             )
@@ -50,7 +51,7 @@ impl SecretStore {
             .arg(&self.folder)
             .sudo()
             .timeout(Duration::from_secs(20))
-            .label("list secrets");
+            .label(tr!("list secrets"));
         let out = self.host.run_ok(&list).await?;
         let entry = |line: &str| {
             let (size, file) = line.split_once(' ')?;
@@ -88,11 +89,11 @@ impl SecretStore {
             .arg(self.path(name, version))
             .sudo()
             .timeout(Duration::from_secs(20))
-            .label(format!("read the secret {name}"));
+            .label(tr!("read the secret {name}"));
         let out = self.host.run_ok(&read).await?;
         String::from_utf8(out.stdout)
             .map(SecretString::from)
-            .map_err(|_| OpsError::failed(format_args!("the secret {name} is no text")))
+            .map_err(|_| OpsError::failed(tr!("the secret {name} is no text")))
     }
 
     /// Keeps a value unless one is kept already. Returns the value that is kept: of two callers at
@@ -110,7 +111,7 @@ impl SecretStore {
             .secret_stdin(secret_to_bytes(value))
             .sudo()
             .timeout(Duration::from_secs(30))
-            .label(format!("keep the secret {name}"));
+            .label(tr!("keep the secret {name}"));
         self.host.run_ok(&keep).await?;
         self.read_value(name, version)
             .await
@@ -133,7 +134,7 @@ impl SecretStore {
             .args(args)
             .sudo()
             .timeout(Duration::from_secs(30))
-            .label("compare secrets");
+            .label(tr!("compare secrets"));
         let out = self.host.run_ok(&ask).await?;
         let text = out.stdout_text();
         let lines = text.lines().map(str::to_owned);
@@ -286,11 +287,11 @@ impl<'a> FileObject<'a> {
         match (self.content_hash, labels.get(CONTENT_LABEL)) {
             (None, _) => Ok(Change::same(what)),
             (Some(wanted), Some(is)) if wanted == is => Ok(Change::same(what)),
-            (Some(_), Some(_)) => Err(StepError::failed(format!(
+            (Some(_), Some(_)) => Err(StepError::failed(tr!(
                 "the {what} has other content, or another template driver, and Swarm can't change it: give it another `name:` in the stack file, or none"
             ))),
             (Some(_), None) => Ok(Change::same(what).with_warning(
-                "it was not made by a deploy of this kind: its content may be another than the file's",
+                tr!("it was not made by a deploy of this kind: its content may be another than the file's"),
             )),
         }
     }
@@ -387,7 +388,7 @@ impl EnsureSecrets {
 #[async_trait]
 impl Step for EnsureSecrets {
     fn name(&self) -> String {
-        "secrets".into()
+        tr!("secrets").into()
     }
 
     async fn check(&self, cx: &StepContext) -> Result<Check, StepError> {
@@ -400,27 +401,27 @@ impl Step for EnsureSecrets {
             let stored = kept.get(&(needed.spec.name.clone(), needed.version));
             lines.push(match (swarm.contains_key(name), stored) {
                 (true, Some(true)) => match compared.get(name) {
-                    Some(SecretMatch::Same) => Change::same(format!("secret {name}")),
-                    Some(SecretMatch::Other) => Change::same(format!("secret {name} is in use")).with_warning(
+                    Some(SecretMatch::Same) => Change::same(tr!("secret {name}")),
+                    Some(SecretMatch::Other) => Change::same(tr!("secret {name} is in use")).with_warning(
                         match needed.spec.keep {
-                            true => "ANOTHER VALUE IS KEPT for the backup: what the one in use encrypts is lost with the swarm; read it in a container of the application (/run/secrets) and keep it yourself",
-                            false => "ANOTHER VALUE IS KEPT for the backup than the one in use: `matou secrets` rotates it",
+                            true => tr!("ANOTHER VALUE IS KEPT for the backup: what the one in use encrypts is lost with the swarm; read it in a container of the application (/run/secrets) and keep it yourself"),
+                            false => tr!("ANOTHER VALUE IS KEPT for the backup than the one in use: `matou secrets` rotates it"),
                         },
                     ),
-                    _ => Change::same(format!(
+                    _ => Change::same(tr!(
                         "secret {name}, there before values could be compared with those that are kept"
                     )),
                 },
-                (true, _) => Change::same(format!("secret {name}")).with_warning(
-                    "its value is kept nowhere else: it is lost when the swarm is; `matou secrets` rotates it",
+                (true, _) => Change::same(tr!("secret {name}")).with_warning(
+                    tr!("its value is kept nowhere else: it is lost when the swarm is; `matou secrets` rotates it"),
                 ),
                 (false, Some(true)) => {
-                    Change::add(format!("secret {name}, with the value that is kept"))
+                    Change::add(tr!("secret {name}, with the value that is kept"))
                 }
-                (false, Some(false)) => Change::add(format!("secret {name}, made at random")).with_warning(
-                    "an empty file is kept in its place, as a power cut leaves it: if it was in use, restore the application from a snapshot instead",
+                (false, Some(false)) => Change::add(tr!("secret {name}, made at random")).with_warning(
+                    tr!("an empty file is kept in its place, as a power cut leaves it: if it was in use, restore the application from a snapshot instead"),
                 ),
-                (false, None) => Change::add(format!("secret {name}, made at random")),
+                (false, None) => Change::add(tr!("secret {name}, made at random")),
             });
         }
         for needed in FileObject::list_secrets(&self.rendered) {
@@ -452,7 +453,7 @@ impl Step for EnsureSecrets {
                 self.store.keep_value(name, version, &value).await?
             };
             if value.expose_secret().is_empty() {
-                return Err(StepError::failed(format!(
+                return Err(StepError::failed(tr!(
                     "what is kept of the secret {name} is empty: remove {} on the storage node, or restore it",
                     self.store.path(name, version)
                 )));
@@ -511,7 +512,7 @@ pub async fn read_secret(
     let versions = store.newest_versions().await?;
     let version = versions.get(name).ok_or_else(|| {
         let names = versions.keys().map(String::as_str);
-        unknown_name(&format!("secret of {app}"), name, names)
+        unknown_name(&tr!("secret of {app}"), name, names)
     })?;
     store.read_value(name, *version).await
 }

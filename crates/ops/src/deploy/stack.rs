@@ -4,6 +4,7 @@
 //! travels on its standard input. Each service carries a label with the hash of what was
 //! deployed, so that deploying the same again changes nothing.
 
+use matou_i18n::tr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -39,7 +40,7 @@ impl DeployStack {
 #[async_trait]
 impl Step for DeployStack {
     fn name(&self) -> String {
-        "stack".into()
+        tr!("stack").into()
     }
 
     fn timeout(&self) -> Duration {
@@ -67,9 +68,9 @@ impl Step for DeployStack {
                 None => {
                     let tasks = match (wanted.replicas, wanted.job) {
                         (None | Some(1), _) | (_, true) => String::new(),
-                        (Some(n), false) => format!(", {n} tasks"),
+                        (Some(n), false) => tr!(", {n} tasks"),
                     };
-                    let line = format!("service {name} ({}){tasks}", wanted.image);
+                    let line = tr!("service {name} ({}){tasks}", wanted.image);
                     changes.push(Change::add(line));
                 }
                 Some(found) => {
@@ -78,13 +79,13 @@ impl Step for DeployStack {
                     }
                     let differences = diff_service(found, wanted, &name);
                     if differences.is_empty() {
-                        same.push(Change::same(format!("service {name} ({})", wanted.image)));
+                        same.push(Change::same(tr!("service {name} ({})", wanted.image)));
                     }
                     if let Some(job) = &found.job {
                         jobs.push(Change::modify(
-                            format!("job {name}"),
+                            tr!("job {name}"),
                             job.format_for_plan(),
-                            "runs again from its beginning",
+                            tr!("runs again from its beginning"),
                         ));
                     }
                     changes.extend(differences);
@@ -103,8 +104,8 @@ impl Step for DeployStack {
                 .any(|s| Some(s.name.as_str()) == short)
             {
                 changes.push(
-                    Change::remove(format!("service {}", found.name))
-                        .with_warning("the stack file has it no more; its volumes stay"),
+                    Change::remove(tr!("service {}", found.name))
+                        .with_warning(tr!("the stack file has it no more; its volumes stay")),
                 );
             }
         }
@@ -112,7 +113,7 @@ impl Step for DeployStack {
             Check::Done(same)
         } else if let Some(single) = single {
             let lines: Vec<String> = changes.iter().map(Change::to_string).collect();
-            return Err(StepError::failed(format!(
+            return Err(StepError::failed(tr!(
                 "{0} was made without a stack, and the engine renames no service: remove it first (`docker service rm {0}`), its volumes stay; a deploy makes {0}_{0} then. What changes: {1}",
                 single.name,
                 lines.join("; ")
@@ -146,7 +147,9 @@ impl Step for DeployStack {
                 ended => return ended,
             };
             cx.out
-                .note("a network of that name is still being removed: tried again")
+                .note(tr!(
+                    "a network of that name is still being removed: tried again"
+                ))
                 .await;
             wait.pause(|| failed.to_string()).await?;
         }
@@ -174,7 +177,7 @@ fn describe_mode_change(found: &Service, wanted: &RenderedService, name: &str) -
     let was = word(found.mode.is_job(), everywhere);
     let is = word(wanted.job, wanted.replicas.is_none());
     (was != is).then(|| {
-        format!(
+        tr!(
             "{name} is a service with `mode: {was}`, and the engine makes no `{is}` of it: remove it first (`docker service rm {name}`), its volumes stay"
         )
     })
@@ -188,7 +191,7 @@ fn diff_service(found: &Service, wanted: &RenderedService, name: &str) -> Vec<Ch
         && wanted.image.split_once('@').map(|(name, _)| name) == Some(&found.image);
     if found.image != wanted.image && !is_latest && !is_pinned {
         changes.push(Change::modify(
-            format!("image of {name}"),
+            tr!("image of {name}"),
             &found.image,
             &wanted.image,
         ));
@@ -198,11 +201,11 @@ fn diff_service(found: &Service, wanted: &RenderedService, name: &str) -> Vec<Ch
         && now != wanted
     {
         let what = match found.mode.is_job() {
-            true => "completions",
-            false => "replicas",
+            true => tr!("completions"),
+            false => tr!("replicas"),
         };
         changes.push(Change::modify(
-            format!("{what} of {name}"),
+            tr!("{what} of {name}"),
             now.to_string(),
             wanted.to_string(),
         ));
@@ -215,13 +218,13 @@ fn diff_service(found: &Service, wanted: &RenderedService, name: &str) -> Vec<Ch
         kept.map(|(k, v)| (k.clone(), v.clone())).collect()
     };
     append_entry_changes(
-        &format!("label of {name}"),
+        &tr!("label of {name}"),
         &ours(&found.labels),
         &wanted.labels,
         &mut changes,
     );
     append_entry_changes(
-        &format!("environment of {name}"),
+        &tr!("environment of {name}"),
         &found.environment,
         &wanted.environment,
         &mut changes,
@@ -229,9 +232,9 @@ fn diff_service(found: &Service, wanted: &RenderedService, name: &str) -> Vec<Ch
     let stamped = (!wanted.as_adopted).then_some(&wanted.hash);
     if changes.is_empty() && found.labels.get(HASH_LABEL) != stamped {
         changes.push(Change::modify(
-            format!("configuration of {name}"),
-            "another version",
-            "the stack file's",
+            tr!("configuration of {name}"),
+            tr!("another version"),
+            tr!("the stack file's"),
         ));
     }
     changes
@@ -285,7 +288,7 @@ pub(super) fn mask_secret_entry(key: &str, value: &str) -> String {
     .any(|word| key.contains(word))
         && !key.ends_with("_FILE");
     match is_secret_key || matou_history::is_secret_value(value) {
-        true => "(hidden)".to_owned(),
+        true => tr!("(hidden)").to_owned(),
         false => value.to_owned(),
     }
 }

@@ -1,5 +1,6 @@
 //! Versions that a deploy goes to from those that run: majors one at a time, and never unnoticed.
 
+use matou_i18n::tr;
 use std::time::Duration;
 
 use matou_job::{Change, StepError};
@@ -40,10 +41,10 @@ pub(super) async fn check_version_changes(
         else {
             continue;
         };
-        let line = Change::same(format!("{name} goes from {} to {}", from.text, to.text));
+        let line = Change::same(tr!("{name} goes from {} to {}", from.text, to.text));
         if to.compare_versions(&from).is_lt() {
             lines.push(line.with_warning(
-                "an older version may not read what the newer one has written: restore a backup of its time with it",
+                tr!("an older version may not read what the newer one has written: restore a backup of its time with it"),
             ));
             continue;
         }
@@ -57,20 +58,21 @@ pub(super) async fn check_version_changes(
                 let tags = tags.iter().map(String::as_str);
                 let skipped = registry::list_majors_between(&from, &to, tags);
                 if let Some(first) = skipped.first() {
-                    return Err(StepError::failed(format!(
+                    return Err(StepError::failed(tr!(
                         "{name} would skip the major version {first} on its way from {} to {}: one major at a time, since each changes the data for the next; `matou update {app}` lists the step that comes first",
-                        from.text, to.text
+                        from.text,
+                        to.text
                     )));
                 }
             } else {
                 lines.push(line.with_warning(
-                    "several major versions at once, and the registry can't be asked which lie between: most applications want one at a time; back it up first",
+                    tr!("several major versions at once, and the registry can't be asked which lie between: most applications want one at a time; back it up first"),
                 ));
                 continue;
             }
         }
         lines.push(line.with_warning(
-            "a new major version: read its release notes, and back the application up first; what it changes in its data is not taken back by a rollback",
+            tr!("a new major version: read its release notes, and back the application up first; what it changes in its data is not taken back by a rollback"),
         ));
     }
     Ok(lines)

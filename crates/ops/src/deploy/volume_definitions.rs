@@ -3,6 +3,7 @@
 //! is served from elsewhere can be removed and defined anew, and its data stays where it is: so a
 //! fleet changes from the plugin netshare to `driver = "nfs"` without copying.
 
+use matou_i18n::tr;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -96,7 +97,7 @@ fn describe_volume_driver(driver: &str, options: &BTreeMap<String, String>) -> S
 #[async_trait]
 impl Step for RedefineVolumes {
     fn name(&self) -> String {
-        "volumes".into()
+        tr!("volumes").into()
     }
 
     fn timeout(&self) -> Duration {
@@ -110,13 +111,13 @@ impl Step for RedefineVolumes {
         }
         let mut lines = Vec::new();
         for (node, volume, wanted) in others {
-            let what = format!("volume {} of {}", volume.name, node.config.name);
+            let what = tr!("volume {} of {}", volume.name, node.config.name);
             let (old, new) = (
                 served_volume_folder(&volume),
                 served_folder(&wanted.driver, &wanted.options),
             );
             if is_node_local_volume(&volume) {
-                lines.push(Change::decide(format!(
+                lines.push(Change::decide(tr!(
                     "{what} is on that node alone, and the engine would go on with it instead of {}: copy what {} holds there, then `docker volume rm {}` on {}",
                     describe_volume_driver(&wanted.driver, &wanted.options),
                     volume.mountpoint,
@@ -131,12 +132,13 @@ impl Step for RedefineVolumes {
                 describe_volume_driver(&wanted.driver, &wanted.options),
             );
             lines.push(match (old, new) {
-                (Some(old), Some(new)) if new == old => line
-                    .with_warning("its tasks stop meanwhile; the same folder, nothing is copied"),
-                (old, new) => line.with_warning(format!(
+                (Some(old), Some(new)) if new == old => line.with_warning(tr!(
+                    "its tasks stop meanwhile; the same folder, nothing is copied"
+                )),
+                (old, new) => line.with_warning(tr!(
                     "its data stays in {} and is not what the application finds{}: copy it first",
-                    old.unwrap_or_else(|| "a folder that its driver does not name".into()),
-                    new.map_or_else(String::new, |n| format!(" in {n}"))
+                    old.unwrap_or_else(|| tr!("a folder that its driver does not name").into()),
+                    new.map_or_else(String::new, |n| tr!(" in {n}"))
                 )),
             });
         }
@@ -156,19 +158,19 @@ impl Step for RedefineVolumes {
         // All are looked at before the first is stopped.
         for service in &users {
             if service.mode.is_job() {
-                return Err(StepError::failed(format!(
+                return Err(StepError::failed(tr!(
                     "{0} is a job and holds the volume: remove it first (`docker service rm {0}`), deploying runs it again",
                     service.name
                 )));
             }
             if !matches!(service.mode, ServiceMode::Replicated(_)) {
-                return Err(StepError::failed(format!(
+                return Err(StepError::failed(tr!(
                     "{} runs on every node and holds the volume: remove it first (`matou remove`), its volumes stay",
                     service.name
                 )));
             }
             if service.stack.as_deref() != Some(&self.app) {
-                return Err(StepError::failed(format!(
+                return Err(StepError::failed(tr!(
                     "{} of another application uses the volume too: scale it to 0 first",
                     service.name
                 )));
@@ -176,7 +178,7 @@ impl Step for RedefineVolumes {
         }
         let mut stopped = Vec::new();
         for service in users {
-            cx.out.note(format!("{} is stopped", service.name)).await;
+            cx.out.note(tr!("{} is stopped", service.name)).await;
             cx.docker.scale_service(&service.id, 0).await?;
             stopped.push(service.id.clone());
         }
@@ -190,7 +192,7 @@ impl Step for RedefineVolumes {
                 break;
             }
             let late = || {
-                format!(
+                tr!(
                     "the tasks of {} did not stop within {} s",
                     self.app,
                     PATIENCE.as_secs()
@@ -211,7 +213,7 @@ impl Step for RedefineVolumes {
             node.host.run_ok(&remove).await?;
             let name = &node.config.name;
             cx.out
-                .note(format!("{name} forgets how {} was mounted", volume.name))
+                .note(tr!("{name} forgets how {} was mounted", volume.name))
                 .await;
         }
         Ok(())

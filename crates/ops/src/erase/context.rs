@@ -1,5 +1,6 @@
 //! What all steps of an erasing share.
 
+use matou_i18n::tr;
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -65,7 +66,7 @@ impl EraseContext {
             until,
             is_for_another_run,
         };
-        let line = format!("NOT destroyed: {}; {}", left.what, left.until);
+        let line = tr!("NOT destroyed: {}; {}", left.what, left.until);
         cx.out
             .send_line(matou_job::OutputStream::Stderr, line)
             .await;
@@ -108,7 +109,7 @@ impl EraseContext {
             .stdin(text.into_bytes())
             .sudo()
             .timeout(std::time::Duration::from_secs(30))
-            .label("write down what is destroyed");
+            .label(tr!("write down what is destroyed"));
         self.storage_host().run_ok(&append).await?;
         Ok(())
     }
@@ -119,7 +120,7 @@ impl EraseContext {
             .arg(self.destroyed_log_path().display().to_string())
             .sudo()
             .timeout(std::time::Duration::from_secs(30))
-            .label("what was destroyed");
+            .label(tr!("what was destroyed"));
         let text = self.storage_host().run_ok(&read).await?.stdout_text();
         let mut lines: Vec<String> = Vec::new();
         for line in text.lines() {

@@ -1,6 +1,7 @@
 //! What belongs to an application: asked of its file, of what runs, of the nodes, of its snapshots,
 //! and of what an interrupted run wrote down.
 
+use matou_i18n::tr;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -121,7 +122,7 @@ impl EraseInventory {
             .arg(path.display().to_string())
             .sudo()
             .timeout(Duration::from_secs(30))
-            .label("an interrupted erasing");
+            .label(tr!("an interrupted erasing"));
         let out = storage.host.run_ok(&read).await?;
         Ok(match serde_json::from_slice::<Self>(&out.stdout) {
             Ok(known) => Self {
@@ -236,7 +237,7 @@ impl EraseInventory {
             if let Some((other, _)) = by {
                 self.shared.push((volume.name.clone(), other.clone()));
             } else if unread && !volume.name.starts_with(&format!("{app}_")) {
-                let whose = "an application whose volumes can't be told".to_owned();
+                let whose = tr!("an application whose volumes can't be told").to_owned();
                 self.shared.push((volume.name.clone(), whose));
             }
         }

@@ -1,6 +1,7 @@
 //! What matou itself keeps of an application: its file here and on the nodes, kept secrets, dumps,
 //! what restores set aside, proofs.
 
+use matou_i18n::tr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,6 +10,7 @@ use async_trait::async_trait;
 
 use super::context::EraseContext;
 use matou_backup::{FLEET, matou_folder};
+use matou_config::StorageDriver;
 use matou_history::{FileChange, Reason};
 use matou_host::{Command, Host, shell_script};
 use matou_job::{Change, Check, Step, StepContext, StepError};
@@ -27,7 +29,7 @@ async fn list_existing_paths(host: &Host, paths: &[PathBuf]) -> Result<Vec<Strin
         .args(paths.iter().map(|p| p.display().to_string()))
         .sudo()
         .timeout(Duration::from_secs(60))
-        .label("what is there of the application");
+        .label(tr!("what is there of the application"));
     let text = host.run_ok(&look).await?.stdout_text();
     Ok(text.lines().map(str::to_owned).collect())
 }
@@ -38,7 +40,7 @@ async fn remove_paths(host: &Host, paths: &[String]) -> Result<(), StepError> {
         .args(paths)
         .sudo()
         .timeout(Duration::from_secs(3600))
-        .label("remove what is there of the application");
+        .label(tr!("remove what is there of the application"));
     host.run_ok(&remove).await?;
     Ok(())
 }
@@ -93,7 +95,7 @@ impl RemoveAppFiles {
 #[async_trait]
 impl Step for RemoveAppFiles {
     fn name(&self) -> String {
-        "application file".into()
+        tr!("application file").into()
     }
 
     async fn check(&self, _: &StepContext) -> Result<Check, StepError> {
@@ -104,11 +106,11 @@ impl Step for RemoveAppFiles {
             .collect();
         let (found, _) = self.find_copies().await;
         for (host, paths) in found {
-            let line = |p: &String| Change::remove(format!("{p} of {}", host.name()));
+            let line = |p: &String| Change::remove(tr!("{p} of {}", host.name()));
             lines.extend(paths.iter().map(line));
         }
         Ok(match lines.is_empty() {
-            true => Check::Done(vec![Change::same("no application file")]),
+            true => Check::Done(vec![Change::same(tr!("no application file"))]),
             false => Check::Change(lines),
         })
     }
@@ -124,12 +126,12 @@ impl Step for RemoveAppFiles {
             remove_paths(&host, &paths).await?;
         }
         for node in silent {
-            let what = format!(
+            let what = tr!(
                 "apps/{}.toml, perhaps, on {node}, which does not answer",
                 self.0.app
             );
             self.0
-                .note_leftover(cx, what, "until this is run again")
+                .note_leftover(cx, what, tr!("until this is run again"))
                 .await;
         }
         // Last of all: once it is gone here, it is gone everywhere.
@@ -144,8 +146,8 @@ impl Step for RemoveAppFiles {
                 false => Ok(false),
             };
             if known.unwrap_or(true) || (folder.keeps_history() && self.local_file().is_some()) {
-                let what = format!("{name} in the history of the fleet folder");
-                let until = "until that is rewritten, as by `git filter-repo`";
+                let what = tr!("{name} in the history of the fleet folder");
+                let until = tr!("until that is rewritten, as by `git filter-repo`");
                 self.0.note_out_of_reach(cx, what, until).await;
             }
             let reason = Reason {
@@ -168,6 +170,9 @@ pub(super) struct RemoveKeptData(pub Arc<EraseContext>);
 /// an application's name has no dot, so what begins with `NAME.` is its own.
 const LIST_KEPT: &str = shell_script(include_str!("../../scripts/list_kept_data.sh"));
 
+/// Prints what restores of an application keep on a node that is not the storage node.
+const LIST_KEPT_RESTORES: &str = shell_script(include_str!("../../scripts/list_kept_restores.sh"));
+
 impl RemoveKeptData {
     async fn list_kept_paths(&self) -> Result<Vec<String>, StepError> {
         let data = matou_folder(&self.0.fleet.config);
@@ -177,9 +182,34 @@ impl RemoveKeptData {
             .args(self.certificate_copy())
             .sudo()
             .timeout(Duration::from_secs(60))
-            .label("what matou keeps of the application");
+            .label(tr!("what matou keeps of the application"));
         let text = self.0.storage_host().run_ok(&look).await?.stdout_text();
         Ok(text.lines().map(str::to_owned).collect())
+    }
+
+    /// Finds what restores set aside on other nodes, beside volumes of their own, by host; also returns the
+    /// names of nodes that don't answer.
+    async fn find_kept_elsewhere(&self) -> (Vec<(Host, Vec<String>)>, Vec<String>) {
+        let (mut found, mut silent) = (Vec::new(), Vec::new());
+        let fleet = &self.0.fleet;
+        let others = fleet.nodes.iter();
+        let others = others.filter(|n| n.config.name != self.0.storage.config.name);
+        for node in others.filter(|_| fleet.config.storage.driver == StorageDriver::Local) {
+            let look = Command::sh(LIST_KEPT_RESTORES)
+                .arg(&self.0.app)
+                .sudo()
+                .timeout(Duration::from_secs(60))
+                .label(tr!("what restores keep of the application"));
+            match node.host.run_ok(&look).await {
+                Ok(said) => {
+                    let paths: Vec<String> =
+                        said.stdout_text().lines().map(str::to_owned).collect();
+                    found.extend((!paths.is_empty()).then(|| (node.host.clone(), paths)));
+                }
+                Err(_) => silent.push(node.config.name.clone()),
+            }
+        }
+        (found, silent)
     }
 
     /// Returns the path of the backup's copy of acme.json, when the application has domains. The
@@ -198,7 +228,7 @@ impl RemoveKeptData {
 #[async_trait]
 impl Step for RemoveKeptData {
     fn name(&self) -> String {
-        "what matou keeps".into()
+        tr!("what matou keeps").into()
     }
 
     fn timeout(&self) -> Duration {
@@ -210,24 +240,57 @@ impl Step for RemoveKeptData {
         let storage = &self.0.storage.config.name;
         let copy = self.certificate_copy();
         let line = |path: &String| {
-            let change = Change::remove(format!("{path} of {storage}"));
+            let change = Change::remove(tr!("{path} of {storage}"));
             match copy.contains(path) {
-                true => change
-                    .with_warning("a copy of all certificates; the next backup makes it again"),
-                false => change.with_warning("all that it holds is lost"),
+                true => change.with_warning(tr!(
+                    "a copy of all certificates; the next backup makes it again"
+                )),
+                false => change.with_warning(tr!("all that it holds is lost")),
             }
         };
-        Ok(match found.is_empty() {
-            true => Check::Done(vec![Change::same("matou keeps nothing of it")]),
-            false => Check::Change(found.iter().map(line).collect()),
-        })
+        let mut lines: Vec<Change> = found.iter().map(line).collect();
+        let (elsewhere, silent) = self.find_kept_elsewhere().await;
+        for (host, paths) in &elsewhere {
+            let line = |path: &String| {
+                Change::remove(tr!("{path} of {}", host.name()))
+                    .with_warning(tr!("all that it holds is lost"))
+            };
+            lines.extend(paths.iter().map(line));
+        }
+        let is_nothing = lines.is_empty();
+        lines.extend(silent.iter().map(|node| {
+            Change::same(tr!("{node} does not answer")).with_warning(tr!(
+                "what restores set aside there stays, and is told in the record"
+            ))
+        }));
+        if is_nothing {
+            lines.insert(0, Change::same(tr!("matou keeps nothing of it")));
+            return Ok(Check::Done(lines));
+        }
+        Ok(Check::Change(lines))
     }
 
-    async fn apply(&self, _: &StepContext) -> Result<(), StepError> {
+    async fn apply(&self, cx: &StepContext) -> Result<(), StepError> {
         let found = self.list_kept_paths().await?;
         let storage = &self.0.storage.config.name;
-        let lines: Vec<String> = found.iter().map(|p| format!("{p} of {storage}")).collect();
+        let (elsewhere, silent) = self.find_kept_elsewhere().await;
+        let mut lines: Vec<String> = found.iter().map(|p| tr!("{p} of {storage}")).collect();
+        for (host, paths) in &elsewhere {
+            lines.extend(paths.iter().map(|p| tr!("{p} of {}", host.name())));
+        }
         self.0.log_destroyed(&lines).await?;
-        remove_paths(self.0.storage_host(), &found).await
+        // The state of a restore lies on the storage node: it goes before what other nodes keep.
+        remove_paths(self.0.storage_host(), &found).await?;
+        for (host, paths) in &elsewhere {
+            remove_paths(host, paths).await?;
+        }
+        for node in silent {
+            let what =
+                tr!("what restores set aside of it, perhaps, on {node}, which does not answer");
+            self.0
+                .note_leftover(cx, what, tr!("until this is run again"))
+                .await;
+        }
+        Ok(())
     }
 }

@@ -13,6 +13,7 @@ mod record;
 mod repository;
 mod volumes;
 
+use matou_i18n::tr;
 use std::sync::{Arc, Mutex};
 
 use super::deploy::secrets::read_secret_versions;
@@ -41,7 +42,7 @@ pub(super) async fn build_erase_job(app: &AppName, fleet: &FleetContext) -> Resu
         format!("matou-verify-{app}"),
     ];
     if let Some(unit) = busy.iter().find(|u| own.contains(u)) {
-        return Err(OpsError::failed(format_args!(
+        return Err(OpsError::failed(tr!(
             "{unit} works on {app} now: wait until it has ended, or stop it"
         )));
     }
@@ -73,6 +74,7 @@ pub(super) async fn build_erase_job(app: &AppName, fleet: &FleetContext) -> Resu
         .iter()
         .map(|v| v.name.clone())
         .collect();
+    let dropped = crate::remove::drop_names_step(app, fleet).await?;
     let mut steps: Vec<Box<dyn Step>> = vec![
         Box::new(record::WriteEraseInventory(work.clone())),
         Box::new(RemoveApp {
@@ -86,6 +88,7 @@ pub(super) async fn build_erase_job(app: &AppName, fleet: &FleetContext) -> Resu
         Box::new(kept_data::RemoveKeptData(work.clone())),
         Box::new(volumes::EraseVolumes(work.clone())),
     ];
+    steps.extend(dropped);
     for nth in 0..work.repositories.len() {
         steps.push(Box::new(repository::EraseSnapshots::new(work.clone(), nth)));
     }

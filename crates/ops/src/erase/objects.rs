@@ -1,5 +1,6 @@
 //! Secrets and configs of the swarm; certificates in Traefik's store.
 
+use matou_i18n::tr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,7 +27,7 @@ impl RemoveSwarmObjects {
             .arg(&self.0.app)
             .sudo()
             .timeout(Duration::from_secs(60))
-            .label("secrets and configs of the swarm");
+            .label(tr!("secrets and configs of the swarm"));
         let text = cx.host.run_ok(&list).await?.stdout_text();
         let pair = |line: &str| {
             let (kind, name) = line.split_once(' ')?;
@@ -39,15 +40,15 @@ impl RemoveSwarmObjects {
 #[async_trait]
 impl Step for RemoveSwarmObjects {
     fn name(&self) -> String {
-        "secrets and configs".into()
+        tr!("secrets and configs").into()
     }
 
     async fn check(&self, cx: &StepContext) -> Result<Check, StepError> {
         let found = self.list_objects(cx).await?;
         let line =
-            |(kind, name): &(String, String)| Change::remove(format!("{kind} {name} of the swarm"));
+            |(kind, name): &(String, String)| Change::remove(tr!("{kind} {name} of the swarm"));
         Ok(match found.is_empty() {
-            true => Check::Done(vec![Change::same("no secret or config of the swarm")]),
+            true => Check::Done(vec![Change::same(tr!("no secret or config of the swarm"))]),
             false => Check::Change(found.iter().map(line).collect()),
         })
     }
@@ -56,7 +57,7 @@ impl Step for RemoveSwarmObjects {
         let found = self.list_objects(cx).await?;
         let lines: Vec<String> = found
             .iter()
-            .map(|(kind, name)| format!("{kind} {name} of the swarm"))
+            .map(|(kind, name)| tr!("{kind} {name} of the swarm"))
             .collect();
         self.0.log_destroyed(&lines).await?;
         for (kind, name) in found {
@@ -91,7 +92,7 @@ impl ForgetCertificates {
         }
         let nodes = &work.fleet.nodes;
         let manager = nodes.get(&cx.node);
-        let manager = manager.ok_or_else(|| StepError::failed("the manager is gone"))?;
+        let manager = manager.ok_or_else(|| StepError::failed(tr!("the manager is gone")))?;
         let storage = &work.fleet.config.storage;
         // An edge without a store has no certificates to forget.
         let Ok(file) = AcmeFile::find(nodes, storage, manager, &swarm).await else {
@@ -117,7 +118,7 @@ impl ForgetCertificates {
 #[async_trait]
 impl Step for ForgetCertificates {
     fn name(&self) -> String {
-        "certificates".into()
+        tr!("certificates").into()
     }
 
     fn timeout(&self) -> Duration {
@@ -128,15 +129,23 @@ impl Step for ForgetCertificates {
         let found = self.find_certificates(cx).await?;
         let (service, domains) = match &found {
             Some((file, domains)) if !domains.is_empty() => (&file.service, domains),
-            _ => return Ok(Check::Done(vec![Change::same("no certificate is stored")])),
+            _ => {
+                return Ok(Check::Done(vec![Change::same(tr!(
+                    "no certificate is stored"
+                ))]));
+            }
         };
         let mut lines: Vec<Change> = domains
             .iter()
-            .map(|d| Change::remove(format!("stored certificate of {d}, with its key")))
+            .map(|d| Change::remove(tr!("stored certificate of {d}, with its key")))
             .collect();
         lines.push(
-            Change::modify(service, "runs", "stopped for some seconds, then started")
-                .with_warning("no site of the fleet answers meanwhile"),
+            Change::modify(
+                service,
+                tr!("runs"),
+                tr!("stopped for some seconds, then started"),
+            )
+            .with_warning(tr!("no site of the fleet answers meanwhile")),
         );
         Ok(Check::Change(lines))
     }
@@ -147,7 +156,7 @@ impl Step for ForgetCertificates {
         };
         let lines: Vec<String> = domains
             .iter()
-            .map(|d| format!("stored certificate of {d}, with its key"))
+            .map(|d| tr!("stored certificate of {d}, with its key"))
             .collect();
         self.0.log_destroyed(&lines).await?;
         for domain in &domains {

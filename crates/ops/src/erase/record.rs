@@ -1,5 +1,6 @@
 //! The beginning and the end of an erasing: what is to go is written down, and what came of it.
 
+use matou_i18n::{Text, both, tr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,11 +14,17 @@ use matou_host::Command;
 use matou_job::{Change, Check, Step, StepContext, StepError};
 
 /// What is left alone because it is not the application's data alone, with what ends it.
-const NOT_LOOKED_INTO: [&str; 4] = [
-    "requests in the edge's access log, until that is rotated; lines in a log store (stack logs), until its retention",
-    "the application's name in matou's journal and reports",
-    "keys of its certificates in older snapshots of the edge and of the fleet's own files, until the retention; whoever worries revokes them",
-    "what was taken out of the fleet: exports, folders restored into, copies of apps/ on other machines",
+const NOT_LOOKED_INTO: [Text; 4] = [
+    both!(
+        "requests in the edge's access log, until that is rotated; lines in a log store (stack logs), until its retention"
+    ),
+    both!("the application's name in matou's journal and reports"),
+    both!(
+        "keys of its certificates in older snapshots of the edge and of the fleet's own files, until the retention; whoever worries revokes them"
+    ),
+    both!(
+        "what was taken out of the fleet: exports, folders restored into, copies of apps/ on other machines"
+    ),
 ];
 
 /// Writes down what belongs to the application.
@@ -29,7 +36,7 @@ impl WriteEraseInventory {
             .arg(self.0.inventory_path().display().to_string())
             .sudo()
             .timeout(Duration::from_secs(30))
-            .label("an interrupted erasing");
+            .label(tr!("an interrupted erasing"));
         let text = self.0.storage_host().run_ok(&read).await?.stdout_text();
         Ok(text == self.inventory_json())
     }
@@ -42,14 +49,14 @@ impl WriteEraseInventory {
 #[async_trait]
 impl Step for WriteEraseInventory {
     fn name(&self) -> String {
-        "what belongs to it".into()
+        tr!("what belongs to it").into()
     }
 
     async fn check(&self, _: &StepContext) -> Result<Check, StepError> {
         let known = &self.0.inventory;
         let line = match known.resumed {
-            true => "an erasing that was interrupted goes on",
-            false => "a list of what goes, on the storage node",
+            true => tr!("an erasing that was interrupted goes on"),
+            false => tr!("a list of what goes, on the storage node"),
         };
         let nothing = known.volumes_to_erase().next().is_none() && known.domains.is_empty();
         Ok(match self.is_written().await? || nothing {
@@ -89,25 +96,25 @@ fn render_erase_record(
 ) -> String {
     let now = jiff::Timestamp::now().strftime("%F %R UTC");
     let version = env!("CARGO_PKG_VERSION");
-    let mut text = format!("Erased: {app} of the fleet {fleet}\nWhen: {now}, by matou {version}\n");
+    let mut text = tr!("Erased: {app} of the fleet {fleet}\nWhen: {now}, by matou {version}\n");
     if !domains.is_empty() {
-        text += &format!("Domains: {}\n", domains.join(", "));
+        text += &tr!("Domains: {}\n", domains.join(", "));
     }
-    text += "\nDestroyed:\n";
+    text += tr!("\nDestroyed:\n");
     for line in gone {
         text += &format!("- {line}\n");
     }
     if gone.is_empty() {
-        text += "- nothing more was there\n";
+        text += tr!("- nothing more was there\n");
     }
     text += match left.is_empty() {
-        true => "\nEverything that is known of it was destroyed.\n",
-        false => "\nCould NOT be destroyed:\n",
+        true => tr!("\nEverything that is known of it was destroyed.\n"),
+        false => tr!("\nCould NOT be destroyed:\n"),
     };
     for left in left {
-        text += &format!("- {}\n  it stays {}\n", left.what, left.until);
+        text += &tr!("- {}\n  it stays {}\n", left.what, left.until);
     }
-    text += "\nNot looked into, because it is no data of the application alone:\n";
+    text += tr!("\nNot looked into, because it is no data of the application alone:\n");
     for line in NOT_LOOKED_INTO {
         text += &format!("- {line}\n");
     }
@@ -132,7 +139,7 @@ pub(super) async fn has_record(
     .arg(app)
     .sudo()
     .timeout(Duration::from_secs(30))
-    .label("records of what was erased");
+    .label(tr!("records of what was erased"));
     Ok(storage.host.run(&look).await?.code == 0)
 }
 
@@ -149,7 +156,7 @@ impl WriteEraseRecord {
             .arg(self.0.destroyed_log_path().display().to_string())
             .sudo()
             .timeout(Duration::from_secs(30))
-            .label("an erasing that was begun");
+            .label(tr!("an erasing that was begun"));
         Ok(self.0.storage_host().run(&test).await?.code == 0)
     }
 }
@@ -157,7 +164,7 @@ impl WriteEraseRecord {
 #[async_trait]
 impl Step for WriteEraseRecord {
     fn name(&self) -> String {
-        "record".into()
+        tr!("record").into()
     }
 
     async fn check(&self, _: &StepContext) -> Result<Check, StepError> {
@@ -165,11 +172,11 @@ impl Step for WriteEraseRecord {
         let any = known.volumes_to_erase().next().is_some() || !known.domains.is_empty();
         Ok(
             match any || self.has_begun().await? || !self.0.lock_leftovers().is_empty() {
-                true => Check::Change(vec![Change::add(format!(
+                true => Check::Change(vec![Change::add(tr!(
                     "erased/{}, beside config.toml and on the storage node",
                     self.file_name()
                 ))]),
-                false => Check::Done(vec![Change::same("nothing to be recorded")]),
+                false => Check::Done(vec![Change::same(tr!("nothing to be recorded"))]),
             },
         )
     }
@@ -193,21 +200,18 @@ impl Step for WriteEraseRecord {
         .stdin(text.clone().into_bytes())
         .sudo()
         .timeout(Duration::from_secs(30))
-        .label(format!("write {there}"));
+        .label(tr!("write {there}"));
         work.storage_host().run_ok(&append).await?;
         if let Some(folder) = work.fleet.config.folder() {
             let path = folder.join("erased").join(self.file_name());
-            append_local_record(&path, &text).map_err(|e| {
-                StepError::failed(format!("{} can't be written: {e}", path.display()))
-            })?;
-            cx.out
-                .note(format!("the record is {}", path.display()))
-                .await;
+            append_local_record(&path, &text)
+                .map_err(|e| StepError::failed(tr!("{} can't be written: {e}", path.display())))?;
+            cx.out.note(tr!("the record is {}", path.display())).await;
         }
         let again = || left.iter().filter(|l| l.is_for_another_run);
         if again().next().is_some() {
             let all: Vec<String> = again().map(|l| l.what.clone()).collect();
-            return Err(StepError::failed(format!(
+            return Err(StepError::failed(tr!(
                 "not everything could be destroyed: {}; run it again when that can be reached",
                 all.join("; ")
             )));
@@ -227,7 +231,9 @@ impl Step for WriteEraseRecord {
     async fn verify(&self, _: &StepContext) -> Result<(), StepError> {
         match self.has_begun().await? {
             false => Ok(()),
-            true => Err(StepError::failed("the list of what goes is there still")),
+            true => Err(StepError::failed(tr!(
+                "the list of what goes is there still"
+            ))),
         }
     }
 }

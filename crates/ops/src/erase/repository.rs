@@ -4,6 +4,7 @@
 //! restored, thinned, and saved again under the same paths, time, host and tags, in a mount namespace
 //! of their own; restic before 0.15 has no `rewrite`. Copies get them from the first repository.
 
+use matou_i18n::{tr, trn};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,7 +18,6 @@ use crate::backup::{record_snapshot_counts, run_restic_exclusively, run_unit};
 use matou_backup::{
     BackupError, RepositoryAccess, Restic, ResticSnapshot, SnapshotView, identity, matou_folder,
 };
-use matou_base::text::format_plural;
 use matou_config::Retention;
 use matou_host::shell_script;
 use matou_job::{Change, Check, Step, StepContext, StepError};
@@ -93,7 +93,7 @@ impl EraseSnapshots {
     /// Returns the line that is written down once the repository is pruned. When it is missing
     /// after a run was killed, the next run prunes.
     fn pruned_line(&self) -> String {
-        format!("data of these snapshots in {}", self.describe_repository())
+        tr!("data of these snapshots in {}", self.describe_repository())
     }
 
     /// Loads the fleet's view of a repository: which snapshots are its own.
@@ -160,7 +160,7 @@ impl EraseSnapshots {
         let hits: Vec<ResticFindHit> = match out.stdout.trim_ascii() {
             b"" => Vec::new(),
             text => serde_json::from_slice(text).map_err(|e| {
-                BackupError::Wrong(format!("what restic found can't be understood: {e}"))
+                BackupError::Wrong(tr!("what restic found can't be understood: {e}"))
             })?,
         };
         let holds = |s: &&&ResticSnapshot| hits.iter().any(|h| h.snapshot == s.id);
@@ -233,7 +233,7 @@ impl EraseSnapshots {
             let first = &self.work.repositories[0];
             let there = Self::new(self.work.clone(), 0).find_snapshots().await?;
             if !there.holding.is_empty() {
-                return Err(BackupError::Wrong(format!(
+                return Err(BackupError::Wrong(tr!(
                     "those in {} could not be made anew",
                     first.name()
                 )));
@@ -261,7 +261,7 @@ impl EraseSnapshots {
         let second = |s: &ResticSnapshot| s.time.as_second();
         let has = |old: &ResticSnapshot| now.iter().any(|s| second(s) == second(old));
         if let Some(old) = holding.iter().find(|old| !has(old)) {
-            return Err(BackupError::Wrong(format!(
+            return Err(BackupError::Wrong(tr!(
                 "the one of {} was not made anew: run this again",
                 old.time.strftime("%F %R UTC")
             )));
@@ -273,12 +273,12 @@ impl EraseSnapshots {
     async fn erase_from_repository(&self, cx: &StepContext) -> Result<(), StepError> {
         let work = &self.work;
         let app = &work.app;
-        let again = "until this is run again and can do it";
+        let again = tr!("until this is run again and can do it");
         let found = match self.find_snapshots().await {
             Ok(found) => found,
             Err(e) => {
                 let why = e.to_string();
-                let what = format!(
+                let what = tr!(
                     "snapshots of {app} in {}: {why}",
                     self.describe_repository()
                 );
@@ -295,42 +295,42 @@ impl EraseSnapshots {
             if ids.is_empty() && found.holding.is_empty() {
                 return Ok(());
             }
-            let what = format!(
+            let what = tr!(
                 "{} of {app}, and {} of the fleet's own files with its secrets, in {}, which is append-only",
-                format_plural(ids.len(), "snapshot"),
-                format_plural(found.holding.len(), "snapshot"),
+                trn!(ids.len(), "{n} snapshot", "{n} snapshots"),
+                trn!(found.holding.len(), "{n} snapshot", "{n} snapshots"),
                 self.describe_repository()
             );
-            let until = format!(
+            let until = tr!(
                 "until you forget them with a key that is not on the fleet (`matou repo forget --repository {} --with FILE`)",
                 self.restic().name()
             );
             work.note_leftover(cx, what, until).await;
-            return Err(StepError::failed(format!(
+            return Err(StepError::failed(tr!(
                 "{} is append-only: its snapshots of {app} stay, see the record",
                 self.describe_repository()
             )));
         }
         let mut told = Vec::new();
         if !ids.is_empty() {
-            told.push(format!(
+            told.push(tr!(
                 "{} in {}: {}",
-                format_plural(ids.len(), "snapshot"),
+                trn!(ids.len(), "{n} snapshot", "{n} snapshots"),
                 self.describe_repository(),
                 ids.join(" ")
             ));
         }
         if !found.holding.is_empty() {
-            told.push(format!(
+            told.push(tr!(
                 "its secrets and its file in {} of the fleet's own files in {}, made anew without them",
-                format_plural(found.holding.len(), "snapshot"),
+                trn!(found.holding.len(), "{n} snapshot", "{n} snapshots"),
                 self.describe_repository()
             ));
         }
         work.log_destroyed(&told).await?;
         let mut problem = None;
         if let Err(e) = self.forget_snapshots(cx, &found.own).await {
-            let what = format!(
+            let what = tr!(
                 "snapshots {} in {}: {e}",
                 ids.join(" "),
                 self.describe_repository()
@@ -348,11 +348,11 @@ impl EraseSnapshots {
             let end = newest.and_then(|n| n.checked_add(days).ok());
             let end = end.map_or_else(
                 || again.to_owned(),
-                |end| format!("{again}, or until {} by the retention", end.strftime("%F")),
+                |end| tr!("{again}, or until {} by the retention", end.strftime("%F")),
             );
-            let what = format!(
+            let what = tr!(
                 "secrets and file of {app} in {} of the fleet's own files in {}: {e}",
-                format_plural(found.holding.len(), "snapshot"),
+                trn!(found.holding.len(), "{n} snapshot", "{n} snapshots"),
                 self.describe_repository()
             );
             work.note_leftover(cx, what, end).await;
@@ -368,7 +368,7 @@ impl EraseSnapshots {
                 kept.map_err(erase_failed)?;
             }
             Err(e) => {
-                let what = format!(
+                let what = tr!(
                     "data of forgotten snapshots in {}: {e}",
                     self.describe_repository()
                 );
@@ -394,7 +394,7 @@ fn erase_failed(error: BackupError) -> StepError {
 #[async_trait]
 impl Step for EraseSnapshots {
     fn name(&self) -> String {
-        format!("snapshots in {}", self.restic().name())
+        tr!("snapshots in {}", self.restic().name())
     }
 
     fn timeout(&self) -> Duration {
@@ -414,15 +414,15 @@ impl Step for EraseSnapshots {
         let found = match shown.await {
             Ok(found) => found,
             Err(why) => {
-                let line = Change::same(format!("snapshots in {place} stay"))
-                    .with_warning(format!("it can't be cleaned now: {why}"));
+                let line = Change::same(tr!("snapshots in {place} stay"))
+                    .with_warning(tr!("it can't be cleaned now: {why}"));
                 return Ok(Check::Change(vec![line]));
             }
         };
         if self.restic().is_append_only() && !(found.own.is_empty() && found.holding.is_empty()) {
-            let line = Change::same(format!("snapshots in {place} stay")).with_warning(
-                "it is append-only: forgetting there takes a key that is not on the fleet",
-            );
+            let line = Change::same(tr!("snapshots in {place} stay")).with_warning(tr!(
+                "it is append-only: forgetting there takes a key that is not on the fleet"
+            ));
             return Ok(Check::Change(vec![line]));
         }
         let mut lines: Vec<Change> = found
@@ -431,17 +431,17 @@ impl Step for EraseSnapshots {
             .map(|s| {
                 let id = s.id.get(..8).unwrap_or(&s.id);
                 let at = s.time.strftime("%F %R UTC");
-                Change::remove(format!("snapshot {id} of {at} in {place}"))
+                Change::remove(tr!("snapshot {id} of {at} in {place}"))
             })
             .collect();
         if !found.holding.is_empty() {
             lines.push(Change::modify(
-                format!(
+                tr!(
                     "{} of the fleet's own files in {place}",
-                    format_plural(found.holding.len(), "snapshot")
+                    trn!(found.holding.len(), "{n} snapshot", "{n} snapshots")
                 ),
-                "with its secrets and its file",
-                "made anew without them, under new ids",
+                tr!("with its secrets and its file"),
+                tr!("made anew without them, under new ids"),
             ));
         }
         let begun = self.work.inventory.resumed;
@@ -452,12 +452,12 @@ impl Step for EraseSnapshots {
                 .await?
                 .contains(&self.pruned_line());
         if !lines.is_empty() || (begun && !done) {
-            lines.push(Change::remove(format!(
+            lines.push(Change::remove(tr!(
                 "data in {place} that no snapshot needs"
             )));
         }
         Ok(match lines.is_empty() {
-            true => Check::Done(vec![Change::same(format!("no snapshot in {place}"))]),
+            true => Check::Done(vec![Change::same(tr!("no snapshot in {place}"))]),
             false => Check::Change(lines),
         })
     }
@@ -471,7 +471,7 @@ impl Step for EraseSnapshots {
         let found = self.find_snapshots().await.map_err(erase_failed)?;
         match found.own.is_empty() && found.holding.is_empty() {
             true => Ok(()),
-            false => Err(StepError::failed(format!(
+            false => Err(StepError::failed(tr!(
                 "snapshots of it are in {} again: run this once more",
                 self.describe_repository()
             ))),

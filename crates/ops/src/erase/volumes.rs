@@ -1,5 +1,6 @@
 //! Volumes on every node, their folders on the storage node, and containers that are left.
 
+use matou_i18n::tr;
 use std::path::{Component, Path};
 use std::sync::Arc;
 use std::time::Duration;
@@ -61,7 +62,7 @@ impl EraseVolumes {
                 .arg(&work.app)
                 .sudo()
                 .timeout(Duration::from_secs(60))
-                .label("containers of the application");
+                .label(tr!("containers of the application"));
             let (Ok(volumes), Ok(ids)) = (
                 node.docker.list_volumes().await,
                 node.host.run_ok(&ids).await,
@@ -102,7 +103,7 @@ impl EraseVolumes {
                 .args(paths)
                 .sudo()
                 .timeout(Duration::from_secs(60))
-                .label("volume folders")
+                .label(tr!("volume folders"))
         };
         let host = work.storage_host();
         found.folders = to_owned_lines(&host.run_ok(&look(own)).await?.stdout_text());
@@ -118,7 +119,7 @@ fn to_owned_lines(text: &str) -> Vec<String> {
 #[async_trait]
 impl Step for EraseVolumes {
     fn name(&self) -> String {
-        "volumes".into()
+        tr!("volumes").into()
     }
 
     fn timeout(&self) -> Duration {
@@ -127,36 +128,34 @@ impl Step for EraseVolumes {
 
     async fn check(&self, _: &StepContext) -> Result<Check, StepError> {
         let found = self.scan_nodes().await?;
-        let lost = "all that it holds is lost";
+        let lost = tr!("all that it holds is lost");
         let storage = &self.0.storage.config.name;
         let mut lines: Vec<Change> = Vec::new();
         for (node, name) in &found.volumes {
-            let line = format!("volume {name} of {}", node.config.name);
+            let line = tr!("volume {name} of {}", node.config.name);
             lines.push(Change::remove(line).with_warning(lost));
         }
         for folder in &found.folders {
-            lines.push(Change::remove(format!("folder {folder} of {storage}")).with_warning(lost));
+            lines.push(Change::remove(tr!("folder {folder} of {storage}")).with_warning(lost));
         }
         let none = lines.is_empty() && found.containers.is_empty();
         for (volume, by) in &self.0.inventory.shared {
-            lines.push(Change::same(format!(
-                "volume {volume} stays: {by} has it too"
-            )));
+            lines.push(Change::same(tr!("volume {volume} stays: {by} has it too")));
         }
         for folder in &found.foreign {
             lines.push(
-                Change::same(format!("folder {folder} of {storage} stays"))
-                    .with_warning("it is none of the fleet's storage: remove it by hand"),
+                Change::same(tr!("folder {folder} of {storage} stays"))
+                    .with_warning(tr!("it is none of the fleet's storage: remove it by hand")),
             );
         }
         for node in &found.silent {
             lines.push(
-                Change::same(format!("{node} does not answer"))
-                    .with_warning("volumes of it there stay, and are told in the record"),
+                Change::same(tr!("{node} does not answer"))
+                    .with_warning(tr!("volumes of it there stay, and are told in the record")),
             );
         }
         if none && lines.is_empty() {
-            lines.push(Change::same("no volume"));
+            lines.push(Change::same(tr!("no volume")));
         }
         Ok(
             match none && found.silent.is_empty() && found.foreign.is_empty() {
@@ -172,14 +171,9 @@ impl Step for EraseVolumes {
         let mut told: Vec<String> = found
             .volumes
             .iter()
-            .map(|(node, name)| format!("volume {name} of {}", node.config.name))
+            .map(|(node, name)| tr!("volume {name} of {}", node.config.name))
             .collect();
-        told.extend(
-            found
-                .folders
-                .iter()
-                .map(|f| format!("folder {f} of {storage}")),
-        );
+        told.extend(found.folders.iter().map(|f| tr!("folder {f} of {storage}")));
         self.0.log_destroyed(&told).await?;
         for (node, id) in &found.containers {
             let remove = Command::new("docker")
@@ -195,7 +189,7 @@ impl Step for EraseVolumes {
                 .sudo()
                 .timeout(Duration::from_secs(6 * 3600));
             self.0.storage_host().run_ok(&remove).await?;
-            cx.out.note(format!("{folder} is gone")).await;
+            cx.out.note(tr!("{folder} is gone")).await;
         }
         for (node, name) in &found.volumes {
             let remove = Command::sh(REMOVE_VOLUME)
@@ -205,23 +199,22 @@ impl Step for EraseVolumes {
                 .label(format!("docker volume rm {name}"));
             node.host.run_ok(&remove).await?;
             cx.out
-                .note(format!("{name} of {} is gone", node.config.name))
+                .note(tr!("{name} of {} is gone", node.config.name))
                 .await;
         }
         for node in &found.silent {
-            let what = format!(
+            let what = tr!(
                 "volumes of {}, perhaps, on {node}, which does not answer",
                 self.0.app
             );
             self.0
-                .note_leftover(cx, what, "until this is run again while it answers")
+                .note_leftover(cx, what, tr!("until this is run again while it answers"))
                 .await;
         }
         for folder in &found.foreign {
-            let what =
-                format!("folder {folder} of {storage}, which is none of the fleet's storage");
+            let what = tr!("folder {folder} of {storage}, which is none of the fleet's storage");
             self.0
-                .note_leftover(cx, what, "until it is removed by hand")
+                .note_leftover(cx, what, tr!("until it is removed by hand"))
                 .await;
         }
         Ok(())
@@ -232,9 +225,9 @@ impl Step for EraseVolumes {
         let found = self.scan_nodes().await?;
         match found.volumes.is_empty() && found.folders.is_empty() {
             true => Ok(()),
-            false => Err(StepError::failed(
-                "volumes are there again: something makes them; stop it, then run this again",
-            )),
+            false => Err(StepError::failed(tr!(
+                "volumes are there again: something makes them; stop it, then run this again"
+            ))),
         }
     }
 }

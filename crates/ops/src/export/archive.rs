@@ -1,6 +1,7 @@
 //! The archive of an export, written while it arrives: a part of a file at a time is in memory, each
 //! file's checksum is taken on the way, and the archive gets its name when it is whole.
 
+use matou_i18n::tr;
 use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::io::{self, BufWriter, Read, Seek, Write};
@@ -76,7 +77,7 @@ pub(super) fn write_archive(
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
     };
-    let told = |e: io::Error| format!("{} can't be written: {e}", target.display());
+    let told = |e: io::Error| tr!("{} can't be written: {e}", target.display());
     // Of mode 0600, and gone when anything fails.
     let file = tempfile::Builder::new()
         .prefix(&format!(".{root}."))
@@ -96,7 +97,7 @@ pub(super) fn write_archive(
         match arriving.blocking_recv() {
             Some(Some(piece)) => archive.add_piece(piece).map_err(told)?,
             Some(None) => break,
-            None => return Err("the export was cut off: nothing was written".into()),
+            None => return Err(tr!("the export was cut off: nothing was written").into()),
         }
     }
     let (file, written) = archive.finish().map_err(told)?;
@@ -226,7 +227,7 @@ impl<W: Write> ArchiveWriter<W> {
                 EntryType::Symlink | EntryType::Link => {
                     let target = entry
                         .link_name()?
-                        .ok_or_else(|| io::Error::other("a link without a target arrived"))?;
+                        .ok_or_else(|| io::Error::other(tr!("a link without a target arrived")))?;
                     let target = match kind {
                         // A second name of a file in the archive.
                         EntryType::Link => match strip_folder(&target, strip)? {
@@ -268,9 +269,9 @@ fn strip_folder(path: &Path, strip: &str) -> io::Result<Option<PathBuf>> {
             Component::Normal(part) => plain.push(part),
             Component::CurDir | Component::RootDir => {}
             _ => {
-                return Err(io::Error::other(
-                    "a path that leads out of its folder arrived",
-                ));
+                return Err(io::Error::other(tr!(
+                    "a path that leads out of its folder arrived"
+                )));
             }
         }
     }
@@ -325,7 +326,11 @@ impl Read for ChunkReader {
             match self.data.blocking_recv() {
                 Some(ArchiveChunk::Bytes(bytes)) => (self.now, self.at) = (bytes, 0),
                 Some(ArchiveChunk::End) => self.ended = true,
-                None => return Err(io::Error::other("what was read of the node was cut off")),
+                None => {
+                    return Err(io::Error::other(tr!(
+                        "what was read of the node was cut off"
+                    )));
+                }
             }
         }
         let n = buffer.len().min(self.now.len() - self.at);
@@ -349,7 +354,7 @@ impl<R: Read> ExactReader<R> {
     fn expect_end(&mut self) -> io::Result<()> {
         match self.inner.read(&mut [0])? {
             0 => Ok(()),
-            _ => Err(io::Error::other("a file is larger than was told")),
+            _ => Err(io::Error::other(tr!("a file is larger than was told"))),
         }
     }
 }

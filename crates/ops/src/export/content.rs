@@ -1,6 +1,7 @@
 //! What an export is made of: volumes, dumps, secrets, and the files that tell how they belong
 //! together.
 
+use matou_i18n::tr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -70,7 +71,7 @@ impl ExportContent {
             Some(id) => Some(RestoreSource::load_whole(fleet, app, Some(id)).await?),
             None if runs => None,
             None => {
-                notes.push(format!("{app} does not run: this is its newest snapshot"));
+                notes.push(tr!("{app} does not run: this is its newest snapshot"));
                 Some(RestoreSource::load_whole(fleet, app, None).await?)
             }
         };
@@ -187,8 +188,8 @@ impl ExportContent {
     /// Says what the export is made from.
     pub(crate) fn describe_origin(&self) -> String {
         match &self.snapshot {
-            Some(source) => format!("from the snapshot {}", source.describe()),
-            None => "from what runs now".into(),
+            Some(source) => tr!("from the snapshot {}", source.describe()),
+            None => tr!("from what runs now").into(),
         }
     }
 
@@ -197,24 +198,24 @@ impl ExportContent {
         let mut lines = Vec::new();
         for volume in &self.volumes {
             lines.push(match volume.left_out {
-                true => Change::same(format!(
+                true => Change::same(tr!(
                     "files of the volume {} are left out: a dump has its data (--database-files takes them too)",
                     volume.name
                 )),
-                false => Change::add(format!("files of the volume {}", volume.name)),
+                false => Change::add(tr!("files of the volume {}", volume.name)),
             });
         }
         if self.snapshot.is_some() {
             let dumps = self.dumps.iter();
-            lines.extend(dumps.map(|d| Change::add(format!("dump of {}", d.service))));
+            lines.extend(dumps.map(|d| Change::add(tr!("dump of {}", d.service))));
         }
         match &self.plain {
             Some(plain) => {
-                lines.push(Change::add("compose.yml for `docker compose up`"));
+                lines.push(Change::add(tr!("compose.yml for `docker compose up`")));
                 let secrets = plain.secrets.iter();
-                lines.extend(secrets.map(|(name, _)| Change::add(format!("secret {name}"))));
+                lines.extend(secrets.map(|(name, _)| Change::add(tr!("secret {name}"))));
             }
-            None => lines.push(Change::same(format!(
+            None => lines.push(Change::same(tr!(
                 "no compose file: {0} has no apps/{0}.toml",
                 self.app
             ))),
@@ -285,13 +286,13 @@ impl ExportContent {
         let mut volumes = self.volumes.iter();
         let held = volumes.find_map(|v| Some((v, dump.source_path.strip_prefix(&v.folder).ok()?)));
         let (volume, rest) =
-            held.ok_or_else(|| StepError::failed(format!("{path} is in no volume")))?;
+            held.ok_or_else(|| StepError::failed(tr!("{path} is in no volume")))?;
         let send = self
             .confined_folders(work)
             .sh(READ_PLAIN_FILE)
             .arg(volume.folder.display().to_string())
             .arg(rest.display().to_string())
-            .label(format!("read {path}"));
+            .label(tr!("read {path}"));
         Ok(ExportSource::Node(send))
     }
 
@@ -330,7 +331,7 @@ impl ExportContent {
         );
         match (uid, gid, mode) {
             (Ok(uid), Ok(gid), Ok(mode)) => Ok(((uid, gid), mode)),
-            _ => Err(StepError::failed(format!("stat printed {text:?}"))),
+            _ => Err(StepError::failed(tr!("stat printed {text:?}"))),
         }
     }
 
@@ -350,7 +351,7 @@ impl ExportContent {
             .args(folders)
             .sudo()
             .timeout(Duration::from_secs(600))
-            .label("size of the volumes");
+            .label(tr!("size of the volumes"));
         let Ok(out) = cx.host.run(&count).await else {
             return 0;
         };
@@ -436,7 +437,7 @@ impl ExportContent {
                 let found = rendered.configs.iter().find(|c| c.name == *swarm_name);
                 match found {
                     Some(config) => add(format!("configs/{name}"), 0o644, config.content.clone()),
-                    None => notes.push(format!(
+                    None => notes.push(tr!(
                         "the config {name} is not matou's: put it into configs/{name}"
                     )),
                 }
@@ -457,8 +458,8 @@ impl ExportContent {
         let facts = ReadmeFacts {
             app: &self.app,
             of: match &self.snapshot {
-                Some(source) => format!("as it was saved in {}", source.describe()),
-                None => format!("as it ran on {now} on {}", cx.node),
+                Some(source) => tr!("as it was saved in {}", source.describe()),
+                None => tr!("as it ran on {now} on {}", cx.node),
             },
             plain: self.plain.as_ref(),
             dumps,
@@ -531,7 +532,7 @@ impl ExportContent {
             };
             match value {
                 Some(value) => found.push((name.clone(), value)),
-                None => notes.push(format!(
+                None => notes.push(tr!(
                     "the value of the secret {name} is not kept by matou: put it into secrets/{name}"
                 )),
             }

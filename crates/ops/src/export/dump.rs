@@ -1,5 +1,6 @@
 //! A database dump as it lies in an archive.
 
+use matou_i18n::tr;
 use std::path::PathBuf;
 
 use matou_backup::ManifestDump;
@@ -45,21 +46,21 @@ impl ExportDump {
 
     pub(super) fn describe_dump(&self) -> String {
         let what = match &self.spec.database {
-            Some(database) => format!("the database {database} of `{}`", self.spec.service),
-            None => format!("the data of `{}`", self.spec.service),
+            Some(database) => tr!("the database {database} of `{}`", self.spec.service),
+            None => tr!("the data of `{}`", self.spec.service),
         };
         match self.spec.loading_engine() {
-            Some(DumpEngine::Postgresql) => format!("{what}, plain SQL for PostgreSQL's `psql`"),
+            Some(DumpEngine::Postgresql) => tr!("{what}, plain SQL for PostgreSQL's `psql`"),
             Some(DumpEngine::Mariadb | DumpEngine::Mysql) => {
-                format!("{what}, plain SQL for `mariadb` or `mysql`")
+                tr!("{what}, plain SQL for `mariadb` or `mysql`")
             }
-            Some(DumpEngine::Mongodb) => format!("{what}, for `mongorestore --archive`"),
+            Some(DumpEngine::Mongodb) => tr!("{what}, for `mongorestore --archive`"),
             Some(DumpEngine::Sqlite) => {
-                format!("{what}; it lies in its volume already, in the place of the live file")
+                tr!("{what}; it lies in its volume already, in the place of the live file")
             }
             None => match &self.spec.restore {
-                Some(_) => format!("{what}; `load.sh` knows the line that loads it"),
-                None => format!("{what}, by a line of the stack's own"),
+                Some(_) => tr!("{what}; `load.sh` knows the line that loads it"),
+                None => tr!("{what}, by a line of the stack's own"),
             },
         }
     }

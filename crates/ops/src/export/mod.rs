@@ -7,6 +7,7 @@ mod dump;
 mod readme;
 mod source;
 
+use matou_i18n::{tr, trn};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -18,7 +19,7 @@ use tokio::sync::mpsc;
 use super::{FleetContext, Request, backup};
 use crate::OpsError;
 use matou_backup::{AppStorage, ManifestDump};
-use matou_base::text::{format_plural, human_bytes};
+use matou_base::text::human_bytes;
 use matou_host::{HostError, OutputStream};
 use matou_job::{Change, Check, Confirm, Job, Stage, Step, StepContext, StepError};
 use matou_stack::Dump;
@@ -49,10 +50,7 @@ pub(super) async fn build_export_job(
         database_files,
     } = request
     else {
-        return Err(OpsError::failed(format_args!(
-            "{} is no export",
-            request.title()
-        )));
+        return Err(OpsError::failed(tr!("{} is no export", request.title())));
     };
     let content = ExportContent::load(fleet, app, snapshot.as_deref(), *database_files).await?;
     let into = match into {
@@ -111,7 +109,7 @@ struct MakeExportDumps(Arc<ExportContext>);
 #[async_trait]
 impl Step for MakeExportDumps {
     fn name(&self) -> String {
-        "dumps".into()
+        tr!("dumps").into()
     }
 
     fn timeout(&self) -> Duration {
@@ -120,7 +118,7 @@ impl Step for MakeExportDumps {
 
     async fn check(&self, _: &StepContext) -> Result<Check, StepError> {
         let dumps = self.0.content.dumps.iter();
-        let line = |d: &Dump| Change::add(format!("fresh dump of {}", d.service));
+        let line = |d: &Dump| Change::add(tr!("fresh dump of {}", d.service));
         Ok(Check::Change(dumps.map(line).collect()))
     }
 
@@ -238,7 +236,7 @@ impl WriteExportArchive {
         let lines: Vec<&str> = said.lines().filter(|l| !l.trim().is_empty()).collect();
         let last = lines[lines.len().saturating_sub(3)..].join(" / ");
         if code != 0 {
-            return Err(SendFailure::Source(StepError::failed(format!(
+            return Err(SendFailure::Source(StepError::failed(tr!(
                 "reading for the archive ended with exit code {code}: {last}"
             ))));
         }
@@ -276,7 +274,7 @@ impl WriteExportArchive {
             if volume.left_out {
                 continue;
             }
-            cx.out.note(format!("volume {}", volume.name)).await;
+            cx.out.note(tr!("volume {}", volume.name)).await;
             let skip = content.list_skipped_files(&dumps, volume);
             let (strip, from) = match &content.snapshot {
                 None => {
@@ -284,7 +282,7 @@ impl WriteExportArchive {
                         .confined_folders(&self.0.fleet)
                         .sh(READ_TREE)
                         .arg(&folder)
-                        .label(format!("files of {}", volume.name));
+                        .label(tr!("files of {}", volume.name));
                     (String::new(), ExportSource::Node(tar))
                 }
                 Some(source) => {
@@ -321,7 +319,7 @@ impl WriteExportArchive {
 #[async_trait]
 impl Step for WriteExportArchive {
     fn name(&self) -> String {
-        "archive".into()
+        tr!("archive").into()
     }
 
     fn timeout(&self) -> Duration {
@@ -331,28 +329,28 @@ impl Step for WriteExportArchive {
     async fn check(&self, _: &StepContext) -> Result<Check, StepError> {
         let into = &self.0.into;
         if into.symlink_metadata().is_ok() {
-            return Err(StepError::failed(format!(
+            return Err(StepError::failed(tr!(
                 "{} is there already: name another file with --into",
                 into.display()
             )));
         }
         let folder = into.parent().filter(|p| !p.as_os_str().is_empty());
         if !folder.unwrap_or(Path::new(".")).is_dir() {
-            return Err(StepError::failed(format!(
+            return Err(StepError::failed(tr!(
                 "there is no folder for {}: make it first",
                 into.display()
             )));
         }
         let content = &self.0.content;
         let mut lines = vec![
-            Change::add(format!(
+            Change::add(tr!(
                 "{} on this machine, {}",
                 into.display(),
                 content.describe_origin()
             ))
-            .with_warning(
-                "it holds the application's passwords in plain text: keep it as you keep passwords",
-            ),
+            .with_warning(tr!(
+                "it holds the application's passwords in plain text: keep it as you keep passwords"
+            )),
         ];
         lines.extend(content.plan_lines());
         Ok(Check::Change(lines))
@@ -388,31 +386,28 @@ impl Step for WriteExportArchive {
         };
         let written = writing
             .await
-            .map_err(|e| StepError::failed(format!("a bug in matou: {e}")))?;
+            .map_err(|e| StepError::failed(tr!("a bug in matou: {e}")))?;
         let written = match (sent, written) {
             // When both fail, the source's error says why, unless it failed because of the writer.
             (Err(SendFailure::Source(e)), _) => return Err(e),
             (Err(SendFailure::WriterGone), Err(why)) => return Err(why.into()),
             (Err(SendFailure::WriterGone), Ok(_)) => {
-                return Err(StepError::failed("the archive can't be written"));
+                return Err(StepError::failed(tr!("the archive can't be written")));
             }
             (Ok(()), written) => written?,
         };
         cx.out
-            .note(format!(
+            .note(tr!(
                 "{}: {}, {}; `sha256sum -c {}` in it proves them",
                 self.0.into.display(),
-                format_plural(usize::try_from(written.files).unwrap_or(usize::MAX), "file"),
+                trn!(written.files, "{n} file", "{n} files"),
                 human_bytes(done.load(Ordering::Relaxed)),
                 archive::CHECKSUM_FILE
             ))
             .await;
         if written.left_out > 0 {
             cx.out
-                .note(format!(
-                    "{} devices and sockets are left out",
-                    written.left_out
-                ))
+                .note(tr!("{} devices and sockets are left out", written.left_out))
                 .await;
         }
         Ok(())
@@ -422,7 +417,7 @@ impl Step for WriteExportArchive {
     async fn verify(&self, _: &StepContext) -> Result<(), StepError> {
         match self.0.into.is_file() {
             true => Ok(()),
-            false => Err(StepError::failed(format!(
+            false => Err(StepError::failed(tr!(
                 "{} is not there",
                 self.0.into.display()
             ))),

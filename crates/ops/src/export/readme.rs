@@ -1,5 +1,6 @@
 //! What an export says of itself, and the script that loads its dumps.
 
+use matou_i18n::tr;
 use std::fmt::Write as _;
 
 use super::dump::ExportDump;
@@ -24,13 +25,15 @@ pub(super) struct ReadmeFacts<'a> {
 /// The README of an export.
 pub(super) fn render_export_readme(facts: &ReadmeFacts<'_>) -> String {
     let app = facts.app;
-    let mut text = format!(
+    let mut text = tr!(
         "# {app}\n\n{app}, {}. Everything that it is made of is in this folder; another host runs it \
 with Docker and Docker Compose.\n\n**It holds passwords and keys in plain text** (`secrets/`, \
 perhaps `matou/`): keep it as you keep passwords, and delete it when it is not needed any more.\n\n",
         facts.of
     );
-    text += "## Starting it\n\nUnpack it as root, so that files keep their owners, and check it:\n\n```sh\n";
+    text += tr!(
+        "## Starting it\n\nUnpack it as root, so that files keep their owners, and check it:\n\n```sh\n"
+    );
     let _ = write!(
         text,
         "sudo tar -xpf {app}-DATE.tar --numeric-owner\ncd {app}\nsudo sha256sum --quiet -c SHA256SUMS\n"
@@ -40,33 +43,44 @@ perhaps `matou/`): keep it as you keep passwords, and delete it when it is not n
         facts.dumps.iter().any(|d| d.is_loaded_by_script()),
     ) {
         (Some(_), true) => {
-            text += "sudo sh load.sh          # once: starts the databases, loads their dumps, starts the rest\n\
-sudo docker compose up -d    # from then on\n```\n";
+            text += tr!(
+                "sudo sh load.sh          # once: starts the databases, loads their dumps, starts the rest\n\
+sudo docker compose up -d    # from then on\n```\n"
+            );
         }
         (Some(_), false) => text += "sudo docker compose up -d\n```\n",
         (None, _) => {
-            text += "```\n\nThere is no compose file: it was not deployed by matou. `services.json` says \
-what ran (`docker service inspect`).\n";
+            text += tr!(
+                "```\n\nThere is no compose file: it was not deployed by matou. `services.json` says \
+what ran (`docker service inspect`).\n"
+            );
         }
     }
     if let Some(plain) = facts.plain {
         for (service, port, inside) in &plain.answers {
             let _ = write!(
                 text,
-                "\n`{service}` answers at http://127.0.0.1:{port} of the new host (port {inside} in its \
-container; `HTTP_PORT` in the environment names another port).",
+                "{}",
+                tr!(
+                    "\n`{service}` answers at http://127.0.0.1:{port} of the new host (port {inside} in its \
+container; `HTTP_PORT` in the environment names another port)."
+                )
             );
         }
         if !plain.answers.is_empty() {
-            text += " Put the host's own web server with a certificate before it. The labels at the \
-end of compose.yml say which domains it had.\n";
+            text += tr!(
+                " Put the host's own web server with a certificate before it. The labels at the \
+end of compose.yml say which domains it had.\n"
+            );
         }
     }
-    text += "\n## What is here\n\n| file | is |\n| --- | --- |\n";
+    text += tr!("\n## What is here\n\n| file | is |\n| --- | --- |\n");
     if facts.plain.is_some() {
-        text += "| `compose.yml` | the services, for one host; placement, updates, replicas and CPU limits of the swarm are left out |\n";
+        text += tr!(
+            "| `compose.yml` | the services, for one host; placement, updates, replicas and CPU limits of the swarm are left out |\n"
+        );
     }
-    text += "| `volumes/NAME/` | the files of each volume, with owners and modes |\n";
+    text += tr!("| `volumes/NAME/` | the files of each volume, with owners and modes |\n");
     for dump in facts.dumps {
         let _ = writeln!(
             text,
@@ -75,20 +89,25 @@ end of compose.yml say which domains it had.\n";
             dump.describe_dump()
         );
     }
-    text += "| `secrets/NAME` | what services find in /run/secrets; the folder is root's alone, and the files in it are for those who get one mounted |\n\
+    text += tr!(
+        "| `secrets/NAME` | what services find in /run/secrets; the folder is root's alone, and the files in it are for those who get one mounted |\n\
 | `configs/NAME` | configuration files that are mounted |\n\
 | `matou/` | from what matou made it: `apps/NAME.toml` and the stack file |\n\
-| `SHA256SUMS` | a checksum for each file |\n";
+| `SHA256SUMS` | a checksum for each file |\n"
+    );
     for volume in facts.left_out {
         let _ = write!(
             text,
-            "\nThe files of the volume {volume} are left out: its database server makes new ones, and the dump has the data.\n"
+            "{}",
+            tr!(
+                "\nThe files of the volume {volume} are left out: its database server makes new ones, and the dump has the data.\n"
+            )
         );
     }
     let all = facts.plain.map_or(&[][..], |p| p.notes.as_slice()).iter();
     let all: Vec<&String> = all.chain(facts.notes).collect();
     if !all.is_empty() {
-        text += "\n## To be known\n\n";
+        text += tr!("\n## To be known\n\n");
         for note in all {
             let _ = writeln!(text, "- {note}");
         }

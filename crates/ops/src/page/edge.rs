@@ -1,6 +1,7 @@
 //! What the edge shows under an application's domains: its page, or the application. Traefik reads the
 //! swarm every few seconds, so each change is waited for until visitors see it.
 
+use matou_i18n::tr;
 use std::time::{Duration, Instant};
 
 use tokio::net::TcpStream;
@@ -71,14 +72,12 @@ impl EdgeView {
                 Ok(Ok(answer)) => answers.push(answer),
                 Ok(Err(why)) => return Err(OpsError::failed(format_args!("{name}: {why}"))),
                 Err(_) => {
-                    return Err(OpsError::failed(format_args!(
-                        "{name}: {domain} gives no answer"
-                    )));
+                    return Err(OpsError::failed(tr!("{name}: {domain} gives no answer")));
                 }
             }
         }
         match answers.is_empty() {
-            true => Err("no node takes https".into()),
+            true => Err(tr!("no node takes https").into()),
             false => Ok(answers),
         }
     }
@@ -99,7 +98,7 @@ impl EdgeView {
                 match self.ask(domain, way_in).await {
                     Ok(answers) => {
                         if let Some(other) = answers.iter().find(|a| !is_so(a)) {
-                            fault = Some(format!("https://{domain} answers {}", other.status));
+                            fault = Some(tr!("https://{domain} answers {}", other.status));
                         }
                     }
                     Err(why) => fault = Some(why.to_string()),
@@ -119,7 +118,7 @@ impl EdgeView {
                 }
                 Some(fault) => {
                     since = None;
-                    let late = || format!("{fault} after {} s", limit.as_secs());
+                    let late = || tr!("{fault} after {} s", limit.as_secs());
                     wait.pause(late).await?;
                 }
             }

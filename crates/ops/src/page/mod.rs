@@ -27,11 +27,13 @@
 //! A page that stands for a job which is gone was left by a matou that was killed. Jobs of an application
 //! hold its lock, so the next one knows that it is alone, and ends with taking the page away.
 
+mod behind;
 mod content;
 mod edge;
 mod job_page;
 mod service;
 
+use matou_i18n::tr;
 use std::path::Path;
 use std::time::Duration;
 
@@ -39,6 +41,7 @@ use async_trait::async_trait;
 
 use crate::job_on_node::build_job_on_node;
 use crate::{FleetContext, OpsError, Request};
+pub(crate) use behind::{BehindPage, check_steps};
 use edge::EdgeView;
 pub(crate) use job_page::JobPage;
 use matou_job::{Change, Check, Confirm, Job, Step, StepContext, StepError};
@@ -69,7 +72,7 @@ pub(super) async fn build_page_job(
         allow,
     } = request
     else {
-        return Err("this is no request for a page".into());
+        return Err(tr!("this is no request for a page").into());
     };
     let manager = fleet.nodes.find_manager().await?;
     let step: Box<dyn Step> = match kind {
@@ -101,12 +104,7 @@ pub(super) async fn build_page_job(
 /// Reads the operator's page.
 fn read_own_page(path: &Path) -> Result<String, OpsError> {
     let text = matou_base::files::read_text(path, content::MAX_HTML_BYTES);
-    text.map_err(|e| {
-        OpsError::failed(format_args!(
-            "the page {} can't be read: {e}",
-            path.display()
-        ))
-    })
+    text.map_err(|e| OpsError::failed(tr!("the page {} can't be read: {e}", path.display())))
 }
 
 /// The addresses that see the application, each once.
@@ -138,7 +136,7 @@ async fn bring_page_up(
         }
         let trouble = page.map(|p| p.trouble.clone()).unwrap_or_default();
         let late = || {
-            format!(
+            tr!(
                 "the page's server ({}) does not run after {} s: {trouble}",
                 stack.image,
                 START_LIMIT.as_secs()
@@ -152,7 +150,7 @@ async fn bring_page_up(
     let domains = stack.domains.join(", ");
     let kind = wanted.kind;
     cx.out
-        .note(format!(
+        .note(tr!(
             "{domains}: visitors see the page {} ({})",
             kind.as_str(),
             kind.status()
@@ -172,12 +170,12 @@ async fn take_page_away(
     let gone = view.wait_for_no_page(cx, EDGE_LIMIT).await;
     if let Err(StepError::Failed(why)) = &gone {
         cx.out
-            .note(format!("the edge does not say that the page is gone ({why}); its server is removed all the same"))
+            .note(tr!("the edge does not say that the page is gone ({why}); its server is removed all the same"))
             .await;
     }
     service::remove_page(cx, &page.app).await?;
     cx.out
-        .note(format!("the page of {} is taken away", page.app))
+        .note(tr!("the page of {} is taken away", page.app))
         .await;
     Ok(())
 }
@@ -194,7 +192,7 @@ impl ShowPage {
         let stack = service::page_stack(&self.wanted, swarm, &image, &self.fleet)?;
         let app = &self.wanted.app;
         stack.ok_or_else(|| {
-            StepError::failed(format!(
+            StepError::failed(tr!(
                 "{app} has no router of Traefik 3 with a rule of its own: nobody would see a page; `matou migrate FILE` rewrites labels of Traefik 1"
             ))
         })
@@ -204,45 +202,45 @@ impl ShowPage {
 #[async_trait]
 impl Step for ShowPage {
     fn name(&self) -> String {
-        "page".into()
+        tr!("page").into()
     }
 
     async fn check(&self, cx: &StepContext) -> Result<Check, StepError> {
         let swarm = cx.query_swarm().await?;
         if swarm.find_edge_service().is_none() {
-            return Err(StepError::failed(
-                "nothing takes https for the fleet, so nobody would see a page: deploy the stack traefik",
-            ));
+            return Err(StepError::failed(tr!(
+                "nothing takes https for the fleet, so nobody would see a page: deploy the stack traefik"
+            )));
         }
         let stack = self.stack(&swarm, cx).await?;
         let (app, kind) = (&self.wanted.app, self.wanted.kind);
         let found = swarm.find_page(app);
-        let what = format!("page of {app}");
+        let what = tr!("page of {app}");
         Ok(match found {
             Some(page) if page.content == stack.content && page.shown && page.running > 0 => {
                 Check::Done(vec![Change::same(format!("{what}: {}", page.describe()))])
             }
-            Some(page) => Check::Change(vec![Change::modify(what, page.describe(), kind.as_str())]),
+            Some(page) => Check::Change(vec![Change::modify(what, page.describe(), kind.word())]),
             None => {
                 let domains = stack.domains.join(", ");
-                let line = Change::add(format!(
+                let line = Change::add(tr!(
                     "page {} ({}) instead of {domains}",
                     kind.as_str(),
                     kind.status()
                 ));
                 let mut lines = vec![line.with_warning(match kind {
                     PageKind::Maintenance => {
-                        "visitors are asked to come back; the application goes on running"
+                        tr!("visitors are asked to come back; the application goes on running")
                     }
                     PageKind::Suspended => {
-                        "visitors are told that it is closed; the application goes on running"
+                        tr!("visitors are told that it is closed; the application goes on running")
                     }
                 })];
                 lines.extend(
                     self.wanted
                         .allow
                         .iter()
-                        .map(|network| Change::same(format!("{network} sees the application"))),
+                        .map(|network| Change::same(tr!("{network} sees the application"))),
                 );
                 Check::Change(lines)
             }
@@ -293,21 +291,20 @@ impl LiftPage {
 #[async_trait]
 impl Step for LiftPage {
     fn name(&self) -> String {
-        "page".into()
+        tr!("page").into()
     }
 
     async fn check(&self, cx: &StepContext) -> Result<Check, StepError> {
         let app = &self.app;
         let (_, page) = self.find(cx).await?;
         Ok(match page {
-            None => Check::Done(vec![Change::same(format!("no page instead of {app}"))]),
+            None => Check::Done(vec![Change::same(tr!("no page instead of {app}"))]),
             Some(page) => {
-                let line = Change::remove(format!("page of {app}: {}", page.describe()));
+                let line = Change::remove(tr!("page of {app}: {}", page.describe()));
                 Check::Change(vec![match page.job {
                     // The lock of the application is held: that job does not run.
-                    Some(_) if self.only_of_jobs => {
-                        line.with_warning("left by a matou that was ended before it took it away")
-                    }
+                    Some(_) if self.only_of_jobs => line
+                        .with_warning(tr!("left by a matou that was ended before it took it away")),
                     _ => line,
                 }])
             }
@@ -323,7 +320,7 @@ impl Step for LiftPage {
             let view = EdgeView::new(&self.fleet, &self.app, &page.domains)?;
             let answers = view.wait_for_app(&cx, &page.way_in, EDGE_LIMIT).await;
             answers.map_err(|why| match why {
-                StepError::Failed(why) => StepError::failed(format!(
+                StepError::Failed(why) => StepError::failed(tr!(
                     "{why}, so the page stays, which a job left: `matou page {} off` takes it away",
                     self.app
                 )),

@@ -1,5 +1,6 @@
 //! The service that serves a page: what it is made of, made, and taken away.
 
+use matou_i18n::tr;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -95,13 +96,13 @@ pub(super) fn page_stack(
 ) -> Result<Option<PageStack>, OpsError> {
     let app = &wanted.app;
     if app.len() > MAX_APP_NAME {
-        return Err(OpsError::failed(format_args!(
+        return Err(OpsError::failed(tr!(
             "{app} has a name of more than {MAX_APP_NAME} characters: the engine takes no service that is called after it"
         )));
     }
     let services = list_app_services(swarm, app);
     if services.is_empty() {
-        return Err(OpsError::failed(format_args!(
+        return Err(OpsError::failed(tr!(
             "there is no application {app}; `matou status` lists them"
         )));
     }
@@ -170,7 +171,7 @@ fn refuse_foreign_stack(swarm: &Swarm, app: &str) -> Result<(), OpsError> {
     let mut others = swarm.services.iter();
     match others.find(|s| s.stack.as_ref() == Some(&stack)) {
         None => Ok(()),
-        Some(other) => Err(OpsError::failed(format_args!(
+        Some(other) => Err(OpsError::failed(tr!(
             "{} of the stack {stack} is no page of matou, and a page of {app} would take its place: give that stack another name",
             clean_line(&other.name)
         ))),
@@ -252,7 +253,7 @@ impl PageStack {
             .stdin(self.yaml.clone().into_bytes())
             .sudo()
             .timeout(DEPLOY_LIMIT)
-            .label("make the page");
+            .label(tr!("make the page"));
         cx.host.run_ok(&deploy).await?;
         Ok(())
     }
@@ -270,13 +271,22 @@ pub(super) async fn hide_page(cx: &StepContext, page: &AppPage) -> Result<(), St
     }
 }
 
+/// Lets a page stay when the job that it was for has ended: it is as one that somebody asked for.
+pub(super) async fn keep_page(cx: &StepContext, page: &AppPage) -> Result<(), StepError> {
+    let keep = |spec: &mut matou_docker::RawSpec| {
+        let labels = spec.map_mut(&["Labels"]);
+        labels.remove(PAGE_JOB_LABEL).is_some()
+    };
+    Ok(cx.docker.update_service(&page.service, keep).await?)
+}
+
 /// Removes the service of a page, and its files.
 pub(super) async fn remove_page(cx: &StepContext, app: &str) -> Result<(), StepError> {
     let remove = Command::sh(REMOVE)
         .arg(stack_of_page(app))
         .sudo()
         .timeout(Duration::from_secs(120))
-        .label("remove the page");
+        .label(tr!("remove the page"));
     cx.host.run_ok(&remove).await?;
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! Applications deployed from their files, several at a time; one that fails stops no other.
 
+use matou_i18n::tr;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -39,17 +40,17 @@ impl RedeployApps {
     /// Deploys one application unless its data is missing, and notes how that went.
     async fn bring_app_back(&self, app: &AppName, cx: &StepContext) {
         if let Some(reason) = self.findings.failure_reason(app) {
-            let note = format!("{app}: left alone, its data is not there ({reason})");
+            let note = tr!("{app}: left alone, its data is not there ({reason})");
             cx.out.note(note).await;
             return;
         }
         match self.deploy_app(app, cx).await {
             Ok(()) => {
                 self.findings.update_app(app, |a| a.up = true);
-                cx.out.note(format!("{app}: runs and answers")).await;
+                cx.out.note(tr!("{app}: runs and answers")).await;
             }
             Err(reason) => {
-                cx.out.note(format!("{app}: FAILED: {reason}")).await;
+                cx.out.note(tr!("{app}: FAILED: {reason}")).await;
                 self.findings
                     .fail_app(app, StuckAt::Deploy, reason.to_string());
             }
@@ -69,17 +70,17 @@ impl Step for RedeployApps {
 
     async fn check(&self, cx: &StepContext) -> Result<Check, StepError> {
         if cx.docker.ping_manager().await.is_err() {
-            return Ok(Check::Unknown(format!(
+            return Ok(Check::Unknown(tr!(
                 "deployed when the swarm is there: {}",
                 self.apps.join(", ")
             )));
         }
         let planned = stream::iter(self.apps.clone()).map(|app| async move {
-            let runs = Change::same(format!("{app} runs as its file says"));
+            let runs = Change::same(tr!("{app} runs as its file says"));
             let job = match build_deploy_job(&Request::redeploy(app.clone()), &self.fleet).await {
                 Ok(job) => job,
                 Err(e) => {
-                    return Change::add(format!("application {app}")).with_warning(e.to_string());
+                    return Change::add(tr!("application {app}")).with_warning(e.to_string());
                 }
             };
             let plan = self.fleet.runner.plan(&job).await;
@@ -91,7 +92,7 @@ impl Step for RedeployApps {
                         .filter(|c| c.kind != matou_job::ChangeKind::Same)
                         .map(Change::to_string)
                         .next();
-                    let change = Change::add(format!("application {app}"));
+                    let change = Change::add(tr!("application {app}"));
                     match first.or_else(|| plan.blocked_reason()) {
                         Some(what) => change.with_warning(what),
                         None => change,

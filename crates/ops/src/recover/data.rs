@@ -1,5 +1,7 @@
 //! The data of applications, put back out of the repository where it is missing.
 
+use matou_i18n::tr;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,6 +11,7 @@ use jiff::Timestamp;
 
 use super::findings::{RecoveryFindings, StuckAt};
 use super::job_in_step::run_job_in_step;
+use super::own_volumes::find_own_volumes;
 use crate::OpsError;
 use crate::restore::{SwapLog, build_restore_job, has_to_deploy};
 use crate::{FleetContext, Request, RestoreDestination, RestoreScope};
@@ -59,16 +62,38 @@ impl RecoverAppData {
         Restic::for_repository(&cx.host, repository).await
     }
 
-    /// Returns the folders of an application's data; for a volume of the local driver, where the
-    /// engine keeps it.
-    fn data_folders(&self, rendered: &RenderedStack) -> Vec<String> {
-        let named = rendered.volumes.named.iter();
-        named
-            .map(|(name, folder)| match folder {
-                Some(folder) => folder.display().to_string(),
-                None => format!("/var/lib/docker/volumes/{name}/_data"),
-            })
-            .collect()
+    /// Whether the data of an application is there. `newest` is the snapshot that would be restored.
+    async fn is_data_there(
+        &self,
+        cx: &StepContext,
+        restic: &Restic,
+        app: &AppName,
+        rendered: &RenderedStack,
+        newest: Option<&ResticSnapshot>,
+    ) -> Result<bool, StepError> {
+        let (mut folders, mut own) = (Vec::new(), BTreeSet::new());
+        for (name, folder) in &rendered.volumes.named {
+            match folder {
+                Some(folder) => folders.push(folder.display().to_string()),
+                None => drop(own.insert(name.clone())),
+            }
+        }
+        let mut is_there = None;
+        if let Some(newest) = newest
+            && !own.is_empty()
+        {
+            is_there = find_own_volumes(&self.fleet, restic, app, &own, newest).await?;
+        }
+        if is_there.is_none() {
+            let place = |name| format!("/var/lib/docker/volumes/{name}/_data");
+            folders.extend(own.iter().map(place));
+        }
+        if is_there == Some(false) || folders.is_empty() {
+            return Ok(is_there.unwrap_or_default());
+        }
+        let look = Command::sh(CHECK_FILLED).args(folders).sudo();
+        let out = cx.host.run_ok(&look.label(tr!("look for data"))).await?;
+        Ok(out.stdout_text() == "there")
     }
 
     /// Loads the fleet's view of the snapshots. Its id is what its storage node says, else what was
@@ -93,9 +118,9 @@ impl RecoverAppData {
                 some => {
                     let ids: Vec<String> = some
                         .iter()
-                        .map(|(id, s)| format!("{id} (newest {})", s.time.strftime("%F %R UTC")))
+                        .map(|(id, s)| tr!("{id} (newest {})", s.time.strftime("%F %R UTC")))
                         .collect();
-                    return Err(StepError::failed(format!(
+                    return Err(StepError::failed(tr!(
                         "the repository holds several fleets of the name {}: {}; recover from nothing with --repository and --fleet ID, into an empty folder",
                         config.fleet.name,
                         ids.join(", ")
@@ -117,19 +142,20 @@ impl RecoverAppData {
         let view = self.load_view(restic, &snapshots).await?;
         let mut all = Vec::new();
         for (app, rendered) in &self.apps {
-            let folders = self.data_folders(rendered);
-            let look = Command::sh(CHECK_FILLED).args(folders.clone()).sudo();
-            let out = cx.host.run_ok(&look.label("look for data")).await?;
-            let state = out.stdout_text();
+            let has_folders = !rendered.volumes.named.is_empty();
+            let candidates = view.candidates(app, &snapshots);
+            let newest = candidates.as_ref().ok().map(|ours| ours[0]);
+            let is_there = self.is_data_there(cx, restic, app, rendered, newest);
+            let is_there = is_there.await?;
             // An interrupted recovery may have put it in place without loading all of it.
             let journal = SwapLog::new(&cx.host, &matou_folder(&self.fleet.config), app);
             let half = has_to_deploy(journal.read_state().await?.as_ref(), true);
-            let found = match view.candidates(app, &snapshots) {
-                _ if folders.is_empty() && rendered.secrets.is_empty() => {
-                    AppDataState::Present("it has no data")
+            let found = match candidates {
+                _ if !has_folders && rendered.secrets.is_empty() => {
+                    AppDataState::Present(tr!("it has no data"))
                 }
-                _ if !folders.is_empty() && state == "there" && !half => {
-                    AppDataState::Present("its data is there")
+                _ if has_folders && is_there && !half => {
+                    AppDataState::Present(tr!("its data is there"))
                 }
                 Ok(ours) => AppDataState::Missing(Box::new(ours[0].clone())),
                 Err(why) => AppDataState::Lost(why.sentence(app, restic.shown_location())),
@@ -145,9 +171,7 @@ impl RecoverAppData {
         match self.run_restore(app, snapshot, cx).await {
             Ok(()) => {
                 let of = snapshot.time.strftime("%F %T UTC");
-                cx.out
-                    .note(format!("{app}: its data of {of} is back"))
-                    .await;
+                cx.out.note(tr!("{app}: its data of {of} is back")).await;
                 let summary = snapshot.summary.as_ref();
                 self.findings.update_app(app, |a| {
                     a.snapshot = Some(snapshot.id.clone());
@@ -157,7 +181,7 @@ impl RecoverAppData {
                 });
             }
             Err(reason) => {
-                cx.out.note(format!("{app}: FAILED: {reason}")).await;
+                cx.out.note(tr!("{app}: FAILED: {reason}")).await;
                 self.findings
                     .fail_app(app, StuckAt::Restore, reason.to_string());
             }
@@ -184,7 +208,7 @@ impl RecoverAppData {
 #[async_trait]
 impl Step for RecoverAppData {
     fn name(&self) -> String {
-        "restore".into()
+        tr!("restore").into()
     }
 
     /// A restore inside it is taken back.
@@ -211,20 +235,19 @@ impl Step for RecoverAppData {
         for (app, found) in self.find_data_states(cx, &restic).await? {
             lines.push(match found {
                 AppDataState::Present(why) => Change::same(format!("{app}: {why}")),
-                AppDataState::Missing(snapshot) => Change::add(format!(
-                    "data of {app}, {}",
-                    format_how_old(now, snapshot.time)
-                )),
+                AppDataState::Missing(snapshot) => {
+                    Change::add(tr!("data of {app}, {}", format_how_old(now, snapshot.time)))
+                }
                 // Told in the end; it stops no other.
                 AppDataState::Lost(why) => {
-                    Change::same(format!("{app}: no snapshot that could be taken")).with_warning(
-                        format!("{why}. It is not deployed: `matou redeploy` begins it anew"),
-                    )
+                    Change::same(tr!("{app}: no snapshot that could be taken")).with_warning(tr!(
+                        "{why}. It is not deployed: `matou redeploy` begins it anew"
+                    ))
                 }
             });
         }
         lines.extend(self.removed.iter().map(|(app, day)| {
-            Change::same(format!(
+            Change::same(tr!(
                 "{app} was removed on {day} and stays so: `matou redeploy {app}` deploys it again, `matou restore {app}` with its data"
             ))
         }));
@@ -270,7 +293,7 @@ impl Step for RecoverAppData {
                 async move {
                     self.restore_app(&app, &snapshot, cx).await;
                     let done = done.fetch_add(1, std::sync::atomic::Ordering::Relaxed) + 1;
-                    cx.out.send_progress(done, all, "applications").await;
+                    cx.out.send_progress(done, all, tr!("applications")).await;
                 }
             })
             .buffer_unordered(PARALLEL)
@@ -295,11 +318,11 @@ impl RecoverAppData {
         let removed: Vec<String> = self
             .removed
             .iter()
-            .map(|(app, day)| format!("{app} (removed on {day})"))
+            .map(|(app, day)| tr!("{app} (removed on {day})"))
             .collect();
         match removed.is_empty() {
-            true => "restic is installed first".to_owned(),
-            false => format!(
+            true => tr!("restic is installed first").to_owned(),
+            false => tr!(
                 "restic is installed first; these stay removed, `matou redeploy APP` deploys one: {}",
                 removed.join(", ")
             ),

@@ -2,6 +2,7 @@
 //! for, no production server talked to. Containers of a drill's node may answer and open nothing.
 
 use async_trait::async_trait;
+use matou_i18n::tr;
 
 use matou_host::{Command, shell_script};
 use matou_job::{Change, Check, Step, StepContext, StepError};
@@ -19,7 +20,7 @@ impl IsolateContainers {
         let command = Command::sh(ISOLATION_RULE)
             .arg(what)
             .sudo()
-            .label("isolate the node");
+            .label(tr!("isolate the node"));
         let said = cx.host.run_ok(&command).await?.stdout_text();
         Ok(!said.trim().ends_with("open"))
     }
@@ -28,17 +29,17 @@ impl IsolateContainers {
 #[async_trait]
 impl Step for IsolateContainers {
     fn name(&self) -> String {
-        "isolation".into()
+        tr!("isolation").into()
     }
 
     async fn check(&self, cx: &StepContext) -> Result<Check, StepError> {
         if cx.docker.query_engine().await.is_err() {
-            return Ok(Check::Unknown("the engine comes first".into()));
+            return Ok(Check::Unknown(tr!("the engine comes first").into()));
         }
-        let what = "connections of containers to the outside";
+        let what = tr!("connections of containers to the outside");
         Ok(match self.run_rule(cx, "look").await? {
-            true => Check::Done(vec![Change::same(format!("{what}: none"))]),
-            false => Check::Change(vec![Change::modify(what, "open", "none")]),
+            true => Check::Done(vec![Change::same(tr!("{what}: none"))]),
+            false => Check::Change(vec![Change::modify(what, tr!("open"), tr!("none"))]),
         })
     }
 

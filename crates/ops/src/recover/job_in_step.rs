@@ -1,5 +1,6 @@
 //! A job about one application as a part of a step.
 
+use matou_i18n::tr;
 use tokio::sync::mpsc;
 
 use super::findings::RecoveryFindings;
@@ -38,6 +39,6 @@ pub(crate) async fn run_job_in_step(
     match outcome.map_err(OpsError::failed)? {
         JobOutcome::Done { .. } => Ok(()),
         JobOutcome::Failed { reason } => Err(OpsError::failed(reason)),
-        JobOutcome::Cancelled => Err("cancelled".into()),
+        JobOutcome::Cancelled => Err(tr!("cancelled").into()),
     }
 }

@@ -7,11 +7,13 @@ mod findings;
 mod isolation;
 mod job_in_step;
 mod nodes;
+mod own_volumes;
 mod summary;
 
 pub(super) use job_in_step::run_job_in_step;
 pub(super) use summary::CheckAppsBack;
 
+use matou_i18n::tr;
 use std::sync::Arc;
 
 use super::FleetContext;
@@ -74,7 +76,7 @@ fn recovery_stages(
         });
     };
     stage(
-        "replaced nodes",
+        tr!("replaced nodes"),
         StagePhase::Swarm,
         manager,
         Box::new(nodes::RemoveReplacedNodes {
@@ -85,7 +87,7 @@ fn recovery_stages(
         filed.wanted.iter().partition(|w| w.is_edge());
     let names = |list: &[&AppToRecover]| list.iter().map(|w| w.name.clone()).collect::<Vec<_>>();
     stage(
-        "data",
+        tr!("data"),
         StagePhase::Restore,
         storage,
         Box::new(data::RecoverAppData {
@@ -102,8 +104,8 @@ fn recovery_stages(
         }),
     );
     for (title, phase, list) in [
-        ("edge", StagePhase::Edge, &edge),
-        ("applications", StagePhase::Applications, &others),
+        (tr!("edge"), StagePhase::Edge, &edge),
+        (tr!("applications"), StagePhase::Applications, &others),
     ] {
         if list.is_empty() {
             continue;
@@ -133,7 +135,7 @@ pub async fn build_recovery_job(
     findings: &RecoveryFindings,
 ) -> Result<Job, OpsError> {
     let manager = find_node_handle(cx, |n| n.role == Role::Manager)
-        .ok_or("config.toml names no manager")?
+        .ok_or(tr!("config.toml names no manager"))?
         .clone();
     let storage = find_node_handle(cx, |n| n.name == cx.config.storage.node)
         .unwrap_or(&manager)
@@ -151,14 +153,14 @@ pub async fn build_recovery_job(
         ..provision::ProvisionOptions::default()
     };
     let mut job = provision::provision_job(&cx.config, &cx.nodes, &options_of_provision)?;
-    job.title = "recover the fleet".into();
+    job.title = tr!("recover the fleet").into();
     let apps = wanted.iter().map(|w| w.name.clone());
     job.holds = vec![matou_job::LockRequest::for_apps(&storage.host, apps)];
     job.confirm = Confirm::TypeName(cx.config.fleet.name.clone());
     // Before anything of an application runs: it is deployed with its data.
     if options.isolated {
         job.stages.push(Stage {
-            title: "isolation".into(),
+            title: tr!("isolation").into(),
             phase: StagePhase::Isolation,
             tracks: cx
                 .nodes
@@ -175,11 +177,11 @@ pub async fn build_recovery_job(
             .iter()
             .map(|w| (w.name.to_string(), w.rendered.domains.clone()))
             .collect(),
-        nodes: cx.nodes.clone(),
+        fleet: cx.clone(),
         findings: findings.clone(),
     };
     job.stages.push(Stage {
-        title: "checks".into(),
+        title: tr!("checks").into(),
         phase: StagePhase::Checks,
         tracks: vec![Track::on_node(&manager, vec![Box::new(back)])],
     });
@@ -199,13 +201,12 @@ fn load_apps_to_recover(
     fleet: &FleetContext,
     findings: &RecoveryFindings,
 ) -> Result<FiledApps, OpsError> {
-    let folder = fleet
-        .config
-        .folder()
-        .ok_or("without config.toml there is nothing to rebuild: pass --repository")?;
+    let folder = fleet.config.folder().ok_or(tr!(
+        "without config.toml there is nothing to rebuild: pass --repository"
+    ))?;
     let names = AppFile::list_names(&folder);
     if names.is_empty() {
-        return Err(OpsError::failed(format_args!(
+        return Err(OpsError::failed(tr!(
             "{} holds no application: pass --repository to take config.toml and apps/ out of the backups",
             folder.join("apps").display()
         )));

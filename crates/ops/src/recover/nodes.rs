@@ -1,5 +1,6 @@
 //! Nodes that were lost and have been replaced by new ones of their name: struck off the swarm's list.
 
+use matou_i18n::tr;
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
@@ -35,20 +36,20 @@ impl RemoveReplacedNodes {
 #[async_trait]
 impl Step for RemoveReplacedNodes {
     fn name(&self) -> String {
-        "replaced nodes".into()
+        tr!("replaced nodes").into()
     }
 
     async fn check(&self, cx: &StepContext) -> Result<Check, StepError> {
         if cx.docker.ping_manager().await.is_err() {
-            return Ok(Check::Unknown("the swarm is made first".into()));
+            return Ok(Check::Unknown(tr!("the swarm is made first").into()));
         }
         let (swarm, ids) = (cx.query_swarm().await?, self.query_swarm_ids().await);
         let lines: Vec<Change> = find_replaced_nodes(&swarm, &ids)
             .iter()
-            .map(|n| Change::remove(format!("the lost {} from the swarm's list", n.hostname)))
+            .map(|n| Change::remove(tr!("the lost {} from the swarm's list", n.hostname)))
             .collect();
         Ok(match lines.is_empty() {
-            true => Check::Done(vec![Change::same("no lost node is listed")]),
+            true => Check::Done(vec![Change::same(tr!("no lost node is listed"))]),
             false => Check::Change(lines),
         })
     }

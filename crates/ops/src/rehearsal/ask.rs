@@ -1,6 +1,7 @@
 //! An application is asked as its check says, inside the network of its own container: in a rehearsal no
 //! edge leads to it.
 
+use matou_i18n::tr;
 use std::time::{Duration, Instant};
 
 use crate::running_container::find_running_container;
@@ -72,9 +73,11 @@ impl Question {
 
     /// Returns what the service is asked, in words.
     pub(super) fn describe(&self) -> String {
-        format!(
+        tr!(
             "{} at port {} for {}",
-            self.service, self.port, self.check.path
+            self.service,
+            self.port,
+            self.check.path
         )
     }
 
@@ -93,9 +96,9 @@ impl Question {
         loop {
             let why = match self.ask(fleet, name, cx).await {
                 Ok(answer) if answer.is_well(&self.domain, &self.check.expected_answer()) => {
-                    return Ok(format!("{} answers {}", self.check.path, answer.status));
+                    return Ok(tr!("{} answers {}", self.check.path, answer.status));
                 }
-                Ok(answer) => format!(
+                Ok(answer) => tr!(
                     "{} answers {}{}",
                     self.check.path,
                     answer.status,
@@ -106,7 +109,7 @@ impl Question {
                 ),
                 Err(e) => e.to_string(),
             };
-            let late = || format!("{why}, after {} s", limit.as_secs());
+            let late = || tr!("{why}, after {} s", limit.as_secs());
             wait.pause(late).await?;
         }
     }
@@ -120,7 +123,8 @@ impl Question {
         let swarm = cx.query_swarm().await?;
         let service = format!("{name}_{}", self.service);
         let container =
-            find_running_container(&service, &swarm, &fleet.nodes, "it can't be asked").await?;
+            find_running_container(&service, &swarm, &fleet.nodes, tr!("it can't be asked"))
+                .await?;
         let (path, domain) = (&self.check.path, &self.domain);
         // As the edge would pass it on. Of HTTP 1.0, so that the answer comes in one piece and ends.
         let request = format!(
@@ -134,14 +138,14 @@ impl Question {
             .stdin(request.into_bytes())
             .sudo()
             .timeout(PATIENCE + Duration::from_secs(20))
-            .label(format!("ask {service}"));
+            .label(tr!("ask {service}"));
         let out = container.node.host.run(&send).await?;
         let answer = parse_answer(&String::from_utf8_lossy(&out.stdout), &self.check, begun);
         answer.ok_or_else(|| {
             let said = String::from_utf8_lossy(&out.stderr);
             let last = said.lines().map(str::trim).rfind(|l| !l.is_empty());
-            let last = last.unwrap_or("no answer");
-            OpsError::failed(format_args!("port {} of {service}: {last}", self.port))
+            let last = last.unwrap_or(tr!("no answer"));
+            OpsError::failed(tr!("port {} of {service}: {last}", self.port))
         })
     }
 }

@@ -1,5 +1,6 @@
 //! What the containers of a rehearsal wrote: lines that tell of errors, and how those ended that failed.
 
+use matou_i18n::tr;
 use std::collections::{BTreeSet, HashSet};
 use std::time::Duration;
 
@@ -129,7 +130,7 @@ impl ContainerLogs<'_> {
             .args(["logs", "--tail", &READ_LINES.to_string(), "--", id])
             .sudo()
             .timeout(READ_LIMIT)
-            .label(format!("log of {}", logged.service));
+            .label(tr!("log of {}", logged.service));
         let Ok(out) = node.host.run(&read).await else {
             return Vec::new();
         };

@@ -3,12 +3,15 @@
 //! The application itself is not touched, and nothing of the rehearsal stays but the report.
 //!
 //! `ask` asks it inside its own network, `logs` reads what its containers wrote, `report` keeps and tells
-//! what came of it.
+//! what came of it, `nightly` does it for all patch releases, `left` removes what was cut off.
 
 mod ask;
+mod left;
 mod logs;
+mod nightly;
 mod report;
 
+use matou_i18n::tr;
 use std::collections::{BTreeMap, HashSet};
 use std::time::{Duration, Instant};
 
@@ -26,10 +29,14 @@ use logs::ContainerLogs;
 use matou_config::StorageDriver;
 use matou_docker::NodeHandle;
 use matou_job::{Change, Check, Confirm, Job, Report, Step, StepContext, StepError};
-use matou_model::{RehearsalReport, RehearsedImage, RehearsedPart};
+use matou_model::{
+    NightRehearsal, RehearsalReport, RehearsedImage, RehearsedPart, Service, UPDATE_PART,
+};
 use matou_stack::{AppFile, AppName, REHEARSAL_LABEL, UpdateSpec};
 
-pub use report::{read_rehearsal_report, rehearsal_lines};
+pub use left::remove_left_rehearsals;
+pub use nightly::run_nightly_rehearsals;
+pub use report::{list_rehearsal_reports, read_rehearsal_report, rehearsal_lines};
 
 /// End of the name of what is rehearsed.
 const SUFFIX: &str = "-rehearsal";
@@ -45,7 +52,7 @@ pub(crate) fn rehearsal_name(app: &str) -> String {
     format!("{app}{SUFFIX}")
 }
 
-/// Makes the job that rehearses an update.
+/// Makes the job that rehearses an update. What a night finds out is kept beside what was rehearsed by hand.
 ///
 /// # Errors
 /// One sentence: no manager answers, there is no snapshot or no file of the application, or a copy of it
@@ -53,14 +60,20 @@ pub(crate) fn rehearsal_name(app: &str) -> String {
 pub(super) async fn build_rehearsal_job(
     app: &AppName,
     images: &BTreeMap<String, String>,
+    is_of_night: bool,
     fleet: &FleetContext,
 ) -> Result<Job, OpsError> {
     let request = Request::Rehearse {
         app: app.clone(),
         images: images.clone(),
     };
+    if fleet.runner.goes_without_locks() {
+        return Err(OpsError::failed(tr!(
+            "a rehearsal holds its lock: without it, the night would take its copy for one that was cut off, and remove it"
+        )));
+    }
     let manager = fleet.nodes.find_manager().await?.clone();
-    let rehearsal = Rehearsal::plan(app, images, manager.clone(), fleet).await?;
+    let rehearsal = Rehearsal::plan(app, images, manager.clone(), is_of_night, fleet).await?;
     let steps: Vec<Box<dyn Step>> = vec![Box::new(rehearsal)];
     Ok(build_job_on_node(&manager, &request, Confirm::None, steps))
 }
@@ -78,6 +91,7 @@ struct Rehearsal {
     question: Option<Question>,
     /// How the application is asked for its version, where its stack says it.
     update: Option<UpdateSpec>,
+    is_of_night: bool,
 }
 
 /// What came of a rehearsal so far.
@@ -95,17 +109,18 @@ impl Rehearsal {
         app: &AppName,
         images: &BTreeMap<String, String>,
         manager: NodeHandle,
+        is_of_night: bool,
         fleet: &FleetContext,
     ) -> Result<Self, OpsError> {
         let no_file = || {
-            OpsError::failed(format_args!(
+            OpsError::failed(tr!(
                 "{app} has no file in apps/, which would say what a copy of it is made from: `matou adopt {app}` writes it"
             ))
         };
         let folder = fleet.config.folder().ok_or_else(no_file)?;
         let name = rehearsal_name(app);
         if AppFile::path(&folder, &name).exists() {
-            return Err(OpsError::failed(format_args!(
+            return Err(OpsError::failed(tr!(
                 "there is an application {name}, which is the name of the copy that is updated: nothing is rehearsed while it is there"
             )));
         }
@@ -113,7 +128,7 @@ impl Rehearsal {
         let filed = FiledApp::load(fleet, app)?;
         let binds = filed.rendered.list_writable_binds()?;
         if let Some(bind) = binds.first() {
-            return Err(OpsError::failed(format_args!(
+            return Err(OpsError::failed(tr!(
                 "{app} mounts {bind} by its path, so a copy of it would write to what {app} uses: it can't be rehearsed; with a volume in its place it can"
             )));
         }
@@ -136,6 +151,7 @@ impl Rehearsal {
             copy,
             question: Question::of_stack(&filed.rendered),
             update: filed.extension.update.filter(|u| u.version.is_some()),
+            is_of_night,
         })
     }
 
@@ -160,7 +176,9 @@ impl Rehearsal {
             rotate: &[],
             images: &images,
             place: Some(self.file.place.clone()),
+            budget: None,
             revision: None,
+            pins: &deploy::NO_PINS,
             why: String::new(),
         };
         let steps = deploy::deploy_rehearsal_steps(
@@ -181,7 +199,9 @@ impl Rehearsal {
 
     async fn ask(&self, manager: &StepContext) -> Result<Option<String>, StepError> {
         match &self.question {
-            None => Ok(Some("its tasks run; no page of it is known".to_owned())),
+            None => Ok(Some(
+                tr!("its tasks run; no page of it is known").to_owned(),
+            )),
             Some(question) => {
                 let answer = question.wait_for_answer(&self.fleet, &self.name, manager);
                 Ok(Some(answer.await?))
@@ -220,7 +240,7 @@ impl Rehearsal {
         let logs = self.logs();
         progress.old_tasks = logs.list_tasks(manager).await?;
         progress.is_updated = true;
-        let part = progress.begin(report::UPDATE_PART, manager).await;
+        let part = progress.begin(UPDATE_PART, manager).await;
         self.deploy(manager, None, true).await?;
         part.end(progress, None);
 
@@ -228,17 +248,15 @@ impl Rehearsal {
         let mut seen = self.ask(manager).await?;
         if let (Some(before), Some(after)) = (version, self.query_version().await) {
             let answer = seen.unwrap_or_default();
-            seen = Some(format!(
-                "{answer}; it says that it was {before} and is {after}"
-            ));
+            seen = Some(tr!("{answer}; it says that it was {before} and is {after}"));
         }
         part.end(progress, seen);
 
         let part = progress.begin("read its log", manager).await;
         progress.log = logs.find_new_errors(&progress.old_tasks, manager).await?;
         let seen = match progress.log.len() {
-            0 => "no errors that it had not before".to_owned(),
-            n => format!("{n} kinds of errors that it had not before"),
+            0 => tr!("no errors that it had not before").to_owned(),
+            n => tr!("{n} kinds of errors that it had not before"),
         };
         part.end(progress, Some(seen));
         Ok(())
@@ -265,36 +283,26 @@ impl Rehearsal {
         };
         match progress.is_updated {
             true => why,
-            false => format!(
+            false => tr!(
                 "its copy does not come up even with the images that run, so nothing is known of the new ones: {why}"
             ),
         }
     }
 
-    /// Removes what is there of a copy. Refuses to remove what is none.
-    async fn clear(&self, manager: &StepContext) -> Result<(), StepError> {
-        self.refuse_stranger(manager).await?;
-        remove_throw_away_app(&self.fleet, manager, &self.name).await
-    }
-
-    async fn refuse_stranger(&self, manager: &StepContext) -> Result<(), StepError> {
-        if let Some(service) = self.find_stranger(manager).await? {
-            return Err(StepError::failed(format!(
-                "{service} runs under the name of the copy that is updated, and is none: nothing is rehearsed while it is there"
-            )));
+    async fn keep(&self, report: &RehearsalReport) -> Result<(), StepError> {
+        if !self.is_of_night {
+            return report::write_report(&self.fleet, report).await;
         }
-        Ok(())
-    }
-
-    /// A service that has the name of the copy's, and is not of a rehearsal.
-    async fn find_stranger(&self, manager: &StepContext) -> Result<Option<String>, StepError> {
-        let swarm = manager.query_swarm().await?;
-        let stranger = swarm.services.iter().find(|s| {
-            let app = s.stack.as_deref().unwrap_or(&s.name);
-            let of = s.labels.get(REHEARSAL_LABEL).map(String::as_str);
-            app == self.name && of != Some(self.app.as_str())
-        });
-        Ok(stranger.map(|s| s.name.clone()))
+        // A copy that does not come up with the images that run says nothing of the new ones.
+        let is_updated = report.parts.iter().any(|p| p.name == UPDATE_PART);
+        let night = NightRehearsal {
+            app: report.app.clone(),
+            at: report.at,
+            images: report.images.clone(),
+            report: is_updated.then(|| report.clone()),
+            untried: report.failure.clone().filter(|_| !is_updated),
+        };
+        report::write_night(&self.fleet, &night).await
     }
 
     fn report(&self, progress: Progress, failure: Option<String>) -> RehearsalReport {
@@ -311,12 +319,39 @@ impl Rehearsal {
     }
 }
 
+/// Removes what is there of an application's copy. Refuses to remove what is none.
+async fn clear_copy(
+    fleet: &FleetContext,
+    manager: &StepContext,
+    app: &AppName,
+) -> Result<(), StepError> {
+    refuse_stranger(manager, app).await?;
+    remove_throw_away_app(fleet, manager, &rehearsal_name(app)).await
+}
+
+/// Fails where a service has the name of the copy's, and is not of a rehearsal.
+async fn refuse_stranger(manager: &StepContext, app: &AppName) -> Result<(), StepError> {
+    let name = rehearsal_name(app);
+    let swarm = manager.query_swarm().await?;
+    let stranger = swarm.services.iter().find(|s| {
+        let of = s.labels.get(REHEARSAL_LABEL).map(String::as_str);
+        s.stack.as_deref().unwrap_or(&s.name) == name && of != Some(app.as_str())
+    });
+    match stranger {
+        Some(Service { name: service, .. }) => Err(StepError::failed(tr!(
+            "{service} runs under the name of the copy that is updated, and is none: nothing is rehearsed while it is there"
+        ))),
+        None => Ok(()),
+    }
+}
+
 /// A part that goes on.
 struct OpenPart(String, Instant);
 
 impl Progress {
     async fn begin(&mut self, what: &str, cx: &StepContext) -> OpenPart {
-        cx.out.note(format!("rehearsal: {what}")).await;
+        let shown = report::show_part(what);
+        cx.out.note(tr!("rehearsal: {shown}")).await;
         self.parts.push(RehearsedPart {
             name: what.to_owned(),
             seconds: 0,
@@ -345,7 +380,7 @@ fn list_image_changes(
     for (service, to) in images {
         let mut services = filed.rendered.services.iter();
         let found = services.find(|s| s.name == *service);
-        let found = found.ok_or_else(|| format!("its stack has no service {service}"))?;
+        let found = found.ok_or_else(|| tr!("its stack has no service {service}"))?;
         let step = report::find_version_step(&found.image, to);
         changes.push(RehearsedImage {
             service: service.clone(),
@@ -360,7 +395,7 @@ fn list_image_changes(
 #[async_trait]
 impl Step for Rehearsal {
     fn name(&self) -> String {
-        "rehearsal".into()
+        tr!("rehearsal").into()
     }
 
     fn timeout(&self) -> Duration {
@@ -374,35 +409,36 @@ impl Step for Rehearsal {
     async fn check(&self, cx: &StepContext) -> Result<Check, StepError> {
         let storage = cx.on_node(self.fleet.find_storage_node()?);
         let mut lines = self.copy.plan_lines(&storage).await?;
-        lines.push(Change::add(format!(
+        lines.push(Change::add(tr!(
             "{} beside {}: in a network that leads nowhere, without published ports and routes",
-            self.name, self.app
+            self.name,
+            self.app
         )));
         for image in &self.images {
             let what = match &image.step {
-                Some(step) => format!("image of {}_{} ({step})", self.name, image.service),
-                None => format!("image of {}_{}", self.name, image.service),
+                Some(step) => tr!("image of {}_{} ({step})", self.name, image.service),
+                None => tr!("image of {}_{}", self.name, image.service),
             };
             lines.push(Change::modify(what, &image.from, &image.to));
         }
         lines.push(match &self.question {
-            Some(question) => Change::same(format!("asked: {}", question.describe())),
-            None => Change::same(
-                "not asked: its stack has no page behind the edge, its tasks have to run",
-            ),
+            Some(question) => Change::same(tr!("asked: {}", question.describe())),
+            None => Change::same(tr!(
+                "not asked: its stack has no page behind the edge, its tasks have to run"
+            )),
         });
-        lines.push(Change::remove(format!(
+        lines.push(Change::remove(tr!(
             "{} with its data, at the end",
             self.name
         )));
-        lines.push(Change::same(format!("{} goes on as it is", self.app)));
+        lines.push(Change::same(tr!("{} goes on as it is", self.app)));
         Ok(Check::Change(lines))
     }
 
     async fn apply(&self, cx: &StepContext) -> Result<(), StepError> {
         let manager = cx.on_node(&self.manager);
         // What one that was cut off left.
-        self.refuse_stranger(&manager).await?;
+        refuse_stranger(&manager, &self.app).await?;
         claim_throw_away_name(&self.fleet, &manager, &self.name).await?;
         let mut progress = Progress::default();
         let begun = Instant::now();
@@ -420,8 +456,8 @@ impl Step for Rehearsal {
             }
             Ok(()) => None,
         };
-        calm.out.note("rehearsal: remove it").await;
-        self.clear(&calm).await?;
+        calm.out.note(tr!("rehearsal: remove it")).await;
+        clear_copy(&self.fleet, &calm, &self.app).await?;
         if cx.cancel.is_cancelled() {
             return Err(StepError::Cancelled);
         }
@@ -429,15 +465,16 @@ impl Step for Rehearsal {
             done?;
         }
         let report = self.report(progress, failure);
-        report::write_report(&self.fleet, &report).await?;
+        self.keep(&report).await?;
         for line in rehearsal_lines(&report) {
             cx.out.note(line).await;
         }
         match report.failure {
             None => Ok(()),
-            Some(why) => Err(StepError::failed(format!(
+            Some(why) => Err(StepError::failed(tr!(
                 "the update of {} would fail: {why}; {} goes on as it is",
-                self.app, self.app
+                self.app,
+                self.app
             ))),
         }
     }
@@ -459,24 +496,30 @@ pub(crate) struct LastRehearsal {
 #[async_trait]
 impl Report for LastRehearsal {
     fn name(&self) -> String {
-        "rehearsal".into()
+        tr!("rehearsal").into()
     }
 
     async fn report(&self, _: &StepContext) -> Result<Vec<Change>, StepError> {
-        let what = format!("the update of {}", self.app);
+        let what = tr!("the update of {}", self.app);
         let images = self.images.iter().map(|(s, i)| (s.as_str(), i.as_str()));
         // An update does not depend on it.
+        let images: Vec<(&str, &str)> = images.collect();
         let last = read_rehearsal_report(&self.fleet, &self.app).await;
-        let line = match last.ok().flatten().filter(|report| report.is_of(images)) {
+        let by_hand = last.ok().flatten().filter(|r| r.is_of(images.clone()));
+        let of_night = report::read_night(&self.fleet, &self.app).await;
+        let of_night = of_night.and_then(|night| night.report);
+        let of_night = of_night.filter(|r| r.is_of(images));
+        let newest = by_hand.into_iter().chain(of_night).max_by_key(|r| r.at);
+        let line = match newest {
             Some(report) => {
                 let told = report::describe_rehearsal(&report, Timestamp::now());
                 let line = Change::same(format!("{what}: {told}"));
                 match report.is_success() {
                     true => line,
-                    false => line.with_warning("it failed on a copy of this application"),
+                    false => line.with_warning(tr!("it failed on a copy of this application")),
                 }
             }
-            None => Change::same(format!(
+            None => Change::same(tr!(
                 "{what} was not rehearsed: `matou update {} --rehearse` tries it on a copy",
                 self.app
             )),

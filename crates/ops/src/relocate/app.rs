@@ -1,9 +1,11 @@
 //! One application that is moved: where it runs, its copy, the cutover.
 
+use matou_i18n::tr;
 use std::time::{Duration, Instant};
 
 use super::fleets::MoveFleets;
 use crate::OpsError;
+use crate::page::JobPage;
 use crate::recover::{RecoveryFindings, run_job_in_step};
 use crate::restore::services;
 use crate::restore::{IncomingApp, RestoreSource, SwapLog};
@@ -72,8 +74,13 @@ impl AppMove {
         let state = self.swap_log.read_state().await?;
         let app = &self.app;
         Ok(state.filter(|s| !s.swaps.is_empty()).map(|_| {
-            format!("a restore of {app} keeps data on the old fleet: `matou restore undo {app}` brings it back, `matou restore forget {app}` lets it go; then move it")
+            tr!("a restore of {app} keeps data on the old fleet: `matou restore undo {app}` brings it back, `matou restore forget {app}` lets it go; then move it")
         }))
+    }
+
+    /// The page that visitors of the old fleet see while it is stopped.
+    pub(super) fn page(&self) -> JobPage {
+        JobPage::new(&self.app, format!("move {}", self.app), &self.fleets.old)
     }
 
     fn findings(&self) -> &RecoveryFindings {
@@ -122,9 +129,11 @@ impl AppMove {
         if let Some(state) = self.read_interrupted_move().await? {
             // It may have arrived without that being written down.
             if state.phase == RestorePhase::Restored || self.has_arrived().await? {
-                return self.leave_old_fleet(&state, cx).await;
+                self.leave_old_fleet(&state, cx).await?;
+                return self.page().end_left(cx, Some(&self.fleets.new)).await;
             }
             self.resolve_interrupted(&state, cx).await?;
+            self.page().end_left(cx, None).await?;
         }
         let job = crate::backup::build_running_app_backup(&self.app, &self.fleets.old).await;
         self.run_job(job?, &self.fleets.old, cx).await?;
@@ -169,6 +178,14 @@ impl AppMove {
             self.load_incoming().await?.put_in_use(cx).await?;
             return Ok(begun.elapsed());
         }
+        // On the heap: two jobs are inside it, and a thread's stack is small.
+        let switched = Box::pin(self.switch_fleets(cx));
+        let page = self.page();
+        Box::pin(page.run_until_moved(cx, &self.fleets.new, switched)).await
+    }
+
+    /// Moves what changed since the copy, stopped. Returns how long nothing ran.
+    async fn switch_fleets(&self, cx: &StepContext) -> Result<Duration, StepError> {
         let old = self.old_manager_context(cx).await?;
         let replicas = services::query_app_replicas(&old, &self.app).await?;
         let mut state = self.initial_state(replicas);
@@ -181,7 +198,7 @@ impl AppMove {
         state.phase = RestorePhase::Restored;
         self.swap_log.write_state(&state).await?;
         self.leave_old_fleet(&state, cx).await.map_err(|why| {
-            StepError::failed(format!(
+            StepError::failed(tr!(
                 "it runs on the new fleet, and what is left of it on the old one is not removed yet: {why}"
             ))
         })?;
@@ -211,14 +228,14 @@ impl AppMove {
 
     /// Starts it again where it was. Returns the error to report: `why`, and what came of it.
     async fn go_back(&self, state: &RestoreState, why: StepError, cx: &StepContext) -> StepError {
-        let note = format!("{}: {why}: it is started where it was", self.app);
+        let note = tr!("{}: {why}: it is started where it was", self.app);
         cx.out.note(note).await;
         // Not cancelled with the job.
         let calm = cx.without_cancelling();
         match self.resolve_interrupted(state, &calm).await {
             Ok(()) if matches!(why, StepError::Cancelled) => why,
-            Ok(()) => StepError::failed(format!("{why}; it runs where it was")),
-            Err(worse) => StepError::failed(format!(
+            Ok(()) => StepError::failed(tr!("{why}; it runs where it was")),
+            Err(worse) => StepError::failed(tr!(
                 "{why}; and it could not be started where it was: {worse}. When that is mended, `matou restore undo {}` with the old config.toml does it",
                 self.app
             )),
@@ -256,7 +273,7 @@ impl AppMove {
         let name = AppFile::name(&self.app);
         let file = folder.path().join(&name);
         let failed = |e: &dyn std::fmt::Display| {
-            StepError::failed(format!("{} can't be set aside: {e}", file.display()))
+            StepError::failed(tr!("{} can't be set aside: {e}", file.display()))
         };
         match tokio::fs::copy(&file, file.with_extension("toml.moved")).await {
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
@@ -264,7 +281,7 @@ impl AppMove {
             Ok(_) => {}
         }
         let reason = Reason {
-            title: format!("{} was moved to another fleet", self.app),
+            title: tr!("{} was moved to another fleet", self.app),
             lines: Vec::new(),
         };
         let notes = folder.change(&[FileChange::Remove { name }], &reason).await;
@@ -288,6 +305,7 @@ impl AppMove {
             volumes: Vec::new(),
             replicas,
             deployed: false,
+            pins: Vec::new(),
         }
     }
 }

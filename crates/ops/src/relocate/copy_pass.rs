@@ -1,5 +1,6 @@
 //! The first pass: everything is copied while it runs.
 
+use matou_i18n::tr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,16 +21,17 @@ pub(super) struct CheckOldFleet(pub MoveFleets);
 #[async_trait]
 impl Report for CheckOldFleet {
     fn name(&self) -> String {
-        "old fleet".into()
+        tr!("old fleet").into()
     }
 
     async fn report(&self, _: &StepContext) -> Result<Vec<Change>, StepError> {
         let old = &self.0.old;
         let manager = old.nodes.find_manager().await;
         let manager = manager?;
-        Ok(vec![Change::same(format!(
+        Ok(vec![Change::same(tr!(
             "{} of {} answers",
-            manager.config.name, old.config.fleet.name
+            manager.config.name,
+            old.config.fleet.name
         ))])
     }
 }
@@ -42,7 +44,7 @@ pub(super) struct CopyPass {
 #[async_trait]
 impl Step for CopyPass {
     fn name(&self) -> String {
-        "first pass".into()
+        tr!("first pass").into()
     }
 
     /// A restore inside it is taken back.
@@ -66,16 +68,16 @@ impl Step for CopyPass {
             let left = moving.read_interrupted_move().await?;
             let place = moving.find_location().await?;
             lines.push(match (place, left.map(|l| l.phase)) {
-                (_, Some(RestorePhase::Restored)) => Change::same(format!("{app} is there")),
-                (_, Some(_)) => Change::add(format!("a copy of {app} on {to}"))
-                    .with_warning("an earlier move was interrupted: it is started where it was first"),
-                (AppLocation::Old, None) => Change::add(format!("a copy of {app} on {to}, while it runs")),
-                (AppLocation::New, None) => Change::same(format!("{app} is there")),
-                (AppLocation::Both, None) if moving.is_edge => Change::same(format!("{app} is there")),
-                (AppLocation::Both, None) => Change::decide(format!(
+                (_, Some(RestorePhase::Restored)) => Change::same(tr!("{app} is there")),
+                (_, Some(_)) => Change::add(tr!("a copy of {app} on {to}"))
+                    .with_warning(tr!("an earlier move was interrupted: it is started where it was first")),
+                (AppLocation::Old, None) => Change::add(tr!("a copy of {app} on {to}, while it runs")),
+                (AppLocation::New, None) => Change::same(tr!("{app} is there")),
+                (AppLocation::Both, None) if moving.is_edge => Change::same(tr!("{app} is there")),
+                (AppLocation::Both, None) => Change::decide(tr!(
                     "{app} runs on both fleets: remove the one that is not wanted, `matou remove {app}`"
                 )),
-                (AppLocation::Nowhere, None) => Change::same(format!("{app} does not run: left alone")),
+                (AppLocation::Nowhere, None) => Change::same(tr!("{app} does not run: left alone")),
             });
         }
         Ok(match lines.iter().all(|l| l.kind == ChangeKind::Same) {
@@ -91,7 +93,9 @@ impl Step for CopyPass {
         kept.map_err(|e| StepError::failed(e.to_string()))?;
         let all = self.apps.len() as u64;
         for (done, moving) in self.apps.iter().enumerate() {
-            cx.out.send_progress(done as u64, all, "applications").await;
+            cx.out
+                .send_progress(done as u64, all, tr!("applications"))
+                .await;
             let stuck = moving.read_interrupted_move().await?.is_some();
             let place = moving.find_location().await?;
             if place != AppLocation::Old && !stuck {
@@ -99,13 +103,11 @@ impl Step for CopyPass {
             }
             match moving.copy_running(cx).await {
                 Ok(()) => {
-                    cx.out
-                        .note(format!("{}: a copy is there", moving.app))
-                        .await;
+                    cx.out.note(tr!("{}: a copy is there", moving.app)).await;
                 }
                 Err(StepError::Cancelled) => return Err(StepError::Cancelled),
                 Err(why) => {
-                    cx.out.note(format!("{}: FAILED: {why}", moving.app)).await;
+                    cx.out.note(tr!("{}: FAILED: {why}", moving.app)).await;
                     let why = why.to_string();
                     self.fleets
                         .findings

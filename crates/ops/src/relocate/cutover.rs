@@ -1,6 +1,8 @@
 //! The cutover: one application after another is stopped on the old fleet and started on the new
 //! one.
 
+use matou_base::text::format_tenths;
+use matou_i18n::tr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,9 +33,7 @@ impl Cutover {
                 return Err(StepError::Cancelled);
             }
             if let Some(why) = findings.failure_reason(app) {
-                cx.out
-                    .note(format!("{app}: left where it is ({why})"))
-                    .await;
+                cx.out.note(tr!("{app}: left where it is ({why})")).await;
                 continue;
             }
             if moving.find_location().await? != AppLocation::Old {
@@ -44,11 +44,11 @@ impl Cutover {
                 Ok(took) => {
                     let said = match moving.is_edge {
                         true => {
-                            format!("{app}: runs on both fleets, for what is still on the old one")
+                            tr!("{app}: runs on both fleets, for what is still on the old one")
                         }
-                        false => format!(
-                            "{app}: runs on the new fleet; nothing answered for {:.1} s",
-                            took.as_secs_f64()
+                        false => tr!(
+                            "{app}: runs on the new fleet; nothing answered for {} s",
+                            format_tenths(took.as_secs_f64())
                         ),
                     };
                     cx.out.note(&said).await;
@@ -59,7 +59,7 @@ impl Cutover {
                 }
                 Err(StepError::Cancelled) => return Err(StepError::Cancelled),
                 Err(why) => {
-                    cx.out.note(format!("{app}: FAILED: {why}")).await;
+                    cx.out.note(tr!("{app}: FAILED: {why}")).await;
                     findings.fail_app(app, StuckAt::Deploy, why.to_string());
                 }
             }
@@ -71,7 +71,7 @@ impl Cutover {
 #[async_trait]
 impl Step for Cutover {
     fn name(&self) -> String {
-        "switch".into()
+        tr!("switch").into()
     }
 
     fn timeout(&self) -> Duration {
@@ -82,25 +82,31 @@ impl Step for Cutover {
         GO_BACK_WAIT
     }
 
-    async fn check(&self, _: &StepContext) -> Result<Check, StepError> {
+    async fn check(&self, cx: &StepContext) -> Result<Check, StepError> {
         let (old, new) = (&self.fleets.old, &self.fleets.new);
-        let name = |cx: &crate::FleetContext| {
-            let path = cx.config.path.as_ref();
-            path.map_or_else(|| cx.config.fleet.name.clone(), |p| p.display().to_string())
+        let name = |fleet: &crate::FleetContext| {
+            let path = fleet.config.path.as_ref();
+            path.map_or_else(
+                || fleet.config.fleet.name.clone(),
+                |p| p.display().to_string(),
+            )
         };
         let mut lines = Vec::new();
         for moving in &self.apps {
             let app = &moving.app;
             let left = moving.read_interrupted_move().await?.is_some();
             let place = moving.find_location().await?;
+            if place == AppLocation::Old && !moving.is_edge {
+                lines.extend(moving.page().plan_line(cx).await?);
+            }
             lines.push(match place {
-                AppLocation::Old if moving.is_edge => Change::add(format!("{app} on the new fleet")),
+                AppLocation::Old if moving.is_edge => Change::add(tr!("{app} on the new fleet")),
                 AppLocation::Old | AppLocation::Both if left || place == AppLocation::Old => {
                     Change::modify(app.clone(), name(old), name(new)).with_warning(
-                        "it does not answer while what changed since the copy follows; its volumes on the old servers stay",
+                        tr!("it does not answer while what changed since the copy follows; its volumes on the old servers stay"),
                     )
                 }
-                _ => Change::same(format!("{app} needs no switch")),
+                _ => Change::same(tr!("{app} needs no switch")),
             });
         }
         Ok(match lines.iter().all(|l| l.kind == ChangeKind::Same) {
@@ -114,12 +120,16 @@ impl Step for Cutover {
             apps: self.apps.clone(),
             fleets: self.fleets.clone(),
         };
-        let cx = cx.clone();
-        // Goes on when the job's future is dropped: nothing may stay stopped.
-        let running = tokio::spawn(async move { work.cut_over_apps(&cx).await });
+        let (cx, fence) = (cx.clone(), cx.fence.clone());
+        // Goes on when the job's future is dropped, under its lock: nothing may stay stopped.
+        // Boxed, as all of a switch is more than a thread's stack holds twice.
+        let running = tokio::spawn(async move {
+            let switch = Box::pin(work.cut_over_apps(&cx));
+            fence.run_until_lost(switch).await
+        });
         running
             .await
-            .map_err(|e| StepError::failed(format!("a bug in matou: {e}")))?
+            .map_err(|e| StepError::failed(tr!("a bug in matou: {e}")))??
     }
 
     /// Has nothing to check: each application was asked; what failed is reported at the end.

@@ -7,6 +7,7 @@ mod copy_pass;
 mod cutover;
 mod fleets;
 
+use matou_i18n::tr;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -38,15 +39,16 @@ pub async fn build_move_job(
     let filed = filed.map_or_else(Vec::new, |f| AppFile::list_names(&f));
     if let Some(app) = apps.iter().find(|app| !filed.contains(app)) {
         let names = filed.iter().map(|name| name.as_str());
-        return Err(matou_config::unknown_name("file in apps/ for", app, names).into());
+        return Err(matou_config::unknown_name(tr!("file in apps/ for"), app, names).into());
     }
-    let config = Config::load(Some(to)).map_err(InvalidInput::new)?;
+    let mut config = Config::load(Some(to)).map_err(InvalidInput::new)?;
+    if let Some(dns) = &mut config.dns {
+        dns.predecessor = Some(cx.config.fleet.name.clone());
+    }
     let new = FleetContext::open(config).map_err(|e| format!("{e:#}"))?;
     let fleets = pair_fleets(cx, new, findings)?;
-    let folder = cx
-        .config
-        .folder()
-        .ok_or("without config.toml there is no application to move")?;
+    let folder = cx.config.folder();
+    let folder = folder.ok_or(tr!("without config.toml there is no application to move"))?;
     let names = match apps {
         [] => AppFile::list_names(&folder)
             .into_iter()
@@ -57,7 +59,7 @@ pub async fn build_move_job(
         some => some.to_vec(),
     };
     if names.is_empty() {
-        return Err(OpsError::failed(format_args!(
+        return Err(OpsError::failed(tr!(
             "{} holds no application",
             folder.join("apps").display()
         )));
@@ -123,15 +125,15 @@ fn move_stages(
     };
     let old = Track {
         // Names of nodes may be the same in both fleets.
-        node: format!("{} of the old fleet", fleets.old_storage.config.name),
+        node: tr!("{} of the old fleet", fleets.old_storage.config.name),
         ..Track::on_node(
             &fleets.old_storage,
             vec![Box::new(copy_pass::CheckOldFleet(fleets.clone()))],
         )
     };
-    stage("old fleet", StagePhase::FirstPass, vec![old]);
+    stage(tr!("old fleet"), StagePhase::FirstPass, vec![old]);
     stage(
-        "first pass",
+        tr!("first pass"),
         StagePhase::FirstPass,
         vec![Track::on_node(&fleets.new_storage, vec![Box::new(first)])],
     );
@@ -140,17 +142,17 @@ fn move_stages(
         fleets: fleets.clone(),
     };
     stage(
-        "switch",
+        tr!("switch"),
         StagePhase::Switch,
         vec![Track::on_node(&fleets.new_storage, vec![Box::new(switch)])],
     );
     let back = CheckAppsBack {
         apps: domains,
-        nodes: fleets.new.nodes.clone(),
+        fleet: fleets.new.clone(),
         findings: findings.clone(),
     };
     stage(
-        "checks",
+        tr!("checks"),
         StagePhase::Checks,
         vec![Track::on_node(&fleets.new_storage, vec![Box::new(back)])],
     );
@@ -170,7 +172,7 @@ fn pair_fleets(
     };
     let ours = addresses(old);
     if let Some(both) = addresses(&new).into_iter().find(|a| ours.contains(a)) {
-        return Err(OpsError::failed(format_args!(
+        return Err(OpsError::failed(tr!(
             "{both} is a server of both fleets: the other config.toml has to name other servers"
         )));
     }
@@ -178,21 +180,22 @@ fn pair_fleets(
         let name = &cx.config.storage.node;
         let node = cx.nodes.get(name).cloned();
         node.ok_or_else(|| {
-            format!("[storage] node = {name:?} of the {which} fleet is not among its nodes")
+            tr!("[storage] node = {name:?} of the {which} fleet is not among its nodes")
         })
     };
     let repository = old.config.backup.primary_repository();
-    let repository = repository
-        .ok_or("applications move through the backup repository: add [backup] to config.toml")?;
+    let repository = repository.ok_or(tr!(
+        "applications move through the backup repository: add [backup] to config.toml"
+    ))?;
     if let Some(folder) = repository.local_folder() {
-        return Err(OpsError::failed(format_args!(
+        return Err(OpsError::failed(tr!(
             "the repository {} lies on the old storage node, where the new servers can't reach it: an application moves through one on S3, SFTP, rclone or a REST server",
             folder.display()
         )));
     }
     Ok(MoveFleets {
-        old_storage: storage(old, "old")?,
-        new_storage: storage(&new, "new")?,
+        old_storage: storage(old, tr!("old"))?,
+        new_storage: storage(&new, tr!("new"))?,
         repository: repository.clone(),
         old: old.clone(),
         new,
@@ -207,7 +210,7 @@ fn render_moved_app(
 ) -> Result<RenderedStack, OpsError> {
     let file = AppFile::load(folder, app)?;
     let file = file.ok_or_else(|| {
-        format!(
+        tr!(
             "{app} has no apps/{app}.toml beside config.toml: nothing says what it is deployed from"
         )
     })?;

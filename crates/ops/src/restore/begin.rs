@@ -1,6 +1,7 @@
 //! The first step of a restore into place: what an earlier one left is ended, and the swap log says
 //! that this one has begun.
 
+use matou_i18n::tr;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -18,16 +19,16 @@ pub(crate) struct OpenSwapLog(pub Arc<VolumeSwap>);
 #[async_trait]
 impl Step for OpenSwapLog {
     fn name(&self) -> String {
-        "begin".into()
+        tr!("begin").into()
     }
 
     /// Says what an earlier restore has left.
     async fn check(&self, _: &StepContext) -> Result<Check, StepError> {
         let app = &self.0.app;
         let kept = |state: &RestoreState| {
-            Change::decide(format!(
+            Change::decide(tr!(
                 "the data that a restore {} set aside is still kept: `matou restore undo {app}` brings it back, `matou restore forget {app}` lets it go; then restore again",
-                state.begun.strftime("at %Y-%m-%d %H:%M UTC")
+                state.begun.strftime(tr!("at %Y-%m-%d %H:%M UTC"))
             ))
         };
         Ok(match self.0.swap_log.read_state().await? {
@@ -35,23 +36,21 @@ impl Step for OpenSwapLog {
             Some(state) => Check::Change(vec![match state.phase {
                 RestorePhase::Restored => kept(&state),
                 RestorePhase::Undone => Change::modify(
-                    format!("what a restore of {app} had put in place, and was undone"),
-                    "kept",
-                    format!("kept beside, until `matou restore forget {app}`"),
+                    tr!("what a restore of {app} had put in place, and was undone"),
+                    tr!("kept"),
+                    tr!("kept beside, until `matou restore forget {app}`"),
                 ),
                 RestorePhase::Loading | RestorePhase::Started => Change::modify(
-                    format!(
-                        "the restore of {app} that was interrupted when its services ran on it"
-                    ),
-                    "half done",
-                    format!(
+                    tr!("the restore of {app} that was interrupted when its services ran on it"),
+                    tr!("half done"),
+                    tr!(
                         "taken back first; what they wrote is kept beside, until `matou restore forget {app}`"
                     ),
                 ),
                 _ => Change::modify(
-                    format!("the restore of {app} that was interrupted"),
-                    "half done",
-                    "taken back first",
+                    tr!("the restore of {app} that was interrupted"),
+                    tr!("half done"),
+                    tr!("taken back first"),
                 ),
             }]),
         })

@@ -1,10 +1,13 @@
 //! How an application comes up on what was restored: databases first, their dumps loaded, then the rest.
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
 
 use super::environment::ServerEnvironment;
+use super::parts::render_app_mounts;
 use super::services::{self, AppAnswer, ServiceHandling};
-use super::state_machine::{BringUp, RestoreEnvironment, ServiceReplicas};
+use super::state_machine::{BringUp, RestoreEnvironment, ServicePins, ServiceReplicas};
 use super::volume_swap::VolumeSwap;
 use crate::deploy;
 use matou_backup::RestoreState;
@@ -61,6 +64,14 @@ impl<'a> ServerBringUp<'a> {
         Ok(manager.clone())
     }
 
+    /// The pins of the application's services, by the name that its stack has for them.
+    fn pins_by_service(&self, state: &RestoreState) -> BTreeMap<String, Vec<String>> {
+        let own = format!("{}_", self.work.app);
+        let pins = state.pins.iter();
+        pins.filter_map(|(name, pins)| Some((name.strip_prefix(&own)?.to_owned(), pins.clone())))
+            .collect()
+    }
+
     /// Databases of the application, and everything else that was stopped.
     fn split_replicas(&self, state: &RestoreState) -> (ServiceReplicas, ServiceReplicas) {
         let databases = self.work.database_services();
@@ -86,6 +97,14 @@ impl BringUp for ServerBringUp<'_> {
         !self.work.database_services().is_empty() || !self.work.hooks.is_empty()
     }
 
+    async fn find_deploy_pins(&self, state: &RestoreState) -> Result<ServicePins, StepError> {
+        let ServiceHandling::Deploy(file) = &self.work.services else {
+            return Ok(Vec::new());
+        };
+        let mounts = render_app_mounts(&self.work.fleet, &self.work.app, file)?;
+        self.site.find_pins_of_mounts(state, &mounts).await
+    }
+
     async fn prepare_new_data(&self) -> Result<(), StepError> {
         self.work.prepare_new_data().await
     }
@@ -96,7 +115,8 @@ impl BringUp for ServerBringUp<'_> {
             if databases.is_empty() {
                 return Ok(());
             }
-            let wanted = self.work.deploy_options(file);
+            let pins = self.pins_by_service(state);
+            let wanted = self.work.deploy_options(file, &pins);
             let handle = self.manager_node().await?;
             let steps =
                 deploy::deploy_subset_steps(&wanted, &handle, &self.work.fleet, &databases).await;
@@ -111,7 +131,8 @@ impl BringUp for ServerBringUp<'_> {
 
     async fn start_services(&self, state: &RestoreState) -> Result<(), StepError> {
         if let ServiceHandling::Deploy(file) = &self.work.services {
-            let wanted = self.work.deploy_options(file);
+            let pins = self.pins_by_service(state);
+            let wanted = self.work.deploy_options(file, &pins);
             let steps =
                 deploy::deploy_steps(&wanted, &self.manager_node().await?, &self.work.fleet).await;
             matou_job::run_steps(self.manager_context(), &steps?).await?;
@@ -136,7 +157,6 @@ impl BringUp for ServerBringUp<'_> {
     }
 
     async fn remove_staging(&self) -> Result<(), StepError> {
-        let rests = [self.work.staging_folder(), self.work.folder.join("fresh")];
-        self.work.swap_log.remove_paths(&rests).await
+        self.work.remove_staging().await
     }
 }

@@ -3,6 +3,7 @@
 //! The dump lies in the database's own volume meanwhile, so that its container reads it on whichever
 //! node it runs; the password stays in the container, where its secret is.
 
+use matou_i18n::tr;
 use std::path::Path;
 use std::time::Duration;
 
@@ -194,14 +195,14 @@ async fn find_database_container(
 ) -> Result<(Host, String), OpsError> {
     let swarm = cx.query_swarm().await?;
     let found = swarm.services.iter().find(|s| s.name == service);
-    let found = found.ok_or_else(|| format!("there is no service {service}"))?;
+    let found = found.ok_or_else(|| tr!("there is no service {service}"))?;
     let task = swarm
         .find_running_task(&found.id)
-        .ok_or_else(|| format!("no task of {service} runs"))?;
+        .ok_or_else(|| tr!("no task of {service} runs"))?;
     let id = task.container_id.clone().unwrap_or_default();
     let node = nodes.find_name(&swarm, &task.node_id);
     let node = node.and_then(|n| nodes.get(&n).cloned());
-    let node = node.ok_or_else(|| format!("the node that runs {service} is not in config.toml"))?;
+    let node = node.ok_or_else(|| tr!("the node that runs {service} is not in config.toml"))?;
     Ok((node.host, id))
 }
 
@@ -237,36 +238,35 @@ impl DumpLoad {
             .arg(place.staged.display().to_string())
             .arg(inside.display().to_string())
             .timeout(Duration::from_secs(3600))
-            .label("dump into the volume");
+            .label(tr!("dump into the volume"));
         place.storage.run_ok(&link).await?;
         cx.out
-            .note(format!("loading the dump {} into {service}", self.dump))
+            .note(tr!("loading the dump {} into {service}", self.dump))
             .await;
         let file = format!("{}/{DUMP_NAME}", self.target.trim_end_matches('/'));
         let load = self
             .exec_command(&id, &scripts.load, &file)
-            .label(format!("load {} into {service}", self.dump));
+            .label(tr!("load {} into {service}", self.dump));
         let loaded = cx.stream_on(&host, &load).await;
         let remove = place
             .confined
             .sh("rm -f -- \"$1\"")
             .arg(inside.display().to_string())
             .timeout(Duration::from_secs(20))
-            .label("dump out of the volume");
+            .label(tr!("dump out of the volume"));
         let removed = place.storage.run_ok(&remove).await;
         loaded?;
         removed?;
         let count = self
             .exec_command(&id, &scripts.count, "")
             .timeout(Duration::from_secs(60))
-            .label(format!("tables of {service}"));
+            .label(tr!("tables of {service}"));
         let text = host.run_ok(&count).await?.stdout_text();
-        let tables = text.trim().parse().map_err(|_| {
-            StepError::failed(format!("{service} does not tell its tables: {text:?}"))
-        })?;
-        cx.out
-            .note(format!("{service} has {tables} tables now"))
-            .await;
+        let tables = text
+            .trim()
+            .parse()
+            .map_err(|_| StepError::failed(tr!("{service} does not tell its tables: {text:?}")))?;
+        cx.out.note(tr!("{service} has {tables} tables now")).await;
         Ok(tables)
     }
 
@@ -278,9 +278,7 @@ impl DumpLoad {
         service: &str,
         scripts: &DatabaseScripts,
     ) -> Result<(Host, String), StepError> {
-        cx.out
-            .note(format!("waiting until {service} answers"))
-            .await;
+        cx.out.note(tr!("waiting until {service} answers")).await;
         let wait = cx.wait_at_most(DATABASE_WAIT, POLL_INTERVAL);
         loop {
             let reason = match find_database_container(cx, nodes, service).await {
@@ -288,7 +286,7 @@ impl DumpLoad {
                     let ask = self
                         .exec_command(&id, &scripts.ready, "")
                         .timeout(Duration::from_secs(20))
-                        .label(format!("does {service} answer"));
+                        .label(tr!("does {service} answer"));
                     match host.run_ok(&ask).await {
                         Ok(_) => return Ok((host, id)),
                         Err(e) => e.to_string(),
@@ -297,7 +295,7 @@ impl DumpLoad {
                 Err(e) => e.to_string(),
             };
             let late = || {
-                format!(
+                tr!(
                     "{service} did not come up with a new data folder within {} s: {reason}",
                     DATABASE_WAIT.as_secs()
                 )
@@ -321,7 +319,7 @@ pub(super) async fn run_load_hook(
         .args(["exec", &id, "sh", "-c", "exec <\"$1\"; eval \"$2\"", "sh"])
         .args([file, line])
         .sudo()
-        .label(format!("restore line of {service}"));
+        .label(tr!("restore line of {service}"));
     cx.stream_on(&host, &run).await
 }
 

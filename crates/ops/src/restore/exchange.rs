@@ -1,6 +1,7 @@
 //! The exchange of folders of a restore, from the stopping of the services to the answer of the
 //! application. On a failure everything is taken back: first the folders, then the replicas.
 
+use matou_i18n::tr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -37,7 +38,7 @@ pub(super) async fn run_or_take_back(work: &VolumeSwap, cx: &StepContext) -> Res
         }
         if state.phase == RestorePhase::Restored {
             cx.out
-                .note(format!(
+                .note(tr!(
                     "what was there before is kept: `matou restore undo {app}` brings it back, `matou restore forget {app}` lets it go"
                 ))
                 .await;
@@ -45,23 +46,23 @@ pub(super) async fn run_or_take_back(work: &VolumeSwap, cx: &StepContext) -> Res
         return Ok(());
     };
     if in_use {
-        return Err(StepError::failed(format!(
+        return Err(StepError::failed(tr!(
             "{app} runs on the restored data, but that it is done could not be written down ({why}). When that is mended, `matou restore forget {app}` ends it, and lets go what was there before; `matou restore undo {app}` takes it back"
         )));
     }
     if matches!(kept, Ok(true)) {
         cx.out
-            .note(format!(
+            .note(tr!(
                 "services ran on what was restored, so it is kept, with what they wrote: `matou restore forget {app}` lets it go"
             ))
             .await;
     }
     match kept {
         Ok(_) if matches!(why, StepError::Cancelled) => Err(why),
-        Ok(_) => Err(StepError::failed(format!(
+        Ok(_) => Err(StepError::failed(tr!(
             "{why}; it was taken back: {app} is as it was"
         ))),
-        Err(worse) => Err(StepError::failed(format!(
+        Err(worse) => Err(StepError::failed(tr!(
             "{why}; and it could not be taken back: {worse}. When that is mended, `matou restore undo {app}` does it"
         ))),
     }
@@ -73,7 +74,7 @@ pub(crate) struct SwapVolumes(pub Arc<VolumeSwap>);
 #[async_trait]
 impl Step for SwapVolumes {
     fn name(&self) -> String {
-        "exchange".into()
+        tr!("exchange").into()
     }
 
     fn timeout(&self) -> Duration {
@@ -89,24 +90,27 @@ impl Step for SwapVolumes {
     }
 
     async fn apply(&self, cx: &StepContext) -> Result<(), StepError> {
-        let (work, cx) = (self.0.clone(), cx.clone());
-        // Goes on when the job's future is dropped.
+        let (work, cx, fence) = (self.0.clone(), cx.clone(), cx.fence.clone());
+        // Goes on when the job's future is dropped, under its lock.
         let running = tokio::spawn(async move {
-            match work.job_page() {
-                Some(page) => page.run(&cx, run_or_take_back(&work, &cx)).await,
-                None => run_or_take_back(&work, &cx).await,
-            }
+            let exchange = async {
+                match work.job_page() {
+                    Some(page) => page.run(&cx, run_or_take_back(&work, &cx)).await,
+                    None => run_or_take_back(&work, &cx).await,
+                }
+            };
+            fence.run_until_lost(Box::pin(exchange)).await
         });
         running
             .await
-            .map_err(|e| StepError::failed(format!("a bug in matou: {e}")))?
+            .map_err(|e| StepError::failed(tr!("a bug in matou: {e}")))??
     }
 
     async fn verify(&self, _: &StepContext) -> Result<(), StepError> {
         match self.0.swap_log.read_state().await? {
-            Some(state) if state.is_interrupted() => {
-                Err(StepError::failed("the restore did not come to its end"))
-            }
+            Some(state) if state.is_interrupted() => Err(StepError::failed(tr!(
+                "the restore did not come to its end"
+            ))),
             _ => Ok(()),
         }
     }

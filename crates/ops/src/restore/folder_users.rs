@@ -2,6 +2,7 @@
 //! that mount the same volume or folder, and containers that belong to no service. Whoever goes on
 //! running during a swap writes into the set-aside folder.
 
+use matou_i18n::tr;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -10,6 +11,7 @@ use futures_util::future::join_all;
 use serde::Deserialize;
 
 use crate::FleetContext;
+use matou_backup::RestoreState;
 use matou_config::StorageDriver;
 use matou_docker::NodeHandle;
 use matou_host::{Command, shell_script};
@@ -61,9 +63,21 @@ pub(super) struct SwappedFolders {
     pub volumes: Vec<String>,
     /// Folders of the storage node.
     pub paths: Vec<PathBuf>,
+    /// Other nodes that have some of the volumes.
+    pub nodes: BTreeSet<String>,
 }
 
 impl SwappedFolders {
+    /// Those that a restore exchanges.
+    pub(super) fn of_state(state: &RestoreState) -> Self {
+        let here = state.swaps.iter().filter(|s| s.node.is_none());
+        Self {
+            volumes: state.volumes.clone(),
+            paths: here.map(|s| s.live.clone()).collect(),
+            nodes: state.swaps.iter().filter_map(|s| s.node.clone()).collect(),
+        }
+    }
+
     /// Whether a mount is one of the folders, or lies in one. `named` says whether volumes of the
     /// mount's node are those of the storage node, `shared` whether its paths are.
     fn contain_mount(&self, mount: &RawMount, named: bool, shared: bool) -> bool {
@@ -97,7 +111,7 @@ pub(super) async fn find_folder_users(
     let ask = Command::sh(LIST_SERVICES)
         .sudo()
         .timeout(Duration::from_secs(60))
-        .label("which services mount what");
+        .label(tr!("which services mount what"));
     let text = manager.host.run_ok(&ask).await?.stdout_text();
     let local = fleet.config.storage.driver == StorageDriver::Local;
     for user in parse_folder_users(&text) {
@@ -111,7 +125,7 @@ pub(super) async fn find_folder_users(
         let ask = Command::sh(LIST_CONTAINERS)
             .sudo()
             .timeout(ANSWER_LIMIT)
-            .label("which containers mount what");
+            .label(tr!("which containers mount what"));
         (node, node.host.run_ok(&ask).await)
     });
     for (node, said) in join_all(asked).await {
@@ -120,11 +134,12 @@ pub(super) async fn find_folder_users(
             continue;
         };
         let storage = is_storage_node(fleet, node);
+        let named = storage || !local || folders.nodes.contains(&node.config.name);
         let shared = storage || fleet.config.storage.driver == StorageDriver::Shared;
         for user in parse_folder_users(&said.stdout_text()) {
             let mounts = user.mounts.unwrap_or_default();
             let mut mounts = mounts.iter();
-            if !mounts.any(|m| folders.contain_mount(m, storage || !local, shared)) {
+            if !mounts.any(|m| folders.contain_mount(m, named, shared)) {
                 continue;
             }
             match user.service.filter(|s| !s.is_empty()) {
@@ -153,6 +168,7 @@ mod tests {
         let folders = SwappedFolders {
             volumes: vec!["common".into()],
             paths: vec!["/mnt/data/common".into()],
+            nodes: BTreeSet::new(),
         };
         let text = r#"{"name":"shb_web","mounts":[{"Type":"volume","Source":"common","Target":"/data"}]}
 {"name":"files_web","mounts":[{"Type":"bind","Source":"/mnt/data/common/sub","Target":"/x","ReadOnly":true}]}

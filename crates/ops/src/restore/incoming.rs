@@ -1,17 +1,20 @@
 //! An application that comes from another fleet. Its data is written to the staging folder while it
 //! still runs there, updated when it has stopped, and then put in use.
 
+use matou_i18n::tr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::absent::{AbsentVolumes, plan_absent_app_swap};
 use super::begin::OpenSwapLog;
 use super::exchange::run_or_take_back;
-use super::plan::{find_app_file, plan_absent_app_swap, plan_staging};
+use super::plan::find_app_file;
 use super::source::RestoreSource;
 use super::staging::StageSnapshot;
+use super::swap_steps::plan_staging;
 use super::volume_swap::VolumeSwap;
 use crate::FleetContext;
 use crate::OpsError;
@@ -46,10 +49,11 @@ impl IncomingApp {
         let app = source.app.clone();
         let file = find_app_file(fleet, &source).await?;
         let file = file.ok_or_else(|| {
-            format!("neither the new fleet nor the snapshot has a file apps/{app}.toml, which says what {app} is deployed from")
+            tr!("neither the new fleet nor the snapshot has a file apps/{app}.toml, which says what {app} is deployed from")
         })?;
-        let (work, stage) =
-            plan_staging(plan_absent_app_swap(fleet, source, &app, file).await?).await?;
+        let places = AbsentVolumes::OnStorageNode;
+        let work = plan_absent_app_swap(fleet, source, &app, file, places).await?;
+        let (work, stage) = plan_staging(work).await?;
         Ok(Self { work, stage })
     }
 
@@ -104,7 +108,7 @@ impl IncomingApp {
             .arg(self.content_path().display().to_string())
             .sudo()
             .timeout(Duration::from_secs(20))
-            .label("which snapshot is there");
+            .label(tr!("which snapshot is there"));
         let text = self.work.swap_log.host.run_ok(&read).await?.stdout_text();
         // A file that can't be parsed counts as none.
         Ok(serde_json::from_str(&text).ok())

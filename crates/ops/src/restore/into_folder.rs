@@ -2,6 +2,7 @@
 //! a subfolder of matou's own; when that is complete, its content is moved up. A failure removes
 //! the subfolder and nothing else.
 
+use matou_i18n::tr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -52,11 +53,11 @@ impl RestoreIntoFolder {
             .arg(self.folder.display().to_string())
             .arg(PARTIAL_FOLDER)
             .timeout(Duration::from_secs(20))
-            .label(format!("is {} empty", self.folder.display()));
+            .label(tr!("is {} empty", self.folder.display()));
         let held = host.run_ok(&look).await?.stdout_text();
         match held.as_str() {
             "nothing" | "partial" => Ok(held),
-            _ => Err(StepError::failed(format!(
+            _ => Err(StepError::failed(tr!(
                 "{} on {} holds something already: choose an empty folder, or one that is not there",
                 self.folder.display(),
                 host.name()
@@ -80,7 +81,7 @@ impl Step for RestoreIntoFolder {
         self.stage.check_room(cx).await?;
         let mut lines = Vec::new();
         if held == "partial" {
-            lines.push(Change::remove(format!(
+            lines.push(Change::remove(tr!(
                 "{}: what an interrupted restore wrote",
                 self.stage.folder.display()
             )));
@@ -99,13 +100,13 @@ impl Step for RestoreIntoFolder {
         )
         .args([folder.as_str(), PARTIAL_FOLDER])
         .timeout(Duration::from_secs(1800))
-        .label(format!("make {folder}"));
+        .label(tr!("make {folder}"));
         let made = !cx.host.run_ok(&ready).await?.stdout_text().is_empty();
         let up = confined
             .sh(MOVE_UP)
             .args([folder.as_str(), PARTIAL_FOLDER])
             .timeout(Duration::from_secs(300))
-            .label(format!("put it into {folder}"));
+            .label(tr!("put it into {folder}"));
         let written = match self.stage.apply(cx).await {
             Ok(()) => cx.host.run_ok(&up).await.map(drop).map_err(StepError::from),
             Err(why) => Err(why),
@@ -113,7 +114,7 @@ impl Step for RestoreIntoFolder {
         if written.is_err() && made {
             // Fails harmlessly if somebody has put something there.
             let undo = confined.sh("rmdir -- \"$1\"").arg(&folder);
-            let undo = undo.label(format!("remove {folder}"));
+            let undo = undo.label(tr!("remove {folder}"));
             cx.host.run(&undo).await?;
         }
         written

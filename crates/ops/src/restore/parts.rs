@@ -1,6 +1,7 @@
 //! Which part of a snapshot goes where. Files are put in place as they are. Of a database server
 //! only the dump is used: the files of a running server are not consistent.
 
+use matou_i18n::tr;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -8,18 +9,21 @@ use serde_yaml::Value;
 
 use super::database::{DumpLoad, database_data_folder};
 use super::source::RestoreSource;
-use matou_stack::{Dump, DumpEngine};
+use crate::{FleetContext, OpsError};
+use matou_stack::{AppFile, Dump, DumpEngine, RenderTarget};
 
 /// A volume, or a file or folder in one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct RestorePart {
     /// The volume's name, as the engine of this fleet will know it.
     pub volume: String,
+    /// The node that has it, when that is another one than the storage node.
+    pub node: Option<String>,
     /// Path in the snapshot.
     pub from: String,
-    /// Where it belongs on the storage node.
+    /// Where it belongs on its node.
     pub live: PathBuf,
-    /// The volume's folder on the storage node. Containers may have made anything below it.
+    /// The volume's folder on its node. Containers may have made anything below it.
     pub folder: PathBuf,
     pub kind: PartKind,
 }
@@ -91,6 +95,19 @@ pub(crate) fn parse_stack_mounts(app: &str, yaml: &str) -> BTreeMap<String, Vec<
         .collect()
 }
 
+/// Returns where each service of an application mounts its volumes, as its stack says.
+pub(super) fn render_app_mounts(
+    fleet: &FleetContext,
+    app: &str,
+    file: &AppFile,
+) -> Result<BTreeMap<String, Vec<(String, String)>>, OpsError> {
+    let target = RenderTarget::for_app(&fleet.config, file);
+    let rendered = fleet
+        .catalogue
+        .render_stack(&file.stack, app, &file.variables, &target)?;
+    Ok(parse_stack_mounts(app, &rendered.yaml))
+}
+
 /// The volume that holds a path of a container, and the rest of the path.
 pub(crate) fn find_holding_volume<'a>(
     mounts: &'a [(String, String)],
@@ -121,13 +138,14 @@ pub(super) fn plan_restore_parts(
     for (name, from) in source.volume_folders() {
         let volume = renamed(&name);
         let Some(live) = folders.get(&volume) else {
-            notes.push(format!(
+            notes.push(tr!(
                 "the snapshot's volume {name} is none of the application any more: it is left out"
             ));
             continue;
         };
         parts.push(RestorePart {
             volume,
+            node: None,
             from,
             live: live.clone(),
             folder: live.clone(),
@@ -136,13 +154,13 @@ pub(super) fn plan_restore_parts(
     }
     for path in source.bound_paths() {
         let app = &source.app;
-        notes.push(format!(
+        notes.push(tr!(
             "{path}, which a service mounts by its path, stays as it is: `matou restore {app} --path {path} --into FOLDER` takes it out of the snapshot"
         ));
     }
     for name in folders.keys() {
         if !parts.iter().any(|p| p.volume == *name) {
-            notes.push(format!(
+            notes.push(tr!(
                 "the snapshot does not hold the volume {name}: it stays as it is"
             ));
         }
@@ -155,7 +173,7 @@ pub(super) fn plan_restore_parts(
     };
     for dump in dumps {
         let Some(path) = in_snapshot(&dump.service, &dump.file) else {
-            notes.push(format!(
+            notes.push(tr!(
                 "the snapshot holds no dump of {}: its files are taken as they were copied while it ran",
                 dump.service
             ));
@@ -167,6 +185,19 @@ pub(super) fn plan_restore_parts(
         }
     }
     (parts, notes)
+}
+
+/// The part of a volume that a dump belongs to. Of several nodes that have one of that name, it is the one that
+/// holds the dump.
+fn find_part<'a>(
+    parts: &'a mut [RestorePart],
+    volume: &str,
+    dump: &str,
+) -> Option<&'a mut RestorePart> {
+    let holds = |p: &RestorePart| p.volume == volume && Path::new(dump).starts_with(&p.from);
+    let at = parts.iter().position(holds);
+    let at = at.or_else(|| parts.iter().position(|p| p.volume == volume))?;
+    parts.get_mut(at)
 }
 
 /// Assigns a dump to the part whose data it is. Returns a note for the operator if it is not
@@ -182,7 +213,7 @@ fn assign_dump(
         Some(DumpEngine::Sqlite) => {
             let database = dump.database.as_deref()?;
             let (volume, rest) = find_holding_volume(mounted, database)?;
-            let part = parts.iter_mut().find(|p| p.volume == volume)?;
+            let part = find_part(parts, volume, &path)?;
             let replaced = Path::new(&part.from).join(rest).display().to_string();
             if let PartKind::Files(copies) = &mut part.kind {
                 copies.push((path, replaced));
@@ -194,9 +225,9 @@ fn assign_dump(
             let at = mounted
                 .iter()
                 .find(|(_, at)| Path::new(at).starts_with(data));
-            let part = at.and_then(|(v, _)| parts.iter_mut().find(|p| p.volume == *v));
+            let part = at.and_then(|(v, _)| find_part(parts, v, &path));
             let (Some((_, target)), Some(part)) = (at, part) else {
-                return Some(format!(
+                return Some(tr!(
                     "{service} has no volume at {data}: its dump is not loaded"
                 ));
             };
@@ -216,10 +247,10 @@ fn assign_dump(
             None
         }
         None => Some(match &dump.restore {
-            Some(restore) => format!(
+            Some(restore) => tr!(
                 "the dump of {service} is restored as a file: `{restore}` in its container loads it"
             ),
-            None => format!("the dump of {service} is restored as a file"),
+            None => tr!("the dump of {service} is restored as a file"),
         }),
     }
 }
@@ -252,6 +283,7 @@ mod tests {
     fn a_servers_dump_wins_over_its_files_and_a_copy_over_the_live_sqlite_file() {
         let part = |volume: &str| RestorePart {
             volume: volume.into(),
+            node: None,
             from: format!("/mnt/data/{volume}"),
             live: format!("/srv/{volume}").into(),
             folder: format!("/srv/{volume}").into(),

@@ -6,6 +6,7 @@
 //! that proves that the restored files are those that were backed up. The live data has gone on
 //! since, so what is compared with it is every file whose size and time are still the same.
 
+use matou_i18n::tr;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -78,7 +79,7 @@ pub(super) async fn proof_steps(
             .map(|v| (v.name.clone(), v.folder.clone()))
             .collect();
         let mounts = match &layout.file {
-            Some(file) => super::plan::render_app_mounts(cx, app, file)?,
+            Some(file) => super::parts::render_app_mounts(cx, app, file)?,
             None => BTreeMap::new(),
         };
         let (mut parts, _) =
@@ -112,7 +113,7 @@ pub(super) async fn proof_steps(
         steps.push(Box::new(prove));
     }
     match steps.is_empty() {
-        true => Err("there is no application with a snapshot".into()),
+        true => Err(tr!("there is no application with a snapshot").into()),
         false => Ok(steps),
     }
 }
@@ -143,8 +144,8 @@ impl ProveApp {
             .sh(COMPARE_FILES)
             .args(args)
             .timeout(PROOF_TIMEOUT)
-            .label("compare every file");
-        cx.out.note("comparing every file").await;
+            .label(tr!("compare every file"));
+        cx.out.note(tr!("comparing every file")).await;
         let text = cx.host.run_ok(&compare).await?.stdout_text();
         let mut lines = text.lines();
         let numbers: Vec<u64> = lines
@@ -154,9 +155,7 @@ impl ProveApp {
             .filter_map(|n| n.parse().ok())
             .collect();
         let [files, bytes, same, changed] = numbers[..] else {
-            return Err(StepError::failed(format!(
-                "the comparison printed {text:?}"
-            )));
+            return Err(StepError::failed(tr!("the comparison printed {text:?}")));
         };
         let bad: Vec<String> = lines
             .map(|l| matou_base::text::clean_line(l).into_owned())
@@ -171,7 +170,7 @@ impl ProveApp {
             changed,
             databases: BTreeMap::new(),
             problem: (!bad.is_empty()).then(|| {
-                format!(
+                tr!(
                     "{} differ from the snapshot, though size and time are the same: the disk or the repository is damaged; `matou repo check` tells of the repository",
                     bad.join(", ")
                 )
@@ -226,7 +225,7 @@ impl ProveApp {
             .arg(self.restored_path(&secrets).display().to_string())
             .arg(to.display().to_string())
             .timeout(Duration::from_secs(30))
-            .label("secrets of the snapshot");
+            .label(tr!("secrets of the snapshot"));
             restore_storage_host(&self.fleet)?.run_ok(&copy).await?;
         }
         let wanted = DeployOptions {
@@ -238,7 +237,9 @@ impl ProveApp {
             rotate: &[],
             images: &deploy::NO_NEW_IMAGES,
             place: None,
+            budget: None,
             revision: None,
+            pins: &deploy::NO_PINS,
             why: String::new(),
         };
         let steps =
@@ -284,14 +285,14 @@ impl ProveApp {
         }
         let layout = layout.await.map_err(|e| StepError::failed(e.to_string()))?;
         let found = layout.volumes.into_iter().find(|v| v.name == name);
-        found.map(|v| v.folder).ok_or_else(|| {
-            StepError::failed(format!("the volume {name} is not on the storage node"))
-        })
+        found
+            .map(|v| v.folder)
+            .ok_or_else(|| StepError::failed(tr!("the volume {name} is not on the storage node")))
     }
 
     async fn write_proof(&self, cx: &StepContext, proof: &Proof) -> Result<(), StepError> {
         let text = serde_json::to_vec_pretty(proof)
-            .map_err(|e| StepError::failed(format!("the proof can't be written: {e}")))?;
+            .map_err(|e| StepError::failed(tr!("the proof can't be written: {e}")))?;
         let folder = self.scratch_folder();
         let path = folder.with_file_name(format!("{}.json", self.source.app));
         cx.host
@@ -302,7 +303,7 @@ impl ProveApp {
             .sh("rm -rf --one-file-system -- \"$1\"")
             .arg(folder.display().to_string())
             .timeout(Duration::from_secs(1800))
-            .label(format!("remove {}", folder.display()));
+            .label(tr!("remove {}", folder.display()));
         cx.host.run_ok(&remove).await?;
         Ok(())
     }
@@ -315,7 +316,7 @@ fn restore_storage_host(fleet: &FleetContext) -> Result<matou_host::Host, StepEr
 #[async_trait]
 impl Step for ProveApp {
     fn name(&self) -> String {
-        format!("proof of {}", self.source.app)
+        tr!("proof of {}", self.source.app)
     }
 
     fn timeout(&self) -> Duration {
@@ -330,15 +331,16 @@ impl Step for ProveApp {
         let mut lines: Vec<Change> = self
             .parts
             .iter()
-            .map(|p| Change::same(format!("{}: compared, not changed", p.live.display())))
+            .map(|p| Change::same(tr!("{}: compared, not changed", p.live.display())))
             .collect();
         for load in self.parts.iter().flat_map(RestorePart::dump_loads) {
-            lines.push(Change::add(format!(
+            lines.push(Change::add(tr!(
                 "a throw-away database of {}{PROOF_SUFFIX}, into which {} is loaded",
-                self.source.app, load.dump
+                self.source.app,
+                load.dump
             )));
         }
-        lines.push(Change::add(format!(
+        lines.push(Change::add(tr!(
             "the proof of {}, beside the data",
             self.source.app
         )));
@@ -357,7 +359,7 @@ impl Step for ProveApp {
         }
         self.write_proof(cx, &proof).await?;
         cx.out
-            .note(format!(
+            .note(tr!(
                 "{} files, {}: {} unchanged and the same, {} changed since",
                 proof.files,
                 human_bytes(proof.bytes),
@@ -367,7 +369,7 @@ impl Step for ProveApp {
             .await;
         for (database, tables) in &proof.databases {
             cx.out
-                .note(format!("{database}: loaded, {tables} tables"))
+                .note(tr!("{database}: loaded, {tables} tables"))
                 .await;
         }
         match proof.problem {

@@ -5,6 +5,8 @@
 //! was none, a mark is written before the restored one takes its place. So the restored folder is
 //! in use if, and only if, `old` or the mark exists and `new` does not.
 
+use matou_i18n::tr;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use crate::OpsError;
@@ -45,6 +47,21 @@ pub(super) fn mark_path(swap: &FolderSwap) -> PathBuf {
     PathBuf::from(path)
 }
 
+/// Splits swaps, and what exists of them, by the node that has them. The storage node, `None`, comes first.
+pub(super) fn split_by_node<'a>(
+    swaps: &'a [FolderSwap],
+    seen: &[SwapState],
+) -> Vec<(Option<&'a str>, Vec<FolderSwap>, Vec<SwapState>)> {
+    let nodes: BTreeSet<Option<&str>> = swaps.iter().map(|s| s.node.as_deref()).collect();
+    let of = |node: Option<&'a str>| {
+        let pairs = swaps.iter().zip(seen);
+        let own = pairs.filter(|(s, _)| s.node.as_deref() == node);
+        let (swaps, seen) = own.map(|(s, seen)| (s.clone(), *seen)).unzip();
+        (node, swaps, seen)
+    };
+    nodes.into_iter().map(of).collect()
+}
+
 /// The renames, in their order, that put everything restored in place.
 ///
 /// # Errors
@@ -61,14 +78,14 @@ pub(super) fn plan_swap_renames(
                 // It has taken its place.
                 continue;
             }
-            return Err(OpsError::failed(format_args!(
+            return Err(OpsError::failed(tr!(
                 "{} is not there: what was restored is not whole",
                 swap.new.display()
             )));
         }
         if seen.live {
             if seen.old {
-                return Err(OpsError::failed(format_args!(
+                return Err(OpsError::failed(tr!(
                     "{} is there already, and {} too: is another restore under way?",
                     swap.old.display(),
                     swap.live.display()

@@ -1,6 +1,7 @@
 //! An application's services: stopped, started again with the replicas they had, asked whether they
 //! answer.
 
+use matou_i18n::tr;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -86,9 +87,9 @@ fn wanted_replicas(service: &Service) -> (String, u64) {
 /// How many tasks that is, in words.
 pub(super) fn format_replicas(replicas: u64) -> String {
     match replicas {
-        GLOBAL_REPLICAS => "one task a node".to_owned(),
-        JOB_REPLICAS => "a job".to_owned(),
-        n => format!("{n} running"),
+        GLOBAL_REPLICAS => tr!("one task a node").to_owned(),
+        JOB_REPLICAS => tr!("a job").to_owned(),
+        n => tr!("{n} running"),
     }
 }
 
@@ -157,11 +158,11 @@ async fn wait_for_jobs_to_end(
             return Ok(());
         };
         if !std::mem::replace(&mut told, true) {
-            let line = format!("waiting for the job {name}: {job}");
+            let line = tr!("waiting for the job {name}: {job}");
             cx.out.note(line).await;
         }
         let late = || {
-            format!(
+            tr!(
                 "the job {name} is not done after {} s: {job}; try again when it is, or end it with `docker service rm {name}`: the next deploy runs it anew",
                 STOP_LIMIT.as_secs()
             )
@@ -185,7 +186,7 @@ pub(crate) async fn stop_app_except(
             set_service_running(cx, &name, n, false).await?;
         }
     }
-    wait_for_tasks_to_stop(cx, is_stopped).await
+    wait_for_tasks_to_stop(cx, is_stopped, &|_| BTreeSet::new()).await
 }
 
 /// Waits until no job of the services that are named goes on.
@@ -197,10 +198,15 @@ pub(super) async fn wait_for_named_jobs(
     wait_for_jobs_to_end(cx, is_named).await
 }
 
-/// Stops every task of the services that are named, and waits until they are gone.
+/// Finds nodes, by the swarm's id, whose tasks are not waited for.
+pub(super) type FindLostNodes<'a> = &'a (dyn Fn(&Swarm) -> BTreeSet<String> + Send + Sync);
+
+/// Stops every task of the services that are named, and waits until they are gone; those on nodes that `lost`
+/// finds are not waited for.
 pub(super) async fn stop_named_services(
     cx: &StepContext,
     replicas: &[(String, u64)],
+    lost: FindLostNodes<'_>,
 ) -> Result<(), StepError> {
     let is_named = |s: &Service| replicas.iter().any(|(name, _)| *name == s.name);
     // One may have begun since its end was waited for.
@@ -208,7 +214,7 @@ pub(super) async fn stop_named_services(
     for (name, n) in replicas {
         set_service_running(cx, name, *n, false).await?;
     }
-    wait_for_tasks_to_stop(cx, is_named).await
+    wait_for_tasks_to_stop(cx, is_named, lost).await
 }
 
 /// Returns whether a task may have a container that writes: it has one, which counts also when its node is
@@ -224,30 +230,53 @@ fn may_write(task: &Task, swarm: &Swarm) -> bool {
     }
 }
 
+/// Whether nothing of what is exchanged is a service's, and its tasks can be on a lost node alone: there is
+/// nothing to stop, and nothing would come up.
+pub(super) fn waits_for_a_lost_node(name: &str, exchanged: &[String], swarm: &Swarm) -> bool {
+    let Some(service) = swarm.services.iter().find(|s| s.name == name) else {
+        return false;
+    };
+    if service.volumes.is_empty() || service.volumes.iter().any(|v| exchanged.contains(v)) {
+        return false;
+    }
+    let is_lost = |id: &str| {
+        let node = swarm.nodes.iter().find(|n| n.id == id);
+        node.is_none_or(|n| n.state != NodeState::Ready)
+    };
+    let mut tasks = swarm.tasks.iter().filter(|t| t.service_id == service.id);
+    let was_lost = tasks
+        .clone()
+        .any(|t| !t.node_id.is_empty() && is_lost(&t.node_id));
+    was_lost && tasks.all(|t| t.node_id.is_empty() || t.has_ended() || is_lost(&t.node_id))
+}
+
 /// Waits until no task of these services runs.
 async fn wait_for_tasks_to_stop(
     cx: &StepContext,
     which: impl Fn(&Service) -> bool,
+    lost: FindLostNodes<'_>,
 ) -> Result<(), StepError> {
     let wait = cx.wait_at_most(STOP_LIMIT, POLL_INTERVAL);
     loop {
         let swarm = cx.query_swarm().await?;
+        let lost = lost(&swarm);
         let services: Vec<&Service> = swarm.services.iter().filter(|s| which(s)).collect();
         let ids: Vec<&str> = services.iter().map(|s| s.id.as_str()).collect();
         let mut left = swarm
             .tasks
             .iter()
-            .filter(|t| ids.contains(&t.service_id.as_str()) && may_write(t, &swarm));
+            .filter(|t| ids.contains(&t.service_id.as_str()) && may_write(t, &swarm))
+            .filter(|t| !lost.contains(&t.node_id));
         let Some(task) = left.next() else {
             return Ok(());
         };
         let late = || {
             let node = swarm.nodes.iter().find(|n| n.id == task.node_id);
             let of = services.iter().find(|s| s.id == task.service_id);
-            format!(
+            tr!(
                 "a task of {} on {} has not stopped after {} s: is that node reachable?",
-                of.map_or("a service", |s| s.name.as_str()),
-                node.map_or("a node", |n| n.hostname.as_str()),
+                of.map_or(tr!("a service"), |s| s.name.as_str()),
+                node.map_or(tr!("a node"), |n| n.hostname.as_str()),
                 STOP_LIMIT.as_secs()
             )
         };
@@ -275,7 +304,7 @@ pub(crate) async fn start_services(
         };
         tokio::time::timeout(START_LIMIT, run.apply(cx))
             .await
-            .map_err(|_| StepError::failed(format!("the tasks of {name} do not come up")))??;
+            .map_err(|_| StepError::failed(tr!("the tasks of {name} do not come up")))??;
     }
     Ok(())
 }
@@ -298,10 +327,10 @@ pub(crate) async fn give_back_replicas(
         let why = match up {
             Ok(Ok(())) => continue,
             Ok(Err(e)) => e.to_string(),
-            Err(_) => format!("its tasks do not run after {} s", GIVE_BACK_LIMIT.as_secs()),
+            Err(_) => tr!("its tasks do not run after {} s", GIVE_BACK_LIMIT.as_secs()),
         };
         cx.out
-            .note(format!("{name} has its replicas back: {why}"))
+            .note(tr!("{name} has its replicas back: {why}"))
             .await;
     }
     Ok(())
@@ -327,7 +356,7 @@ pub(crate) async fn remove_deployed_app(cx: &StepContext, app: &str) -> Result<(
         if list_app_services(&swarm, app).is_empty() && !swarm.tasks.iter().any(left) {
             return Ok(());
         }
-        wait.pause(|| format!("{app} is not gone after {} s", STOP_LIMIT.as_secs()))
+        wait.pause(|| tr!("{app} is not gone after {} s", STOP_LIMIT.as_secs()))
             .await?;
     }
 }
@@ -348,7 +377,9 @@ impl AppAnswer {
             rotate: &[],
             images: &deploy::NO_NEW_IMAGES,
             place: None,
+            budget: None,
             revision: None,
+            pins: &deploy::NO_PINS,
             why: String::new(),
         };
         let Ok(file) = deploy::merge_app_file(&wanted, fleet) else {
@@ -381,7 +412,7 @@ impl AppAnswer {
         match step.apply(cx).await {
             Err(StepError::Failed(why) | StepError::Unreachable(why)) if !before => {
                 cx.out
-                    .note(format!(
+                    .note(tr!(
                         "{why}; it did not answer before either, so the restored data stays"
                     ))
                     .await;

@@ -1,5 +1,6 @@
 //! A snapshot of an application and what it says of itself: volumes, dumps, the application's file.
 
+use matou_i18n::tr;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
@@ -55,6 +56,30 @@ impl RestoreSource {
         Self::load_first_sound(fleet, open_restore_repository(fleet).await?, app, id, false).await
     }
 
+    /// Reads what a snapshot of an application says of itself.
+    ///
+    /// # Errors
+    /// One sentence: its manifest can't be read.
+    pub(crate) async fn of_snapshot(
+        restic: &Restic,
+        app: &str,
+        snapshot: &ResticSnapshot,
+    ) -> Result<Self, OpsError> {
+        let mut source = Self {
+            app: app.to_owned(),
+            restic: restic.clone(),
+            id: snapshot.id.clone(),
+            at: snapshot.time,
+            paths: snapshot.paths.clone(),
+            manifest: None,
+            warnings: Vec::new(),
+            named: true,
+            sizes: BTreeMap::new(),
+        };
+        source.manifest = source.read_manifest().await?;
+        Ok(source)
+    }
+
     /// Loads a snapshot of which everything is restored. Counts its files while the manifest is
     /// read: each call of restic needs half a second to derive the key.
     ///
@@ -103,7 +128,7 @@ impl RestoreSource {
             };
             let lacks = source.manifest.iter().flat_map(|m| &m.left_out);
             let lacks: Vec<String> = lacks
-                .map(|l| format!("it lacks {}", matou_base::text::clean_line(l)))
+                .map(|l| tr!("it lacks {}", matou_base::text::clean_line(l)))
                 .collect();
             source.warnings.extend(lacks);
             let Some(why) = source.find_contradiction() else {
@@ -114,9 +139,9 @@ impl RestoreSource {
                 source.warnings.push(why);
                 return Ok(source);
             }
-            refused.push(format!("a newer one is left out: {why}"));
+            refused.push(tr!("a newer one is left out: {why}"));
         }
-        Err(OpsError::failed(format_args!(
+        Err(OpsError::failed(tr!(
             "a clock was wrong when the newest snapshots of {app} were made, so which is the newest can't be told: name one with --snapshot; `matou snapshots {app}` lists them"
         )))
     }
@@ -125,7 +150,7 @@ impl RestoreSource {
     fn find_contradiction(&self) -> Option<String> {
         let manifest = self.manifest.as_ref()?.time;
         contradicts_manifest(self.at, manifest).then(|| {
-            format!(
+            tr!(
                 "the snapshot {} is dated {} and says that it was made {}: a clock was wrong",
                 self.short_id(),
                 self.at.strftime("%F %R UTC"),
@@ -164,19 +189,19 @@ impl RestoreSource {
                 let fitting: Vec<&ResticSnapshot> = all.iter().filter(fitting).collect();
                 match fitting.len() {
                     0 if all.iter().any(|s| s.is_foreign() && s.id.starts_with(id)) => {
-                        return Err(OpsError::failed(format_args!(
+                        return Err(OpsError::failed(tr!(
                             "matou did not make the snapshot {id}, so what of it is {app}'s is not said in it: name it with --path, as the folder of a volume"
                         )));
                     }
                     0 => {
-                        let wrong = InvalidInput::new(format_args!(
+                        let wrong = InvalidInput::new(tr!(
                             "{app} has no snapshot {id:?}: `matou snapshots {app}` lists them"
                         ));
                         return Err(wrong.into());
                     }
                     1 => fitting,
                     _ => {
-                        return Err(OpsError::failed(format_args!(
+                        return Err(OpsError::failed(tr!(
                             "several snapshots of {app} begin with {id}: give more of its digits"
                         )));
                     }
@@ -214,7 +239,7 @@ impl RestoreSource {
             return Ok(None);
         };
         serde_json::from_slice(&text).map(Some).map_err(|e| {
-            BackupError::Wrong(format!(
+            BackupError::Wrong(tr!(
                 "the manifest of the snapshot {} can't be understood: {e}",
                 self.short_id()
             ))
@@ -249,11 +274,7 @@ impl RestoreSource {
         };
         toml::from_str(&String::from_utf8_lossy(&text))
             .map(Some)
-            .map_err(|e| {
-                OpsError::failed(format_args!(
-                    "{path} of the snapshot can't be understood: {e}"
-                ))
-            })
+            .map_err(|e| OpsError::failed(tr!("{path} of the snapshot can't be understood: {e}")))
     }
 
     /// A small file of its dumps' folder, when the snapshot holds it.
@@ -329,7 +350,7 @@ impl RestoreSource {
     /// made a moment later is the same.
     pub(crate) fn describe(&self) -> String {
         let age = matou_base::text::format_how_old(Timestamp::now(), self.at);
-        format!(
+        tr!(
             "{} of {} ({age})",
             self.short_id(),
             self.at.strftime("%Y-%m-%d %H:%M UTC")
@@ -371,15 +392,16 @@ fn snapshot_warnings(view: &SnapshotView, snapshot: &ResticSnapshot) -> Vec<Stri
     let mut warnings = Vec::new();
     if snapshot.is_foreign() {
         let host = matou_base::text::clean_line(&snapshot.hostname);
-        warnings.push(format!(
+        warnings.push(tr!(
             "matou did not make it, somebody's restic on {host} did: databases in it were copied while they ran"
         ));
     } else if let Some(other) = view.owner(snapshot).other_fleet() {
         let other = matou_base::text::clean_line(other);
-        warnings.push(format!("it is another fleet's: of {other}"));
+        warnings.push(tr!("it is another fleet's: of {other}"));
     }
     if view.is_ahead(snapshot) {
-        warnings.push("it is dated in the future: a clock was wrong when it was made".to_owned());
+        warnings
+            .push(tr!("it is dated in the future: a clock was wrong when it was made").to_owned());
     }
     warnings
 }

@@ -5,6 +5,7 @@
 //! that matched nothing, and about a file that it could not write for lack of room: counting finds
 //! both.
 
+use matou_i18n::tr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -73,11 +74,11 @@ df -B1 --output=avail -- "$d" | tail -n 1"#;
         .arg(folder.display().to_string())
         .sudo()
         .timeout(Duration::from_secs(20))
-        .label(format!("room for {}", folder.display()));
+        .label(tr!("room for {}", folder.display()));
     let text = host.run_ok(&ask).await?.stdout_text();
     text.trim()
         .parse()
-        .map_err(|_| StepError::failed(format!("df printed {text:?}")))
+        .map_err(|_| StepError::failed(tr!("df printed {text:?}")))
 }
 
 impl StageSnapshot {
@@ -85,10 +86,9 @@ impl StageSnapshot {
     pub(super) fn plan_lines_into(&self, folder: &Path) -> Vec<Change> {
         let source = &self.source;
         let warned = source.warnings.iter().map(|warning| {
-            Change::same(format!("the snapshot {}", source.short_id()))
-                .with_warning(warning.clone())
+            Change::same(tr!("the snapshot {}", source.short_id())).with_warning(warning.clone())
         });
-        let line = Change::add(format!(
+        let line = Change::add(tr!(
             "{} files, {}, from the snapshot {} into {}",
             self.size.files,
             human_bytes(self.size.bytes),
@@ -103,7 +103,7 @@ impl StageSnapshot {
         let free = query_free_bytes(&cx.host, &self.folder).await?;
         let need = self.size.bytes + SPARE_BYTES;
         match free < need {
-            true => Err(StepError::failed(format!(
+            true => Err(StepError::failed(tr!(
                 "{} on {} has {} free, and {} are needed: make room first",
                 self.folder.display(),
                 cx.node,
@@ -169,7 +169,7 @@ impl StageSnapshot {
                 // A name may hold anything but the end of a line.
                 found += 1;
                 if found <= MAX_KINDS {
-                    cx.out.note(format!("what is restored holds {what}")).await;
+                    cx.out.note(tr!("what is restored holds {what}")).await;
                 }
                 continue;
             }
@@ -230,7 +230,7 @@ impl StageSnapshot {
             return Err(StepError::Cancelled);
         }
         if full.is_cancelled() {
-            return Err(StepError::failed(format!(
+            return Err(StepError::failed(tr!(
                 "no room is left in {} on {}: what was written is removed again, and nothing else was changed; make room, then run it again",
                 self.folder.display(),
                 cx.node
@@ -244,7 +244,7 @@ impl StageSnapshot {
         match written {
             Some(written) if written == self.size => {
                 cx.out
-                    .note(format!(
+                    .note(tr!(
                         "{} files, {}, as many as the snapshot holds",
                         written.files,
                         human_bytes(written.bytes)
@@ -254,15 +254,15 @@ impl StageSnapshot {
             }
             written => {
                 let written = written.unwrap_or_default();
-                Err(StepError::failed(format!(
+                Err(StepError::failed(tr!(
                     "restic said that it is done, and wrote {} files of {} and {} bytes of {}: nothing was changed; {}",
                     written.files,
                     self.size.files,
                     written.bytes,
                     self.size.bytes,
                     match said.is_empty() {
-                        true =>
-                            "`matou repo check` tells whether the repository is whole".to_owned(),
+                        true => tr!("`matou repo check` tells whether the repository is whole")
+                            .to_owned(),
                         false => said,
                     }
                 )))
@@ -274,7 +274,7 @@ impl StageSnapshot {
 #[async_trait]
 impl Step for StageSnapshot {
     fn name(&self) -> String {
-        "snapshot".into()
+        tr!("snapshot").into()
     }
 
     fn timeout(&self) -> Duration {
@@ -293,7 +293,7 @@ impl Step for StageSnapshot {
             .sh("rm -rf --one-file-system -- \"$1\"")
             .arg(self.folder.display().to_string())
             .timeout(Duration::from_secs(1800))
-            .label(format!("remove {}", self.folder.display()));
+            .label(tr!("remove {}", self.folder.display()));
         let result = self.restore_snapshot(cx).await;
         if result.is_err() {
             cx.host.run_ok(&clean).await?;

@@ -1,6 +1,7 @@
 //! Updates a staging folder from one snapshot to a newer one, fetching only what differs. This
 //! works with every version of restic; its own `--overwrite if-changed` came with 0.17.
 
+use matou_i18n::tr;
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::Path;
@@ -127,7 +128,7 @@ impl StageSnapshot {
         let changed = work.fetch.len() + gone.count();
         let app = &self.source.app;
         cx.out
-            .note(format!(
+            .note(tr!(
                 "{app}: {changed} files and folders changed since the copy"
             ))
             .await;

@@ -7,9 +7,8 @@
 //! in a phase that does nothing else: `Clearing`, when no service has run on the restored data and
 //! nothing is set aside, and `Forgetting`, which the operator confirmed.
 
-use std::path::Path;
-
 use async_trait::async_trait;
+use matou_i18n::tr;
 
 use super::renames::{self, FolderRename, SwapState};
 use matou_backup::{RestorePhase, RestoreState};
@@ -17,6 +16,9 @@ use matou_job::StepError;
 
 /// How many tasks services had, by name.
 pub(super) type ServiceReplicas = Vec<(String, u64)>;
+
+/// Constraints of services, by name.
+pub(super) type ServicePins = Vec<(String, Vec<String>)>;
 
 /// What a restore works on.
 #[async_trait]
@@ -31,16 +33,20 @@ pub(super) trait RestoreEnvironment: Send + Sync {
         state: &RestoreState,
         empty_handed: bool,
     ) -> Result<(), StepError>;
-    /// Renames the folder of a restore, if it exists. The new name says `what` it is and the time.
-    async fn rename_away(&self, folder: &Path, what: &str) -> Result<(), StepError>;
+    /// Renames the folders of a restore that exist. The new names say `what` they are and the time.
+    async fn rename_away(&self, state: &RestoreState, what: &str) -> Result<(), StepError>;
     /// Whether the folder of the restore holds set-aside data.
     async fn keeps_earlier_data(&self, state: &RestoreState) -> Result<bool, StepError>;
     /// Ends what may still write the snapshot.
     async fn stop_staging(&self, state: &RestoreState) -> Result<(), StepError>;
     /// Looks at what exists of each swap.
     async fn inspect_swaps(&self, state: &RestoreState) -> Result<Vec<SwapState>, StepError>;
-    /// Carries out renames, one after another; the disk has them afterwards.
-    async fn apply_renames(&self, renames: &[FolderRename]) -> Result<(), StepError>;
+    /// Carries out renames of one node, one after another; the disk has them afterwards.
+    async fn apply_renames(
+        &self,
+        node: Option<&str>,
+        renames: &[FolderRename],
+    ) -> Result<(), StepError>;
     /// Returns the services that run now: those of the application, unless the restore deploys it,
     /// and those of others that use its folders.
     async fn query_replicas(&self, state: &RestoreState) -> Result<ServiceReplicas, StepError>;
@@ -49,6 +55,12 @@ pub(super) trait RestoreEnvironment: Send + Sync {
     /// Stops every task that uses the folders; removes the application when it was deployed by the
     /// restore.
     async fn stop_services(&self, state: &RestoreState) -> Result<(), StepError>;
+    /// Returns the constraints that keep services where the volumes of the state are; none that they have.
+    async fn query_pins(&self, state: &RestoreState) -> Result<ServicePins, StepError>;
+    /// Gives stopped services the constraints of the state.
+    async fn pin_services(&self, state: &RestoreState) -> Result<(), StepError>;
+    /// Takes these constraints away; tasks that run go on.
+    async fn unpin_services(&self, state: &RestoreState) -> Result<(), StepError>;
     /// Gives services their tasks; one that is gone is left out, one that does not come up is told.
     async fn give_back_replicas(&self, replicas: &ServiceReplicas) -> Result<(), StepError>;
     /// Tells the operator.
@@ -63,6 +75,9 @@ pub(super) trait BringUp: Send + Sync {
     fn keeps_services_running(&self) -> bool;
     /// Whether dumps are loaded, so that services run before all data is there.
     fn loads_dumps(&self) -> bool;
+    /// Returns the constraints that keep the services which are going to be deployed where their volumes are;
+    /// the deploy gives them.
+    async fn find_deploy_pins(&self, state: &RestoreState) -> Result<ServicePins, StepError>;
     /// Prepares the data that is swapped in.
     async fn prepare_new_data(&self) -> Result<(), StepError>;
     /// Starts the databases and loads their dumps.
@@ -102,19 +117,19 @@ pub(super) async fn begin_restore(
 ) -> Result<(), StepError> {
     if let Some(mut state) = earlier {
         if state.phase == RestorePhase::Restored {
-            return Err(StepError::failed(format!(
+            return Err(StepError::failed(tr!(
                 "an earlier restore of {0} is not let go: `matou restore undo {0}` or `matou restore forget {0}` first",
                 state.app
             )));
         }
         resolve_restore(ground, &mut state).await?;
         if state.phase == RestorePhase::Undone {
-            ground.rename_away(&state.folder, "undone").await?;
+            ground.rename_away(&state, "undone").await?;
             ground.remove_state().await?;
         }
     }
     // A folder of which no state tells is not ours to remove.
-    ground.rename_away(&next.folder, "found").await?;
+    ground.rename_away(next, "found").await?;
     ground.write_state(next).await
 }
 
@@ -125,6 +140,11 @@ async fn swap_and_bring_up(rise: &dyn BringUp, state: &mut RestoreState) -> Resu
     state.phase = RestorePhase::Restoring;
     if !rise.keeps_services_running() {
         state.replicas = ground.query_replicas(state).await?;
+        record_pins(ground, state).await?;
+        if state.deployed {
+            // Written down before the deploy, so that whoever comes after an interruption takes them away.
+            state.pins.extend(rise.find_deploy_pins(state).await?);
+        }
     }
     // What the restore is going to deploy must not be removed now.
     let now = RestoreState {
@@ -132,7 +152,7 @@ async fn swap_and_bring_up(rise: &dyn BringUp, state: &mut RestoreState) -> Resu
         ..state.clone()
     };
     if state.deployed && ground.query_replicas(&now).await? != state.replicas {
-        return Err(StepError::failed(format!(
+        return Err(StepError::failed(tr!(
             "{} was deployed meanwhile: restore it again",
             state.app
         )));
@@ -144,6 +164,7 @@ async fn swap_and_bring_up(rise: &dyn BringUp, state: &mut RestoreState) -> Resu
     ground.write_state(state).await?;
     if !rise.keeps_services_running() {
         ground.stop_services(&now).await?;
+        ground.pin_services(state).await?;
     }
     rise.prepare_new_data().await?;
     if rise.keeps_services_running() {
@@ -151,7 +172,7 @@ async fn swap_and_bring_up(rise: &dyn BringUp, state: &mut RestoreState) -> Resu
     }
     put_in_place(ground, state).await?;
     ground
-        .tell_operator("the restored folders are in place".to_owned())
+        .tell_operator(tr!("the restored folders are in place").to_owned())
         .await;
     if !rise.keeps_services_running() {
         if rise.loads_dumps() {
@@ -165,6 +186,7 @@ async fn swap_and_bring_up(rise: &dyn BringUp, state: &mut RestoreState) -> Resu
             rise.start_services(state).await?;
         }
         rise.check_answers().await?;
+        ground.unpin_services(state).await?;
     }
     if !ground.keeps_earlier_data(state).await? {
         // Nothing was there before: there is nothing to go back to.
@@ -215,7 +237,7 @@ where
         },
         Err(why) => why,
     };
-    calm.tell_operator(format!("{why}: it is taken back")).await;
+    calm.tell_operator(tr!("{why}: it is taken back")).await;
     let back = async {
         // The state that was written is more certain than the one in memory.
         let begun = state.begun;
@@ -223,9 +245,9 @@ where
             return Ok(false);
         };
         if state.begun != begun {
-            return Err(StepError::failed(
-                "another restore of it was begun meanwhile: what is there is its business",
-            ));
+            return Err(StepError::failed(tr!(
+                "another restore of it was begun meanwhile: what is there is its business"
+            )));
         }
         if state.phase == RestorePhase::Staging {
             // The first state of the swap could not be written, so nothing was changed.
@@ -262,8 +284,15 @@ async fn put_in_place(
     state: &RestoreState,
 ) -> Result<(), StepError> {
     let seen = ground.inspect_swaps(state).await?;
-    let renames = renames::plan_swap_renames(&state.swaps, &seen)?;
-    ground.apply_renames(&renames).await
+    // All of it is planned before the first one is changed.
+    let mut planned = Vec::new();
+    for (node, swaps, seen) in renames::split_by_node(&state.swaps, &seen) {
+        planned.push((node, renames::plan_swap_renames(&swaps, &seen)?));
+    }
+    for (node, renames) in planned {
+        ground.apply_renames(node, &renames).await?;
+    }
+    Ok(())
 }
 
 async fn bring_back(
@@ -274,8 +303,11 @@ async fn bring_back(
     let aside = jiff::Timestamp::now()
         .strftime("%Y%m%d-%H%M%S.%6f")
         .to_string();
-    let renames = renames::plan_undo_renames(&state.swaps, &seen, &aside);
-    ground.apply_renames(&renames).await
+    for (node, swaps, seen) in renames::split_by_node(&state.swaps, &seen) {
+        let renames = renames::plan_undo_renames(&swaps, &seen, &aside);
+        ground.apply_renames(node, &renames).await?;
+    }
+    Ok(())
 }
 
 /// Ends the restore with nothing kept: what was written beside is removed.
@@ -301,11 +333,25 @@ async fn record_replicas(
     let now = ground.query_replicas(state).await?;
     if state.phase == RestorePhase::Restored {
         state.replicas = now;
-        return Ok(());
+        state.pins.clear();
+        return record_pins(ground, state).await;
     }
     for (name, n) in now {
         if !state.replicas.iter().any(|(other, _)| *other == name) {
             state.replicas.push((name, n));
+        }
+    }
+    record_pins(ground, state).await
+}
+
+/// Adds what keeps services where the volumes are; a finished restore has none any more.
+async fn record_pins(
+    ground: &dyn RestoreEnvironment,
+    state: &mut RestoreState,
+) -> Result<(), StepError> {
+    for (name, pins) in ground.query_pins(state).await? {
+        if !state.pins.iter().any(|(other, _)| *other == name) {
+            state.pins.push((name, pins));
         }
     }
     Ok(())
@@ -343,11 +389,14 @@ async fn take_back(
     ground: &dyn RestoreEnvironment,
     state: &mut RestoreState,
 ) -> Result<(), StepError> {
+    // A node that does not answer is found before anything is stopped.
+    ground.inspect_swaps(state).await?;
     record_replicas(ground, state).await?;
     ground.write_state(state).await?;
-    ground.stop_services(state).await?;
+    stop_pinned(ground, state).await?;
     bring_back(ground, state).await?;
     ground.give_back_replicas(&state.replicas).await?;
+    ground.unpin_services(state).await?;
     // Something may have been in use that the restore did not put there: it is kept.
     match ground.keeps_earlier_data(state).await? {
         true => enter_phase(ground, state, RestorePhase::Undone).await,
@@ -360,15 +409,25 @@ pub(super) async fn undo_restore(
     ground: &dyn RestoreEnvironment,
     state: &mut RestoreState,
 ) -> Result<(), StepError> {
+    ground.inspect_swaps(state).await?;
     if state.phase != RestorePhase::Undoing {
         record_replicas(ground, state).await?;
         ground.wait_for_jobs(&state.replicas).await?;
         enter_phase(ground, state, RestorePhase::Undoing).await?;
     }
-    ground.stop_services(state).await?;
+    stop_pinned(ground, state).await?;
     bring_back(ground, state).await?;
     ground.give_back_replicas(&state.replicas).await?;
+    ground.unpin_services(state).await?;
     enter_phase(ground, state, RestorePhase::Undone).await
+}
+
+async fn stop_pinned(
+    ground: &dyn RestoreEnvironment,
+    state: &RestoreState,
+) -> Result<(), StepError> {
+    ground.stop_services(state).await?;
+    ground.pin_services(state).await
 }
 
 /// Whether everything restored has taken its place.
@@ -382,7 +441,7 @@ pub(super) async fn is_in_place(
 
 /// Why a restore that was interrupted can't be let go.
 pub(super) fn unresolved_restore(app: &str) -> StepError {
-    StepError::failed(format!(
+    StepError::failed(tr!(
         "the restore of {app} was interrupted: `matou restore undo {app}` resolves it first"
     ))
 }
@@ -400,6 +459,7 @@ pub(super) async fn forget_restore(
         RestorePhase::Restored | RestorePhase::Undone | RestorePhase::Forgetting => {}
         RestorePhase::Started if is_in_place(ground, state).await? => {
             ground.give_back_replicas(&state.replicas).await?;
+            ground.unpin_services(state).await?;
             enter_phase(ground, state, RestorePhase::Restored).await?;
         }
         _ => return Err(unresolved_restore(&state.app)),

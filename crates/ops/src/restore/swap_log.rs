@@ -1,6 +1,7 @@
 //! The swap log: the state file of an application's restore on the storage node, the folder beside
 //! it, and the renames that swap folders. Everything here can be run again after an interruption.
 
+use matou_i18n::tr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -60,6 +61,14 @@ impl SwapLog {
         }
     }
 
+    /// The same with the folders of another node. The state stays on the storage node.
+    pub(super) fn on_host(&self, host: &Host) -> Self {
+        Self {
+            host: host.clone(),
+            path: self.path.clone(),
+        }
+    }
+
     /// Returns the folders in which root follows no link: the data of all applications and, for
     /// volumes of the local driver, Docker's folder.
     pub(crate) fn confined_folders<'a>(
@@ -84,14 +93,14 @@ impl SwapLog {
             .arg(self.path.display().to_string())
             .sudo()
             .timeout(Duration::from_secs(20))
-            .label("state of the restore");
+            .label(tr!("state of the restore"));
         let text = self.host.run_ok(&read).await?.stdout_text();
         // An empty file does not mean that there is no restore.
         let Some(text) = text.strip_prefix("there") else {
             return Ok(None);
         };
         serde_json::from_str(text).map(Some).map_err(|e| {
-            StepError::failed(format!(
+            StepError::failed(tr!(
                 "{} on {} can't be understood ({e}): it tells what a restore set aside; look at the folders beside it",
                 self.path.display(),
                 self.host.name()
@@ -102,7 +111,7 @@ impl SwapLog {
     /// Writes it, complete or not at all; on a full disk too, once the first one was written.
     pub(crate) async fn write_state(&self, state: &RestoreState) -> Result<(), StepError> {
         let text = serde_json::to_vec_pretty(state)
-            .map_err(|e| StepError::failed(format!("the state can't be written: {e}")))?;
+            .map_err(|e| StepError::failed(tr!("the state can't be written: {e}")))?;
         let first = matches!(state.phase, RestorePhase::Staging | RestorePhase::Restoring);
         let write = Command::sh(WRITE_STATE)
             .arg(self.path.display().to_string())
@@ -113,7 +122,7 @@ impl SwapLog {
             .stdin(text)
             .sudo()
             .timeout(Duration::from_secs(60))
-            .label(format!("write {}", self.path.display()));
+            .label(tr!("write {}", self.path.display()));
         self.host.run_ok(&write).await?;
         Ok(())
     }
@@ -162,7 +171,7 @@ impl SwapLog {
             .arg(folder.display().to_string())
             .arg(how)
             .timeout(Duration::from_secs(1800))
-            .label(format!("remove {}", folder.display()));
+            .label(tr!("remove {}", folder.display()));
         self.host.run_ok(&remove).await?;
         Ok(())
     }
@@ -174,7 +183,7 @@ impl SwapLog {
             .sh(FIND_EARLIER_DATA)
             .arg(folder.display().to_string())
             .timeout(Duration::from_secs(120))
-            .label("what is set aside");
+            .label(tr!("what is set aside"));
         Ok(!self.host.run_ok(&look).await?.stdout_text().is_empty())
     }
 
@@ -184,7 +193,7 @@ impl SwapLog {
             .arg(folder.display().to_string())
             .sudo()
             .timeout(Duration::from_secs(20))
-            .label("what earlier restores left");
+            .label(tr!("what earlier restores left"));
         let text = self.host.run_ok(&look).await?.stdout_text();
         Ok(text.lines().map(PathBuf::from).collect())
     }
@@ -207,7 +216,7 @@ impl SwapLog {
             .arg(folder.display().to_string())
             .arg(to.display().to_string())
             .timeout(Duration::from_secs(60))
-            .label(format!("keep {}", folder.display()));
+            .label(tr!("keep {}", folder.display()));
         let moved = self.host.run_ok(&rename).await?.stdout_text();
         Ok((!moved.is_empty()).then_some(to))
     }
@@ -223,11 +232,10 @@ impl SwapLog {
             .sh(INSPECT_SWAPS)
             .args(swap_path_args(folder, swaps))
             .timeout(Duration::from_secs(60))
-            .label("where the folders are");
+            .label(tr!("where the folders are"));
         let text = self.host.run_ok(&look).await?.stdout_text();
-        parse_swap_states(&text, swaps.len()).ok_or_else(|| {
-            StepError::failed(format!("where the folders are can't be told: {text:?}"))
-        })
+        parse_swap_states(&text, swaps.len())
+            .ok_or_else(|| StepError::failed(tr!("where the folders are can't be told: {text:?}")))
     }
 
     /// Carries out renames. Root follows no link in the data folder. A volume outside of it is
@@ -244,7 +252,7 @@ impl SwapLog {
             let command = command
                 .args(rename_args(some))
                 .timeout(Duration::from_secs(120))
-                .label("exchange folders");
+                .label(tr!("exchange folders"));
             self.host.run_ok(&command).await?;
         }
         Ok(())

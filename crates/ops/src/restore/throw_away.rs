@@ -1,15 +1,17 @@
 //! A copy of an application out of a snapshot, under another name, that is thrown away afterwards. No
 //! swap log is kept of it: what is left of one that was cut off is removed as a whole.
 
+use matou_i18n::tr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::plan::{plan_absent_app_swap, plan_staging, query_docker_root};
+use super::absent::{AbsentVolumes, plan_absent_app_swap};
 use super::renames::plan_swap_renames;
 use super::source::RestoreSource;
 use super::staging::{StageSnapshot, restore_unit_name};
 use super::swap_log::{ENGINE_RESTORES, SwapLog};
+use super::swap_steps::{plan_staging, query_docker_root};
 use super::volume_swap::VolumeSwap;
 use crate::leftovers::{LeftoverScope, RemoveLeftovers};
 use crate::remove::RemoveApp;
@@ -57,9 +59,10 @@ impl ThrowAwayCopy {
         file: AppFile,
     ) -> Result<Self, OpsError> {
         let shown = source.describe();
-        let work = plan_absent_app_swap(fleet, source, name, file).await?;
+        let places = AbsentVolumes::OnStorageNode;
+        let work = plan_absent_app_swap(fleet, source, name, file, places).await?;
         let (work, stage) = plan_staging(work).await?;
-        let stage = stage.ok_or_else(|| format!("the snapshot {shown} holds no data"))?;
+        let stage = stage.ok_or_else(|| tr!("the snapshot {shown} holds no data"))?;
         Ok(Self { work, stage })
     }
 
@@ -131,19 +134,13 @@ pub(crate) async fn claim_throw_away_name(
     name: &str,
 ) -> Result<(), StepError> {
     let taken = |what: &str| {
-        StepError::failed(format!(
+        StepError::failed(tr!(
             "{what} has the name of the copy that would be made and thrown away, {name}, and was made by none: nothing is done while it is there"
         ))
     };
-    let storage = &fleet.find_storage_node()?.host;
-    let data = fleet.config.storage.path.display().to_string();
-    let look = Command::sh(r#"[ -e "$1/.matou/throw-away/$2" ]"#)
-        .arg(&data)
-        .arg(name)
-        .sudo()
-        .timeout(Duration::from_secs(60))
-        .label("look whether a copy was cut off");
-    if storage.run(&look).await?.code != 0 {
+    if !is_claimed(fleet, name).await? {
+        let storage = &fleet.find_storage_node()?.host;
+        let data = fleet.config.storage.path.display().to_string();
         if let Some(what) = find_object_of_name(fleet, manager, name).await? {
             return Err(taken(&what));
         }
@@ -153,14 +150,14 @@ pub(crate) async fn claim_throw_away_name(
             .sh(CLAIM_NAME)
             .args([&*data, name])
             .timeout(Duration::from_secs(60))
-            .label("claim the name of a copy");
+            .label(tr!("claim the name of a copy"));
         let claimed = storage.run(&claim).await?;
         match claimed.code {
             0 => {}
             TAKEN => return Err(taken(&claimed.stdout_text())),
             _ => {
                 let said = String::from_utf8_lossy(&claimed.stderr);
-                return Err(StepError::failed(format!(
+                return Err(StepError::failed(tr!(
                     "the name of a copy can't be claimed on {}: {}",
                     storage.name(),
                     said.trim()
@@ -169,6 +166,21 @@ pub(crate) async fn claim_throw_away_name(
         }
     }
     remove_copy(fleet, manager, name).await
+}
+
+/// Whether a throw-away application has that name now, or had it when it was cut off.
+///
+/// # Errors
+/// The storage node can't be asked.
+pub(crate) async fn is_claimed(fleet: &FleetContext, name: &str) -> Result<bool, StepError> {
+    let look = Command::sh(r#"[ ! -e "$1/.matou/throw-away/$2" ] || echo claimed"#)
+        .arg(fleet.config.storage.path.display().to_string())
+        .arg(name)
+        .sudo()
+        .timeout(Duration::from_secs(60))
+        .label(tr!("look whether a copy was cut off"));
+    let found = fleet.find_storage_node()?.host.run_ok(&look).await?;
+    Ok(!found.stdout.is_empty())
 }
 
 /// Returns a service or a volume that has a name, in words.
@@ -181,18 +193,18 @@ async fn find_object_of_name(
     let mut services = swarm.services.iter();
     let service = services.find(|s| s.stack.as_deref().unwrap_or(&s.name) == name);
     if let Some(service) = service {
-        return Ok(Some(format!("the service {}", service.name)));
+        return Ok(Some(tr!("the service {}", service.name)));
     }
     for node in fleet.nodes.iter() {
         let list = Command::sh(LIST_VOLUMES)
             .arg(name)
             .sudo()
             .timeout(Duration::from_secs(60))
-            .label("look for volumes of the name");
+            .label(tr!("look for volumes of the name"));
         let found = node.host.run_ok(&list).await?.stdout_text();
         if let Some(volume) = found.lines().next() {
             let node = &node.config.name;
-            return Ok(Some(format!("the volume {volume} of {node}")));
+            return Ok(Some(tr!("the volume {volume} of {node}")));
         }
     }
     Ok(None)
@@ -218,7 +230,7 @@ pub(crate) async fn remove_throw_away_app(
         .arg(fleet.config.storage.path.display().to_string())
         .arg(name)
         .timeout(Duration::from_secs(60))
-        .label("let the name of a copy go");
+        .label(tr!("let the name of a copy go"));
     storage.run_ok(&let_go).await?;
     Ok(())
 }
@@ -235,7 +247,7 @@ async fn remove_copy(
         .arg(restore_unit_name(name))
         .sudo()
         .timeout(Duration::from_secs(120))
-        .label("end what writes a throw-away copy");
+        .label(tr!("end what writes a throw-away copy"));
     storage.run_ok(&end).await?;
     let steps: [Box<dyn Step>; 2] = [
         Box::new(RemoveApp {
@@ -256,7 +268,7 @@ async fn remove_copy(
     .arg(name)
     .sudo()
     .timeout(Duration::from_secs(60))
-    .label("throw-away secrets");
+    .label(tr!("throw-away secrets"));
     manager.host.run_ok(&secrets).await?;
     for node in fleet.nodes.iter() {
         // A container that has just stopped holds its volume a moment longer.
@@ -264,7 +276,7 @@ async fn remove_copy(
             .arg(name)
             .sudo()
             .timeout(Duration::from_secs(120))
-            .label("throw-away volumes");
+            .label(tr!("throw-away volumes"));
         node.host.run_ok(&volumes).await?;
     }
     let mut more: Vec<PathBuf> = Vec::new();
@@ -284,7 +296,7 @@ async fn remove_copy(
         .arg(name)
         .args(more.iter().map(|p| p.display().to_string()))
         .timeout(Duration::from_secs(1800))
-        .label("throw-away folders");
+        .label(tr!("throw-away folders"));
     storage.run_ok(&remove).await?;
     Ok(())
 }

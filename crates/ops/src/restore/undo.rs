@@ -1,6 +1,7 @@
 //! After a restore: the data from before brought back, or let go; one that was interrupted resolved.
 
-use std::path::PathBuf;
+use matou_i18n::tr;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -29,29 +30,30 @@ impl UndoRestore {
 
     fn plan_lines(&self, state: &RestoreState) -> Vec<Change> {
         let app = &self.app;
-        let kept = format!(
+        let kept = tr!(
             "what was written since the restore is set aside, and kept until `matou restore forget {app}`"
         );
         let folders = |now: &'static str, then: &'static str| {
             let line = move |live| Change::modify(live, now, then);
             live_paths(&state.swaps).map(line)
         };
-        let before = "as it was before the restore";
+        let before = tr!("as it was before the restore");
         match state.phase {
-            RestorePhase::Staging | RestorePhase::Clearing => vec![Change::remove(format!(
-                "{}: what an interrupted restore wrote; nothing in use is changed",
-                state.folder.display()
-            ))],
-            RestorePhase::Forgetting => vec![Change::remove(format!(
-                "{}: what was let go; its removal was interrupted",
-                state.folder.display()
-            ))],
-            RestorePhase::Restoring => folders("half restored", "as it was before").collect(),
-            RestorePhase::Loading => folders("restored, not all of it loaded", before)
+            RestorePhase::Staging | RestorePhase::Clearing => remove_places(
+                state,
+                tr!("what an interrupted restore wrote; nothing in use is changed"),
+            ),
+            RestorePhase::Forgetting => {
+                remove_places(state, tr!("what was let go; its removal was interrupted"))
+            }
+            RestorePhase::Restoring => {
+                folders(tr!("half restored"), tr!("as it was before")).collect()
+            }
+            RestorePhase::Loading => folders(tr!("restored, not all of it loaded"), before)
                 .map(|line| line.with_warning(kept.clone()))
                 .collect(),
             RestorePhase::Started | RestorePhase::Restored | RestorePhase::Undoing => {
-                folders("as restored", before)
+                folders(tr!("as restored"), before)
                     .map(|line| line.with_warning(kept.clone()))
                     .collect()
             }
@@ -60,10 +62,23 @@ impl UndoRestore {
     }
 }
 
+/// A line for the folder of a restore on each node; `what` is in them.
+fn remove_places(state: &RestoreState, what: &str) -> Vec<Change> {
+    let places = state.places().into_iter().rev();
+    let line = |(node, folder): (Option<&str>, &Path)| {
+        let folder = folder.display();
+        match node {
+            Some(node) => Change::remove(format!("{node}:{folder}: {what}")),
+            None => Change::remove(format!("{folder}: {what}")),
+        }
+    };
+    places.map(line).collect()
+}
+
 #[async_trait]
 impl Step for UndoRestore {
     fn name(&self) -> String {
-        "undo".into()
+        tr!("undo").into()
     }
 
     fn timeout(&self) -> Duration {
@@ -77,12 +92,12 @@ impl Step for UndoRestore {
     async fn check(&self, cx: &StepContext) -> Result<Check, StepError> {
         let app = &self.app;
         let Some(state) = self.swap_log.read_state().await? else {
-            return Ok(Check::Done(vec![Change::same(format!(
+            return Ok(Check::Done(vec![Change::same(tr!(
                 "nothing is kept of a restore of {app}"
             ))]));
         };
         if state.phase == RestorePhase::Undone {
-            return Ok(Check::Done(vec![Change::same(format!(
+            return Ok(Check::Done(vec![Change::same(tr!(
                 "{app} has its data from before the restore"
             ))]));
         }
@@ -95,7 +110,7 @@ impl Step for UndoRestore {
             return Ok(Check::Change(lines));
         }
         if state.deployed {
-            lines.push(Change::remove(format!("services of {app}")));
+            lines.push(Change::remove(tr!("services of {app}")));
         }
         if state.deployed || !state.replicas.is_empty() {
             let site = ServerEnvironment::connect(&self.fleet, cx, &self.swap_log).await?;
@@ -106,9 +121,9 @@ impl Step for UndoRestore {
             names.dedup();
             lines.extend(names.into_iter().map(|name| {
                 Change::modify(
-                    format!("service {name}"),
-                    "as it is",
-                    "stopped, then started again",
+                    tr!("service {name}"),
+                    tr!("as it is"),
+                    tr!("stopped, then started again"),
                 )
             }));
             lines.extend(self.job_page().plan_line(cx).await?);
@@ -140,16 +155,19 @@ pub(crate) struct ForgetRestore {
     pub app: String,
     pub fleet: FleetContext,
     pub swap_log: SwapLog,
-    /// Where restores of this application have their folder.
-    pub folders: Vec<PathBuf>,
+    /// Where restores of this application have their folder, with the node's swap log.
+    pub folders: Vec<(SwapLog, PathBuf)>,
+    /// Nodes that do not answer: what they keep of earlier restores stays.
+    pub silent: Vec<String>,
 }
 
 impl ForgetRestore {
     /// Folders that earlier restores left, and that no state tells of.
-    async fn list_leftovers(&self) -> Result<Vec<PathBuf>, StepError> {
+    async fn list_leftovers(&self) -> Result<Vec<(SwapLog, PathBuf)>, StepError> {
         let mut left = Vec::new();
-        for folder in &self.folders {
-            left.extend(self.swap_log.list_leftovers(folder).await?);
+        for (log, folder) in &self.folders {
+            let found = log.list_leftovers(folder).await?;
+            left.extend(found.into_iter().map(|path| (log.clone(), path)));
         }
         Ok(left)
     }
@@ -158,7 +176,7 @@ impl ForgetRestore {
 #[async_trait]
 impl Step for ForgetRestore {
     fn name(&self) -> String {
-        "forget".into()
+        tr!("forget").into()
     }
 
     fn timeout(&self) -> Duration {
@@ -171,10 +189,9 @@ impl Step for ForgetRestore {
             self.swap_log.read_state().await?,
             self.list_leftovers().await?,
         );
-        let lost = "it can't be brought back afterwards";
+        let lost = tr!("it can't be brought back afterwards");
         let mut lines = Vec::new();
         if let Some(state) = &state {
-            let folder = state.folder.display();
             let what = match state.phase {
                 RestorePhase::Staging
                 | RestorePhase::Restoring
@@ -182,10 +199,10 @@ impl Step for ForgetRestore {
                 | RestorePhase::Undoing => {
                     return Err(state_machine::unresolved_restore(app));
                 }
-                RestorePhase::Clearing => "what an interrupted restore wrote",
-                RestorePhase::Forgetting => "what was let go; its removal was interrupted",
+                RestorePhase::Clearing => tr!("what an interrupted restore wrote"),
+                RestorePhase::Forgetting => tr!("what was let go; its removal was interrupted"),
                 RestorePhase::Undone => {
-                    "what had been restored and was undone, with what was written to it"
+                    tr!("what had been restored and was undone, with what was written to it")
                 }
                 RestorePhase::Started => {
                     let site = ServerEnvironment::connect(&self.fleet, cx, &self.swap_log).await?;
@@ -193,29 +210,43 @@ impl Step for ForgetRestore {
                         return Err(state_machine::unresolved_restore(app));
                     }
                     lines.push(Change::modify(
-                        format!("the restore of {app}, interrupted when everything was in place"),
-                        "not ended",
-                        "ended: the restored data stays in use",
+                        tr!("the restore of {app}, interrupted when everything was in place"),
+                        tr!("not ended"),
+                        tr!("ended: the restored data stays in use"),
                     ));
-                    "the data from before the restore"
+                    tr!("the data from before the restore")
                 }
-                RestorePhase::Restored => "the data from before the restore",
+                RestorePhase::Restored => tr!("the data from before the restore"),
             };
-            lines.push(Change::remove(format!("{folder}: {what}")).with_warning(lost));
+            let gone = remove_places(state, what).into_iter();
+            lines.extend(gone.map(|line| line.with_warning(lost)));
         }
-        lines.extend(left.iter().map(|path| {
-            let path = path.display().to_string();
+        lines.extend(left.iter().map(|(log, path)| {
+            let path = match log.host.name() == self.swap_log.host.name() {
+                true => path.display().to_string(),
+                false => format!("{}:{}", log.host.name(), path.display()),
+            };
             let what = match path.contains("~undone-") {
-                true => "what had been restored and was undone, with what was written to it",
-                false => "what a restore had left, and nothing told of",
+                true => tr!("what had been restored and was undone, with what was written to it"),
+                false => tr!("what a restore had left, and nothing told of"),
             };
             Change::remove(format!("{path}: {what}")).with_warning(lost)
         }));
+        let silent = self.silent.iter();
+        let silent = silent.map(|node| {
+            Change::same(tr!(
+                "{node} does not answer: what it keeps of earlier restores stays"
+            ))
+        });
         Ok(match lines.is_empty() {
-            true => Check::Done(vec![Change::same(format!(
-                "nothing is kept of a restore of {app}"
-            ))]),
-            false => Check::Change(lines),
+            true => {
+                let nothing = Change::same(tr!("nothing is kept of a restore of {app}"));
+                Check::Done(std::iter::once(nothing).chain(silent).collect())
+            }
+            false => {
+                lines.extend(silent);
+                Check::Change(lines)
+            }
         })
     }
 
@@ -224,8 +255,9 @@ impl Step for ForgetRestore {
             let site = ServerEnvironment::connect(&self.fleet, cx, &self.swap_log).await?;
             state_machine::forget_restore(&site, &mut state).await?;
         }
-        self.swap_log
-            .remove_paths(&self.list_leftovers().await?)
-            .await
+        for (log, path) in self.list_leftovers().await? {
+            log.remove_paths(&[path]).await?;
+        }
+        Ok(())
     }
 }

@@ -1,6 +1,8 @@
 //! What a restore into place swaps: the folders, what is made beside them first, and the dumps that
 //! are loaded after.
 
+use matou_i18n::tr;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -10,7 +12,7 @@ use super::folder_users::{self, FolderUsers, SwappedFolders};
 use super::parts::{PartKind, RestorePart};
 use super::services::{self, ServiceHandling};
 use super::source::RestoreSource;
-use super::swap_log::SwapLog;
+use super::swap_log::{ENGINE_RESTORES, SwapLog};
 use crate::FleetContext;
 use crate::deploy::{self, DeployOptions};
 use crate::page::JobPage;
@@ -38,8 +40,9 @@ pub(crate) struct VolumeSwap {
     pub swap_log: SwapLog,
     /// Folder of everything that this restore writes and keeps.
     pub folder: PathBuf,
-    /// Volumes of the local driver that have to be made.
-    pub volumes_to_create: Vec<String>,
+    /// Volumes of the local driver that have to be made, and the node that gets each; `None` is the storage
+    /// node.
+    pub volumes_to_create: Vec<(Option<String>, String)>,
     /// Notes for the operator; lines of the plan.
     pub notes: Vec<String>,
     /// When it was asked for. Identifies this restore.
@@ -59,24 +62,56 @@ impl VolumeSwap {
         self.folder.join("staged")
     }
 
-    fn staged_path(&self, path: &str) -> PathBuf {
+    /// Returns the swap log's work on the node that has a part.
+    ///
+    /// # Errors
+    /// The node is not in config.toml.
+    pub(super) fn log_of(&self, part: &RestorePart) -> Result<SwapLog, crate::OpsError> {
+        self.log_on(part.node.as_deref())
+    }
+
+    fn log_on(&self, node: Option<&str>) -> Result<SwapLog, crate::OpsError> {
+        let Some(name) = node else {
+            return Ok(self.swap_log.clone());
+        };
+        let node = self.fleet.nodes.get(name);
+        let node = node.ok_or_else(|| tr!("the node {name} is not in config.toml"))?;
+        Ok(self.swap_log.on_host(&node.host))
+    }
+
+    /// Returns the folder of this restore on the node that has a part: beside the volumes of its engine.
+    pub(super) fn folder_of(&self, part: &RestorePart) -> PathBuf {
+        match (&part.node, part.folder.ancestors().nth(3)) {
+            (Some(_), Some(root)) => root.join(ENGINE_RESTORES).join(&self.app),
+            _ => self.folder.clone(),
+        }
+    }
+
+    pub(super) fn staged_path(&self, path: &str) -> PathBuf {
         self.staging_folder().join(path.trim_start_matches('/'))
     }
 
     /// Returns where the restored data of a part lies before the swap.
     fn new_path(&self, at: usize, part: &RestorePart) -> PathBuf {
         match part.kind {
+            PartKind::Files(_) if part.node.is_some() => self.sent_path(at, part),
             PartKind::Files(_) => self.staged_path(&part.from),
-            PartKind::Database(_) => self.folder.join("fresh").join(at.to_string()),
+            PartKind::Database(_) => self.folder_of(part).join("fresh").join(at.to_string()),
         }
+    }
+
+    /// Where a part lies on another node when it was sent whole.
+    fn sent_path(&self, at: usize, part: &RestorePart) -> PathBuf {
+        self.folder_of(part).join("new").join(at.to_string())
     }
 
     pub(super) fn folder_swaps(&self) -> Vec<FolderSwap> {
         let swap = |(at, part): (usize, &RestorePart)| FolderSwap {
+            node: part.node.clone(),
             live: part.live.clone(),
             new: self.new_path(at, part),
             old: self
-                .folder
+                .folder_of(part)
                 .join("old")
                 .join(format!("{at}-{}", folder_label(&part.live))),
         };
@@ -96,41 +131,46 @@ impl VolumeSwap {
             volumes: self.parts.iter().map(|p| p.volume.clone()).collect(),
             replicas: Vec::new(),
             deployed: matches!(self.services, ServiceHandling::Deploy(_)),
+            pins: Vec::new(),
         }
     }
 
     /// Looks at the live folder of every part.
     async fn inspect_live_folders(&self) -> Result<Vec<LiveFolder>, StepError> {
         let script = shell_script(include_str!("../../scripts/inspect_live_folders.sh"));
-        let places = self.parts.iter().flat_map(|p| [&p.live, &p.folder]);
-        let look = self
-            .confined_folders()
-            .sh(script)
-            .args(places.map(|p| p.display().to_string()))
-            .timeout(Duration::from_secs(60))
-            .label("what is there now");
-        let text = self.swap_log.host.run_ok(&look).await?.stdout_text();
-        Ok(text
-            .lines()
-            .map(|line| LiveFolder {
+        let mut found = Vec::new();
+        for some in self.parts.chunk_by(|a, b| a.node == b.node) {
+            let log = self.log_of(&some[0])?;
+            let folder = self.folder_of(&some[0]);
+            let places = some.iter().flat_map(|p| [&p.live, &p.folder]);
+            let look = log
+                .confined_folders([folder.as_path()])
+                .sh(script)
+                .args(places.map(|p| p.display().to_string()))
+                .timeout(Duration::from_secs(60))
+                .label(tr!("what is there now"));
+            let text = log.host.run_ok(&look).await?.stdout_text();
+            found.extend(text.lines().map(|line| LiveFolder {
                 mounted: line.starts_with('m'),
                 linked: line.ends_with("linked"),
                 there: !line.ends_with("none"),
                 full: line.ends_with("full"),
-            })
-            .collect())
+            }));
+        }
+        Ok(found)
     }
 
     /// Who uses the folders now.
     async fn find_users(&self, manager: &StepContext) -> Result<FolderUsers, StepError> {
-        let folders = SwappedFolders {
-            volumes: self.parts.iter().map(|p| p.volume.clone()).collect(),
-            paths: self.parts.iter().map(|p| p.live.clone()).collect(),
-        };
+        let folders = SwappedFolders::of_state(&self.initial_state(RestorePhase::Staging));
         folder_users::find_folder_users(&self.fleet, manager, &folders).await
     }
 
-    pub(super) fn deploy_options<'a>(&'a self, file: &'a AppFile) -> DeployOptions<'a> {
+    pub(super) fn deploy_options<'a>(
+        &'a self,
+        file: &'a AppFile,
+        pins: &'a BTreeMap<String, Vec<String>>,
+    ) -> DeployOptions<'a> {
         DeployOptions {
             stack: Some(&file.stack),
             app: &self.app,
@@ -140,8 +180,10 @@ impl VolumeSwap {
             rotate: &[],
             images: &deploy::NO_NEW_IMAGES,
             place: None,
+            budget: None,
             revision: None,
-            why: format!("restore {}", self.app),
+            pins,
+            why: tr!("restore {}", self.app),
         }
     }
 
@@ -162,19 +204,20 @@ impl VolumeSwap {
         lines.extend(self.plan_service_lines(&site.manager, &who).await?);
         if !matches!(self.services, ServiceHandling::KeepRunning) {
             lines.extend(who.containers.iter().map(|(name, node)| {
-                Change::decide(format!(
+                Change::decide(tr!(
                     "the container {name} on {node} uses the same data and is no service, so it can't be stopped here: stop it first, or it goes on in what is set aside"
                 ))
             }));
         }
         lines.extend(who.silent.iter().map(|node| {
-            Change::same(format!("{node} does not tell what runs there"))
-                .with_warning("a container there that is no service and uses this data would go on in what is set aside")
+            Change::same(tr!("{node} does not tell what runs there"))
+                .with_warning(tr!("a container there that is no service and uses this data would go on in what is set aside"))
         }));
         if let ServiceHandling::Deploy(file) = &self.services {
             let manager = self.fleet.nodes.find_manager().await;
             let handle = manager?;
-            let steps = deploy::deploy_steps(&self.deploy_options(file), handle, &self.fleet).await;
+            let wanted = self.deploy_options(file, &deploy::NO_PINS);
+            let steps = deploy::deploy_steps(&wanted, handle, &self.fleet).await;
             for step in steps? {
                 match step.check(&site.manager).await? {
                     Check::Done(more) | Check::Change(more) => lines.extend(more),
@@ -188,38 +231,41 @@ impl VolumeSwap {
     /// Says what happens to each folder; what was written there since is set aside.
     async fn plan_folder_lines(&self) -> Result<Vec<Change>, StepError> {
         let mut lines = Vec::new();
-        let old = format!("as it was at {}", self.source.describe());
+        let old = tr!("as it was at {}", self.source.describe());
         for (part, found) in self.parts.iter().zip(self.inspect_live_folders().await?) {
-            let live = part.live.display();
+            let live = match &part.node {
+                Some(node) => format!("{node}:{}", part.live.display()),
+                None => part.live.display().to_string(),
+            };
             if found.linked {
-                return Err(StepError::failed(format!(
+                return Err(StepError::failed(tr!(
                     "a folder above {live} is a link now, which somebody in a container of {} made: nothing is written through it; remove the link, or restore into a folder",
                     self.app
                 )));
             }
             if found.mounted {
-                return Err(StepError::failed(format!(
+                return Err(StepError::failed(tr!(
                     "{live} is a file system of its own: it can't be exchanged by a rename; restore into a folder and copy"
                 )));
             }
             let what = match part.kind {
                 PartKind::Files(_) => old.clone(),
-                PartKind::Database(_) => format!("made anew, its dump loaded, {old}"),
+                PartKind::Database(_) => tr!("made anew, its dump loaded, {old}"),
             };
             let line = match found.there {
-                true => Change::modify(live.to_string(), "as it is now", what),
+                true => Change::modify(live.clone(), tr!("as it is now"), what),
                 false => Change::add(format!("{live}: {what}")),
             };
             let beside =
                 matches!(self.services, ServiceHandling::Deploy(_)) && self.app != self.source.app;
             if beside && found.full {
-                lines.push(Change::decide(format!(
+                lines.push(Change::decide(tr!(
                     "{live} holds data already: choose another name, or remove it"
                 )));
                 continue;
             }
             lines.push(match found.full {
-                true => line.with_warning(format!(
+                true => line.with_warning(tr!(
                     "what was written since is set aside, and kept until `matou restore forget {}`",
                     self.app
                 )),
@@ -249,20 +295,20 @@ impl VolumeSwap {
         for (name, replicas) in all {
             let line = match services::can_be_stopped(replicas) {
                 true => Change::modify(
-                    format!("service {name}"),
+                    tr!("service {name}"),
                     services::format_replicas(replicas),
-                    "stopped, then started again",
+                    tr!("stopped, then started again"),
                 ),
                 false => Change::modify(
-                    format!("service {name}"),
+                    tr!("service {name}"),
                     services::format_replicas(replicas),
-                    "not begun again; waited for where it runs",
+                    tr!("not begun again; waited for where it runs"),
                 ),
             };
             let is_own = own.iter().any(|(own, _)| *own == name);
             lines.push(match is_own {
-                true => line.with_warning("it does not answer meanwhile"),
-                false => line.with_warning(format!(
+                true => line.with_warning(tr!("it does not answer meanwhile")),
+                false => line.with_warning(tr!(
                     "it is none of {}, and uses the same data: it does not answer meanwhile, and finds what is restored",
                     self.app
                 )),
@@ -288,7 +334,10 @@ impl VolumeSwap {
         for (at, part) in self.parts.iter().enumerate() {
             match &part.kind {
                 PartKind::Database(_) => {
-                    let make = confined
+                    let there = self.log_of(part)?;
+                    let folder = self.folder_of(part);
+                    let make = there
+                        .confined_folders([folder.as_path()])
                         .sh(shell_script(include_str!(
                             "../../scripts/make_data_folder.sh"
                         )))
@@ -296,33 +345,22 @@ impl VolumeSwap {
                         .arg(part.live.display().to_string())
                         .arg(self.staged_path(&part.from).display().to_string())
                         .timeout(Duration::from_secs(30))
-                        .label("new data folder");
-                    host.run_ok(&make).await?;
+                        .label(tr!("new data folder"));
+                    there.host.run_ok(&make).await?;
                 }
-                PartKind::Files(copies) => {
-                    for (copy, replaced) in copies {
-                        let place = confined
-                            .sh(&format!(
-                                "{}{REPLACE_FILE}",
-                                super::database::CHECK_PLAIN_FILE
-                            ))
-                            .arg(self.staged_path(copy).display().to_string())
-                            .arg(self.staged_path(replaced).display().to_string())
-                            .timeout(Duration::from_secs(3600))
-                            .label("consistent copy of the database");
-                        host.run_ok(&place).await?;
-                    }
-                }
+                // What was sent had it before.
+                PartKind::Files(_) if part.node.is_some() => {}
+                PartKind::Files(_) => self.replace_databases(part).await?,
             }
         }
-        for volume in &self.volumes_to_create {
+        for (node, volume) in &self.volumes_to_create {
             let create = Command::new("docker")
                 .args(["volume", "create", "--label"])
                 .arg(format!("com.docker.stack.namespace={}", self.app))
                 .arg(volume)
                 .sudo()
                 .timeout(Duration::from_secs(30));
-            host.run_ok(&create).await?;
+            self.log_on(node.as_deref())?.host.run_ok(&create).await?;
         }
         let secrets = self
             .source
@@ -347,8 +385,41 @@ impl VolumeSwap {
                 "lost"
             })
             .timeout(Duration::from_secs(30))
-            .label("secrets of the snapshot");
+            .label(tr!("secrets of the snapshot"));
         host.run_ok(&copy).await?;
+        Ok(())
+    }
+
+    /// Puts consistent copies over the files of SQLite, where the snapshot was written.
+    pub(super) async fn replace_databases(&self, part: &RestorePart) -> Result<(), StepError> {
+        let PartKind::Files(copies) = &part.kind else {
+            return Ok(());
+        };
+        for (copy, replaced) in copies {
+            let place = self
+                .confined_folders()
+                .sh(&format!(
+                    "{}{REPLACE_FILE}",
+                    super::database::CHECK_PLAIN_FILE
+                ))
+                .arg(self.staged_path(copy).display().to_string())
+                .arg(self.staged_path(replaced).display().to_string())
+                .timeout(Duration::from_secs(3600))
+                .label(tr!("consistent copy of the database"));
+            self.swap_log.host.run_ok(&place).await?;
+        }
+        Ok(())
+    }
+
+    /// Removes what was written beside and is not needed any more.
+    pub(super) async fn remove_staging(&self) -> Result<(), StepError> {
+        let rests = [self.staging_folder(), self.folder.join("fresh")];
+        self.swap_log.remove_paths(&rests).await?;
+        for part in self.parts.iter().filter(|p| p.node.is_some()) {
+            let folder = self.folder_of(part);
+            let rests = ["coming", "new", "fresh"].map(|rest| folder.join(rest));
+            self.log_of(part)?.remove_paths(&rests).await?;
+        }
         Ok(())
     }
 
@@ -358,13 +429,20 @@ impl VolumeSwap {
         manager: &StepContext,
         nodes: &Nodes,
     ) -> Result<(), StepError> {
-        for part in &self.parts {
+        for (at, part) in self.parts.iter().enumerate() {
             for load in part.dump_loads() {
                 let service = format!("{}_{}", self.app, load.service);
-                let staged = self.staged_path(&load.dump);
+                let inside = Path::new(&load.dump).strip_prefix(&part.from);
+                let staged = match (&part.node, inside) {
+                    (Some(_), Ok(rest)) => self.sent_path(at, part).join(rest),
+                    _ => self.staged_path(&load.dump),
+                };
+                let there = self.log_of(part)?;
+                let folder = self.folder_of(part);
+                let confined = there.confined_folders([folder.as_path()]);
                 let place = DumpLocation {
-                    storage: &self.swap_log.host,
-                    confined: self.confined_folders().with_folders([&part.folder]),
+                    storage: &there.host,
+                    confined: confined.with_folders([&part.folder]),
                     live: &part.live,
                     staged: &staged,
                 };

@@ -1,6 +1,7 @@
 //! A process on the node that ends a command in a container when nobody waits for it any more: asked to, or
 //! because this program or the line to it is gone.
 
+use matou_i18n::tr;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
@@ -63,7 +64,7 @@ impl CommandGuard {
             .arg(GRACE.as_secs().to_string())
             .live_stdin(live)
             .sudo()
-            .label("watch over a command in a container");
+            .label(tr!("watch over a command in a container"));
         let (states, state) = watch::channel(GuardState::default());
         tokio::spawn(run_guard(host.clone(), command, states));
         let beats = tokio::spawn({
@@ -88,10 +89,10 @@ impl CommandGuard {
         let state = there.ok().and_then(Result::ok).map(|s| s.clone());
         match state {
             Some(state) if state.ready && !state.ended => Ok(guard),
-            state => Err(OpsError::failed(format_args!(
+            state => Err(OpsError::failed(tr!(
                 "nothing was run: on {} nobody can watch over the command: {}",
                 guard.node,
-                state.map_or_else(|| "no answer".to_owned(), |s| s.said)
+                state.map_or_else(|| tr!("no answer").to_owned(), |s| s.said)
             ))),
         }
     }
@@ -121,11 +122,11 @@ impl CommandGuard {
         let node = self.node.clone();
         match self.finish("k").await {
             Some(state) if state.said.is_empty() => Ok(()),
-            Some(state) => Err(OpsError::failed(format_args!(
+            Some(state) => Err(OpsError::failed(tr!(
                 "on {node} the command was not wholly ended: {}; `matou shell {node}` leads there",
                 state.said
             ))),
-            None => Err(OpsError::failed(format_args!(
+            None => Err(OpsError::failed(tr!(
                 "{node} did not say that the command was ended: it is ended there within a minute"
             ))),
         }

@@ -4,6 +4,7 @@
 mod guard;
 mod target;
 
+use matou_i18n::tr;
 use std::time::{Duration, Instant};
 
 use futures_util::{Stream, StreamExt};
@@ -14,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::restore::{SwapLog, check_restore_settled};
 use crate::{FleetContext, OpsError};
 use guard::CommandGuard;
-use matou_docker::{ContainerCommand, Docker, StartedExec};
+use matou_docker::{ContainerCommand, Docker, NodeHandle, StartedExec};
 use matou_host::OutputStream;
 use matou_job::{HeldLocks, JobEvent, JobOutcome, LockRequest, RunError};
 
@@ -65,7 +66,7 @@ pub async fn hold_app_for_run(
     cancel: &CancellationToken,
 ) -> Result<Option<HeldLocks>, OpsError> {
     let host = &fleet.find_storage_node()?.host;
-    let title = format!("run {program} in {}", target.service);
+    let title = tr!("run {program} in {}", target.service);
     let holds = [LockRequest::for_apps(host, [&target.app])];
     let held = match fleet
         .runner
@@ -109,14 +110,39 @@ pub async fn run_in_container(
     let end = start_and_wait(fleet, target, request, held, cancel).await;
     let (exit, error) = match &end {
         Ok(RunEnd::Ended(code)) => (Some(*code), None),
-        Ok(RunEnd::TimedOut) => (None, Some("it took longer than it may".to_owned())),
-        Ok(RunEnd::Cancelled) => (None, Some("cancelled".to_owned())),
-        Ok(RunEnd::Unheard) => (None, Some("nobody took its output".to_owned())),
+        Ok(RunEnd::TimedOut) => (None, Some(tr!("it took longer than it may").to_owned())),
+        Ok(RunEnd::Cancelled) => (None, Some(tr!("cancelled").to_owned())),
+        Ok(RunEnd::Unheard) => (None, Some(tr!("nobody took its output").to_owned())),
         Err(why) => (None, Some(why.to_string())),
     };
     let took = begun.elapsed();
     journal.record_run_finished(&target.node, &target.service, &program, took, exit, error);
     end
+}
+
+/// Starts a command with its guard, under a lock that is still held.
+async fn start_command(
+    node: &NodeHandle,
+    target: &RunTarget,
+    mut command: ContainerCommand,
+    held: &HeldLocks,
+) -> Result<(CommandGuard, StartedExec), OpsError> {
+    let mark = guard::random_mark();
+    command.env.push(mark.clone());
+    let guard = CommandGuard::start(&node.host, &target.container, &mark).await?;
+    let starting = node.docker.start_in_container(&target.container, command);
+    let started = match held.fence().run_until_lost(starting).await {
+        Ok(started) => started.map_err(OpsError::from),
+        Err(loss) => Err(OpsError::failed(loss)),
+    };
+    match started {
+        Ok(started) => Ok((guard, started)),
+        Err(why) => {
+            // The engine may have begun it all the same.
+            guard.end_command().await?;
+            Err(why)
+        }
+    }
 }
 
 async fn start_and_wait(
@@ -127,23 +153,8 @@ async fn start_and_wait(
     cancel: &CancellationToken,
 ) -> Result<RunEnd, OpsError> {
     let node = fleet.nodes.get(&target.node);
-    let node = node.ok_or_else(|| format!("{} is not in config.toml: add it", target.node))?;
-    let mut command = request.command;
-    let mark = guard::random_mark();
-    command.env.push(mark.clone());
-    let guard = CommandGuard::start(&node.host, &target.container, &mark).await?;
-    let started = match node
-        .docker
-        .start_in_container(&target.container, command)
-        .await
-    {
-        Ok(started) => started,
-        Err(why) => {
-            // The engine may have begun it all the same.
-            guard.end_command().await?;
-            return Err(why.into());
-        }
-    };
+    let node = node.ok_or_else(|| tr!("{} is not in config.toml: add it", target.node))?;
+    let (guard, started) = start_command(node, target, request.command, &held).await?;
     held.release().await;
     let mut running = RunningCommand {
         docker: &node.docker,
@@ -181,8 +192,7 @@ async fn start_and_wait(
             },
             () = cancel.cancelled() => Ok(RunEnd::Cancelled),
             () = limit => Ok(RunEnd::TimedOut),
-            () = guard.wait_for_loss() => Err(OpsError::failed(format_args!(
-                "the connection to {} was lost while the command ran: it is ended there within a minute",
+            () = guard.wait_for_loss() => Err(OpsError::failed(tr!("the connection to {} was lost while the command ran: it is ended there within a minute",
                 target.node
             ))),
         }
@@ -262,7 +272,7 @@ async fn forward_output(
         let Some(piece) = piece else {
             return Ok(true);
         };
-        let piece = piece.map_err(|e| format!("the output of the command was cut off: {e}"))?;
+        let piece = piece.map_err(|e| tr!("the output of the command was cut off: {e}"))?;
         if to.send(piece).await.is_err() {
             return Ok(false);
         }

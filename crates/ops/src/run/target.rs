@@ -3,6 +3,7 @@
 use crate::{FleetContext, OpsError};
 use matou_base::text::InvalidInput;
 use matou_config::unknown_name;
+use matou_i18n::tr;
 use matou_model::{Service, Swarm};
 use matou_stack::AppFile;
 
@@ -36,16 +37,16 @@ pub async fn find_run_target(
     };
     let name = &service.name;
     let task = swarm.find_enterable_task(&service.id).ok_or_else(|| {
-        format!("no task of {name} runs: start it (`matou scale {name} 1`), or look why with `matou logs {name}`")
+        tr!("no task of {name} runs: start it (`matou scale {name} 1`), or look why with `matou logs {name}`")
     })?;
     let container = task
         .container_id
         .clone()
-        .ok_or_else(|| format!("the task of {name} has no container yet: try again in a moment"))?;
+        .ok_or_else(|| tr!("the task of {name} has no container yet: try again in a moment"))?;
     let node = fleet
         .nodes
         .find_name(&swarm, &task.node_id)
-        .ok_or_else(|| format!("{name} runs on a node that is not in config.toml: add it"))?;
+        .ok_or_else(|| tr!("{name} runs on a node that is not in config.toml: add it"))?;
     Ok(RunTarget {
         app: app.to_owned(),
         service: name.clone(),
@@ -86,7 +87,7 @@ fn find_service<'a>(
     services.sort_by(|a, b| a.name.cmp(&b.name));
     if services.is_empty() {
         let known = swarm.services.iter().map(app_name);
-        return Err(unknown_name("application", app, known));
+        return Err(unknown_name(tr!("application"), app, known));
     }
     let names = || services.iter().map(|s| short_name(s, app));
     match (wanted, services.as_slice()) {
@@ -94,9 +95,9 @@ fn find_service<'a>(
             .iter()
             .find(|s| short_name(s, app) == wanted || s.name == wanted)
             .copied()
-            .ok_or_else(|| unknown_name(&format!("service of {app}"), wanted, names())),
+            .ok_or_else(|| unknown_name(&tr!("service of {app}"), wanted, names())),
         (None, [only]) => Ok(only),
-        (None, several) => Err(InvalidInput::new(format_args!(
+        (None, several) => Err(InvalidInput::new(tr!(
             "{app} has several services: name one, as in `matou run {app}/{} -- …`; there are {}",
             short_name(several[0], app),
             names().collect::<Vec<_>>().join(", ")

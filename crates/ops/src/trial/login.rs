@@ -3,6 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use form_urlencoded::Serializer;
+use matou_i18n::tr;
 use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::deploy::secrets::read_secret;
@@ -54,12 +55,13 @@ pub async fn try_login(fleet: &FleetContext, app: &str) -> Result<LoginTrial, Op
     };
     let answer = send_to_edge(&edge, domain, &none, &page).await?;
     if !answer.is_well(domain, &page) {
-        return Err(OpsError::failed(format_args!(
+        return Err(OpsError::failed(tr!(
             "{} answers {}",
-            login.url, answer.status
+            login.url,
+            answer.status
         )));
     }
-    let how = format!("{} answers {}", login.url, answer.status);
+    let how = tr!("{} answers {}", login.url, answer.status);
     let (Some(request), Some(secret)) = (&login.request, &login.secret) else {
         return Ok(LoginTrial::PageOnly { how });
     };
@@ -68,24 +70,30 @@ pub async fn try_login(fleet: &FleetContext, app: &str) -> Result<LoginTrial, Op
     let right = build_message(login, request, &password);
     let answer = send_to_edge(&edge, domain, &right, &wanted).await?;
     if !request.status.contains(&answer.status) {
-        return Err(OpsError::failed(format_args!(
+        return Err(OpsError::failed(tr!(
             "the log-in of {} at {} is answered {}",
-            login.user, request.path, answer.status
+            login.user,
+            request.path,
+            answer.status
         )));
     }
     let wrong = SecretString::from(format!("not-{}", password.expose_secret()));
     let wrong = build_message(login, request, &wrong);
     let refused = send_to_edge(&edge, domain, &wrong, &wanted).await?;
     if request.status.contains(&refused.status) {
-        return Err(OpsError::failed(format_args!(
+        return Err(OpsError::failed(tr!(
             "{} takes a wrong password too: its answer {} shows nothing",
-            request.path, refused.status
+            request.path,
+            refused.status
         )));
     }
     Ok(LoginTrial::Taken {
-        how: format!(
+        how: tr!(
             "{} logs in at {}: {}, with a wrong password {}",
-            login.user, request.path, answer.status, refused.status
+            login.user,
+            request.path,
+            answer.status,
+            refused.status
         ),
     })
 }
@@ -147,7 +155,7 @@ async fn send_to_edge(
     message: &LoginMessage,
     wanted: &ExpectedAnswer,
 ) -> Result<HttpsAnswer, OpsError> {
-    let mut last = OpsError::from("there is no node to ask");
+    let mut last = OpsError::from(tr!("there is no node to ask"));
     for (_, address) in &edge.nodes {
         match send_login(address, edge.port, domain, message, wanted).await {
             Ok(answer) => return Ok(answer),

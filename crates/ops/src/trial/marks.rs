@@ -1,5 +1,6 @@
 //! Words in the volumes and databases of an application, which a restore has to bring back.
 
+use matou_i18n::tr;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::io::Read as _;
@@ -44,8 +45,10 @@ enum MarkPlace {
 impl fmt::Display for TrialMark {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.place {
-            MarkPlace::Volume { volume, .. } => write!(f, "a file in {volume}"),
-            MarkPlace::Database(dump) => write!(f, "a row in the database of {}", dump.service),
+            MarkPlace::Volume { volume, .. } => write!(f, "{}", tr!("a file in {volume}")),
+            MarkPlace::Database(dump) => {
+                write!(f, "{}", tr!("a row in the database of {}", dump.service))
+            }
         }
     }
 }
@@ -73,7 +76,8 @@ pub async fn write_trial_marks(
         if is_database || runs.is_none_or(|s| swarm.find_enterable_task(&s.id).is_none()) {
             continue;
         }
-        let container = find_running_container(&name, &swarm, &fleet.nodes, NOT_MARKED).await?;
+        let container =
+            find_running_container(&name, &swarm, &fleet.nodes, NOT_MARKED.get()).await?;
         for (volume, target) in &container.mounts {
             if container.read_only.contains(volume) || !seen.insert(volume.clone()) {
                 continue;
@@ -96,7 +100,8 @@ pub async fn write_trial_marks(
             word: make_word(),
         };
         let name = format!("{app}_{}", dump.service);
-        let container = find_running_container(&name, &swarm, &fleet.nodes, NOT_MARKED).await?;
+        let container =
+            find_running_container(&name, &swarm, &fleet.nodes, NOT_MARKED.get()).await?;
         if ask_database(&container, dump, DatabaseMark::Write, &mark.word)
             .await?
             .is_some()
@@ -107,7 +112,7 @@ pub async fn write_trial_marks(
     Ok(marks)
 }
 
-const NOT_MARKED: &str = "nothing can be written there";
+const NOT_MARKED: matou_i18n::Text = matou_i18n::both!("nothing can be written there");
 
 /// Looks for the words again, and returns those that are lost, a sentence each.
 ///
@@ -126,7 +131,8 @@ pub async fn find_lost_marks(
             MarkPlace::Database(dump) => &dump.service,
         };
         let name = format!("{app}_{service}");
-        let container = find_running_container(&name, &swarm, &fleet.nodes, NOT_MARKED).await?;
+        let container =
+            find_running_container(&name, &swarm, &fleet.nodes, NOT_MARKED.get()).await?;
         let found = match &mark.place {
             MarkPlace::Volume { target, .. } => read_file(&container, target).await,
             MarkPlace::Database(dump) => {
@@ -136,8 +142,8 @@ pub async fn find_lost_marks(
         };
         match found {
             Ok(found) if found.trim() == mark.word => {}
-            Ok(_) => lost.push(format!("{mark} has another text")),
-            Err(e) => lost.push(format!("{mark} is lost: {e}")),
+            Ok(_) => lost.push(tr!("{mark} has another text")),
+            Err(e) => lost.push(tr!("{mark} is lost: {e}")),
         }
     }
     Ok(lost)
@@ -160,7 +166,7 @@ async fn write_file(
     let written = archive
         .append_data(&mut header, MARK_FILE, word.as_bytes())
         .and_then(|()| archive.into_inner());
-    let bytes = written.map_err(|e| OpsError::failed(format_args!("no archive: {e}")))?;
+    let bytes = written.map_err(|e| OpsError::failed(tr!("no archive: {e}")))?;
     let command = Command::new("docker")
         .args(["cp", "-"])
         .arg(format!("{}:{target}", container.id))
@@ -179,12 +185,12 @@ async fn read_file(container: &RunningContainer<'_>, target: &str) -> Result<Str
         .sudo()
         .timeout(PATIENCE);
     let out = container.node.host.run_ok(&command).await?;
-    let unreadable = |e: std::io::Error| OpsError::failed(format_args!("it can't be read: {e}"));
+    let unreadable = |e: std::io::Error| OpsError::failed(tr!("it can't be read: {e}"));
     let mut archive = tar::Archive::new(out.stdout.as_slice());
     let mut entries = archive.entries().map_err(unreadable)?;
     let first = entries
         .next()
-        .ok_or_else(|| OpsError::from("the archive is empty"))?;
+        .ok_or_else(|| OpsError::from(tr!("the archive is empty")))?;
     let mut text = String::new();
     let entry = first.map_err(unreadable)?;
     entry
@@ -216,7 +222,7 @@ async fn ask_database(
         .arg(word)
         .sudo()
         .timeout(PATIENCE)
-        .label(format!("a word in the database of {}", dump.service));
+        .label(tr!("a word in the database of {}", dump.service));
     let out = container.node.host.run_ok(&command).await?;
     Ok(Some(out.stdout_text()))
 }

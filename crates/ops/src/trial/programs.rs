@@ -1,5 +1,6 @@
 //! Programs and processes that images are said to have.
 
+use matou_i18n::tr;
 use std::time::Duration;
 
 use crate::filed_app::FiledApp;
@@ -35,25 +36,26 @@ pub async fn find_missing_programs(
             continue;
         }
         let container =
-            find_running_container(&name, &swarm, &fleet.nodes, "it can't be looked into").await?;
+            find_running_container(&name, &swarm, &fleet.nodes, tr!("it can't be looked into"))
+                .await?;
         let look = Command::sh(FIND)
             .arg(&container.id)
             .args(facts.programs.clone())
             .sudo()
             .timeout(Duration::from_secs(30))
-            .label(format!("programs of {name}"));
+            .label(tr!("programs of {name}"));
         let out = container.node.host.run_ok(&look).await?;
         let text = out.stdout_text();
         let image = &service.image;
         for line in text.lines() {
             if let Some(program) = line.strip_prefix("missing ") {
-                missing.push(format!("{image} has no program {program}"));
+                missing.push(tr!("{image} has no program {program}"));
             }
         }
         let process: String = facts.process.chars().take(COMM).collect();
         let mut running = text.lines().filter_map(|l| l.strip_prefix("process "));
         if !process.is_empty() && !running.any(|name| name == process) {
-            missing.push(format!("{image} runs no process {process}"));
+            missing.push(tr!("{image} runs no process {process}"));
         }
     }
     Ok(missing)

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use matou_i18n::tr;
 use serde_yaml::{Mapping, Value};
 
 use super::values::Written;
@@ -42,7 +43,7 @@ pub(super) fn describe_app(
             continue;
         };
         let Some(folder) = first_volume(service) else {
-            notes.push(format!(
+            notes.push(tr!(
                 "{name} is {engine} without a volume of its own: it gets no dump"
             ));
             continue;
@@ -54,7 +55,7 @@ pub(super) fn describe_app(
             "file",
             Some(format!("{}/{file}", folder.trim_end_matches('/'))),
         );
-        notes.push(format!(
+        notes.push(tr!(
             "{name} is {engine}, by its image: each backup dumps all its databases first, with the password of its own environment"
         ));
         dumps.push(Value::from(dump.0));
@@ -70,7 +71,9 @@ pub(super) fn describe_app(
         let well: Vec<Value> = WELL.iter().map(|s| (*s).into()).collect();
         check.set("status", Some(well));
         extension.set("check", Some(check.0));
-        notes.push("its check takes any of the usual answers: narrow it to what it answers".into());
+        notes.push(
+            tr!("its check takes any of the usual answers: narrow it to what it answers").into(),
+        );
     }
     extension.0
 }

@@ -16,6 +16,7 @@ pub use facts::is_database_image;
 
 use std::collections::BTreeMap;
 
+use matou_i18n::tr;
 use serde_json::Value as Json;
 use serde_yaml::{Mapping, Value};
 
@@ -88,7 +89,7 @@ pub(super) fn draft_stack(app: &FoundApp, networks: &[Json]) -> Draft {
         let short = whole.strip_prefix(&format!("{}_", app.name));
         let short = short.filter(|s| !s.is_empty() && !app.is_single);
         if short.is_none() && !app.is_single {
-            draft.faults.push(format!(
+            draft.faults.push(tr!(
                 "{whole} says that it is of the stack {0}, and its name does not begin with {0}_",
                 app.name
             ));
@@ -108,7 +109,7 @@ pub(super) fn draft_stack(app: &FoundApp, networks: &[Json]) -> Draft {
         let faults = faults.iter().map(|fault| format!("{whole}: {fault}"));
         draft.faults.extend(faults);
         if !rewritten.is_empty() && !app.is_single {
-            draft.notes.push(format!(
+            draft.notes.push(tr!(
                 "the first change of the file replaces the tasks of {whole}: {}",
                 rewritten.join("; ")
             ));
@@ -116,7 +117,7 @@ pub(super) fn draft_stack(app: &FoundApp, networks: &[Json]) -> Draft {
         services.insert(name, written);
     }
     if app.is_single {
-        draft.notes.push(format!(
+        draft.notes.push(tr!(
             "{0} is a service without a stack: the first change of the file wants it removed before, since a stack calls it {0}_{0}",
             app.name
         ));
@@ -158,7 +159,7 @@ impl Draft {
         let mut file = Written::default();
         file.set("x-matou", Some(extension));
         file.0.extend(self.file.clone());
-        let mut text = format!(
+        let mut text = tr!(
             "# {}, as it ran when matou adopted it. Deploying it unchanged changes nothing.\n",
             app.name
         );

@@ -1,5 +1,6 @@
 //! What services use of what they share: networks, volumes, configs and secrets.
 
+use matou_i18n::tr;
 use serde_json::Value as Json;
 use serde_yaml::{Mapping, Value};
 
@@ -37,9 +38,8 @@ impl Conversion<'_> {
             let mut attachment = Fields::new("TaskTemplate.Networks", attachment);
             let target = attachment.text("Target").unwrap_or_default();
             let Some(network) = self.shared.networks.get(&target).cloned() else {
-                self.faults.push(format!(
-                    "TaskTemplate.Networks: no network has the id {target}"
-                ));
+                self.faults
+                    .push(tr!("TaskTemplate.Networks: no network has the id {target}"));
                 continue;
             };
             let network = Fields::new("Network", &network);
@@ -48,7 +48,7 @@ impl Conversion<'_> {
             if !PREDEFINED.contains(&name.as_str()) && !self.is_single {
                 match aliases.last() == Some(&self.name) {
                     true => drop(aliases.pop()),
-                    false => self.rewritten.push(format!(
+                    false => self.rewritten.push(tr!(
                         "in the network {name} it gets its own name as an alias"
                     )),
                 }
@@ -61,7 +61,7 @@ impl Conversion<'_> {
             names.push(name);
         }
         if !names.is_sorted() {
-            self.rewritten.push("its networks are sorted".into());
+            self.rewritten.push(tr!("its networks are sorted").into());
         }
         service.set_some("networks", joined);
     }
@@ -100,7 +100,7 @@ impl Conversion<'_> {
         let subnets = pools.iter().filter_map(|p| p.get("Subnet")?.as_str());
         let subnets: Vec<&str> = subnets.collect();
         if !subnets.is_empty() {
-            self.shared.note(format!(
+            self.shared.note(tr!(
                 "the network {name} has {}: the file leaves it to the engine, which may have chosen it",
                 subnets.join(", ")
             ));
@@ -117,8 +117,8 @@ impl Conversion<'_> {
         service: &mut Written,
     ) -> Vec<(String, String)> {
         let (label, what) = match kind {
-            "configs" => ("Config", "content of the config"),
-            _ => ("Secret", "value of the secret"),
+            "configs" => ("Config", tr!("content of the config")),
+            _ => ("Secret", tr!("value of the secret")),
         };
         let (mut list, mut runtime, mut names) = (Vec::new(), Vec::new(), Vec::new());
         for reference in references {
@@ -127,7 +127,7 @@ impl Conversion<'_> {
             let name = reference.text(&format!("{label}Name")).unwrap_or_default();
             self.shared.declare(kind, &name, &name, external(&name));
             self.shared
-                .note(format!("the {what} {name} stays with the swarm"));
+                .note(tr!("the {what} {name} stays with the swarm"));
             names.push(name.clone());
             if let Some(empty) = reference.object("Runtime") {
                 empty.finish(&mut self.faults);
@@ -147,13 +147,13 @@ impl Conversion<'_> {
                 }
                 None => self
                     .faults
-                    .push(format!("ContainerSpec.{kind}: {name} is no file")),
+                    .push(tr!("ContainerSpec.{kind}: {name} is no file")),
             }
             reference.finish(&mut self.faults);
             list.push(Value::from(out.0));
         }
         if !names.is_sorted() {
-            self.rewritten.push(format!("its {kind} are sorted"));
+            self.rewritten.push(tr!("its {kind} are sorted"));
         }
         service.set(kind, (!list.is_empty()).then_some(list));
         runtime
@@ -186,7 +186,7 @@ impl Conversion<'_> {
                 }
             }
             ("volume", None) => {}
-            (_, source) => self.faults.push(format!(
+            (_, source) => self.faults.push(tr!(
                 "ContainerSpec.Mounts: one of type {kind} ({})",
                 source.unwrap_or_default()
             )),
@@ -225,7 +225,7 @@ impl Conversion<'_> {
             }
             volume.set_map("labels", labels);
             if self.shared.contradicts_volume(self.app, name, &volume.0) {
-                self.faults.push(format!(
+                self.faults.push(tr!(
                     "ContainerSpec.Mounts: the volume {name} is mounted with different options"
                 ));
             }
@@ -235,7 +235,7 @@ impl Conversion<'_> {
                 driver.finish(&mut self.faults);
             }
             for (label, _) in labels {
-                self.faults.push(format!(
+                self.faults.push(tr!(
                     "VolumeOptions.Labels: {label} of a volume outside the stack"
                 ));
             }

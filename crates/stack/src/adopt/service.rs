@@ -1,6 +1,7 @@
 //! One service as the engine holds it, as a service of a compose file: the inverse of what the
 //! engine's own client does. Source: docker/cli, cli/compose/convert/service.go and volume.go.
 
+use matou_i18n::tr;
 use serde_json::Value as Json;
 use serde_yaml::{Mapping, Value};
 
@@ -61,7 +62,7 @@ impl Conversion<'_> {
             if let (Some(at_once), Some(total)) = (at_once, total)
                 && at_once != total
             {
-                self.faults.push(format!(
+                self.faults.push(tr!(
                     "Mode.ReplicatedJob: {at_once} at once of {total}; a compose file has one number for both"
                 ));
             }
@@ -144,7 +145,7 @@ impl Conversion<'_> {
         if named == running || same_image(&named, plain) {
             return named;
         }
-        self.rewritten.push(format!(
+        self.rewritten.push(tr!(
             "it runs {plain}, and its stack file named {named}: the file names what runs"
         ));
         plain.to_owned()
@@ -154,20 +155,20 @@ impl Conversion<'_> {
         let mut sorted = lines.clone();
         sorted.sort();
         if sorted != lines {
-            self.rewritten.push("its variables are sorted".into());
+            self.rewritten.push(tr!("its variables are sorted").into());
         }
         let mut variables = Written::default();
         for line in lines {
             match line.split_once('=') {
                 Some((name, value)) => {
                     if variables.0.contains_key(name) {
-                        self.faults.push(format!(
+                        self.faults.push(tr!(
                             "ContainerSpec.Env has {name} twice; a compose file has it once"
                         ));
                     }
                     variables.set(name, Some(value));
                 }
-                None => self.faults.push(format!(
+                None => self.faults.push(tr!(
                     "ContainerSpec.Env has {line} without a value, which takes the variable of the image away"
                 )),
             }

@@ -2,6 +2,7 @@
 //! beside them.
 
 use jiff::Timestamp;
+use matou_i18n::tr;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
@@ -10,7 +11,7 @@ use ratatui::text::{Line, Span};
 use super::view::AccessView;
 use crate::follow::NumberedLines as _;
 use crate::theme::Theme;
-use matou_base::text::{clean_line, display_width, fit_to_width};
+use matou_base::text::{clean_line, display_width, fit_to_width, format_tenths};
 use matou_base::units::format_short_duration;
 use matou_model::{AccessRecord, COUNTED_MINUTES, MinuteCount, count_most_frequent};
 
@@ -85,15 +86,18 @@ impl AccessView {
         let last = minutes[COUNTED_MINUTES - 2].map_or(0, |m| m.requests);
         let rows = [
             (
-                "requests",
+                tr!("requests"),
                 curve(&|m| share(m.requests, most)),
-                format!("{last}/min, at most {most}, {requests} in {COUNTED_MINUTES} min"),
+                tr!("{last}/min, at most {most}, {requests} in {COUNTED_MINUTES} min"),
                 theme.key(),
             ),
             (
-                "errors",
+                tr!("errors"),
                 curve(&|m| share(m.failed, m.requests)),
-                format!("{failed} of 5xx, {:.1} %", 100.0 * share(failed, requests)),
+                tr!(
+                    "{failed} of 5xx, {} %",
+                    format_tenths(100.0 * share(failed, requests))
+                ),
                 if failed > 0 {
                     theme.removed()
                 } else {
@@ -123,20 +127,20 @@ impl AccessView {
         let rest = TIME + STATUS + METHOD + TOOK + client + 5;
         let path = columns.saturating_sub(rest).max(8);
         let head = [
-            fit_to_width("time", TIME, ""),
-            fit_to_width("status", STATUS, ""),
-            fit_to_width("method", METHOD, ""),
-            fit_to_width("path", path, ""),
-            format!("{:>TOOK$}", "took"),
-            "address".to_owned(),
+            fit_to_width(tr!("time"), TIME, ""),
+            fit_to_width(tr!("status"), STATUS, ""),
+            fit_to_width(tr!("method"), METHOD, ""),
+            fit_to_width(tr!("path"), path, ""),
+            format!("{:>TOOK$}", tr!("took")),
+            tr!("address").to_owned(),
         ];
         buf.set_stringn(area.x, area.y, head.join(" "), columns, theme.dim());
         let height = usize::from(area.height - 1);
         let rows = area.y + 1..area.bottom();
         if self.requests.count() == 0 {
             let text = match (self.requests.is_empty(), self.end_reason()) {
-                (false, _) => "nothing matches; Esc ends the filter",
-                (true, None) => "waiting for requests",
+                (false, _) => tr!("nothing matches; Esc ends the filter"),
+                (true, None) => tr!("waiting for requests"),
                 (true, Some(reason)) => reason,
             };
             let text = theme.drawable_text(&clean_line(text));
@@ -192,18 +196,12 @@ impl AccessView {
         let of_paths: Of = AccessRecord::path_without_query;
         let of_addresses: Of = |a| &a.client;
         let lists = [
-            ("paths", of_paths, area.y),
-            ("addresses", of_addresses, area.y + half),
+            (tr!("paths"), of_paths, area.y),
+            (tr!("addresses"), of_addresses, area.y + half),
         ];
         for (name, of, y) in lists {
             let rows = usize::from(half.saturating_sub(2));
-            buf.set_stringn(
-                area.x,
-                y,
-                format!("most frequent {name}"),
-                columns,
-                theme.dim(),
-            );
+            buf.set_stringn(area.x, y, tr!("most frequent {name}"), columns, theme.dim());
             let most = count_most_frequent(self.requests.kept_from(0).map(of), rows);
             let digits = most
                 .first()
@@ -211,7 +209,7 @@ impl AccessView {
             for (y, (text, n)) in (y + 1..).zip(most) {
                 let room = columns.saturating_sub(digits + 1);
                 let text = match text {
-                    "" => "(none)",
+                    "" => tr!("(none)"),
                     text => text,
                 };
                 let line = Line::from(vec![

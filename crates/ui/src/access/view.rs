@@ -3,6 +3,7 @@
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use matou_i18n::{tr, trn};
 
 use super::buffer::RequestBuffer;
 use crate::follow::{Following, NumberedLines as _, Query, QueryOutcome, ViewOutcome};
@@ -70,11 +71,11 @@ impl AccessView {
         let mut parts = vec![self.following.word().to_owned()];
         let (kept, all) = (self.requests.count(), self.requests.len());
         parts.push(match self.requests.is_filtered() {
-            true => format!("{kept} of {all} requests"),
-            false => format!("{all} requests"),
+            true => tr!("{kept} of {all} requests"),
+            false => trn!(all, "{n} request", "{n} requests"),
         });
         if self.requests.count_dropped() > 0 {
-            parts.push(format!("{} older dropped", self.requests.count_dropped()));
+            parts.push(tr!("{} older dropped", self.requests.count_dropped()));
         }
         parts.extend(self.query.status());
         parts.extend(self.note.clone());
@@ -112,6 +113,11 @@ impl AccessView {
             _ => return ViewOutcome::Ignored,
         }
         ViewOutcome::Handled
+    }
+
+    /// Whether a filter is typed.
+    pub(crate) fn is_typing(&self) -> bool {
+        self.query.is_typing()
     }
 
     /// Takes pasted text into the filter that is typed.

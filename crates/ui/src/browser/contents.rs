@@ -1,5 +1,6 @@
 //! What is known of the files in a snapshot, and where one looks.
 
+use matou_i18n::tr;
 use std::collections::VecDeque;
 
 use tui_input::Input;
@@ -91,6 +92,11 @@ impl SnapshotBrowser {
         }
     }
 
+    /// Whether a search is typed.
+    pub(crate) fn is_typing(&self) -> bool {
+        self.search.as_ref().is_some_and(|search| search.typing)
+    }
+
     /// Returns the query for what is shown; `None` when nothing has to be read.
     pub(super) fn needed_query(&self) -> Option<SnapshotQuery> {
         let snapshot = self.snapshot.clone();
@@ -134,9 +140,9 @@ impl SnapshotBrowser {
     pub(crate) fn take_layout(&mut self, drawn: BrowserLayout) {
         match (drawn, &mut self.file) {
             (BrowserLayout::File { top }, Some((_, shown))) => *shown = top,
-            (BrowserLayout::Entries { at, top }, None) => {
+            (BrowserLayout::Entries(rows), None) => {
                 let (selected, first) = self.list_position_mut();
-                (*selected, *first) = (at, top);
+                (*selected, *first) = (rows.at, rows.top);
             }
             _ => {}
         }
@@ -147,9 +153,9 @@ impl SnapshotBrowser {
             return entry.path.clone();
         }
         match (&self.search, self.folders.last()) {
-            (Some(s), _) => format!("search: {}", s.input.value()),
+            (Some(s), _) => tr!("search: {}", s.input.value()),
             (None, Some(f)) => f.path.clone(),
-            (None, None) => "folders of this snapshot".into(),
+            (None, None) => tr!("folders of this snapshot").into(),
         }
     }
 }

@@ -4,6 +4,7 @@
 mod contents;
 
 use crossterm::event::{Event as TerminalEvent, KeyCode, KeyEvent, KeyModifiers};
+use matou_i18n::tr;
 use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
@@ -14,7 +15,7 @@ use tui_input::backend::crossterm::EventHandler;
 use contents::{OpenedFolder, SnapshotSearch};
 pub(super) use contents::{SnapshotBrowser, SnapshotQueryCache};
 
-use super::layout::BrowserLayout;
+use super::layout::{BrowserLayout, ChoiceRows};
 use super::msg::{Effect, SnapshotAnswer, SnapshotQuery};
 use super::pane::Tab;
 use super::panes::{RowKind, wrap_text};
@@ -274,7 +275,7 @@ fn open_browser_entry(
             });
         }
         Some(entry) if entry.kind == EntryKind::File => browser.file = Some((entry, 0)),
-        Some(_) => app.show_notice("only files have a content to be shown", false),
+        Some(_) => app.show_notice(tr!("only files have a content to be shown"), false),
         None => {}
     }
 }
@@ -345,23 +346,23 @@ fn draw_browser_entries(
             return draw_entry_list(app, browser, roots, 0, frame, area);
         }
         BrowserContent::Waiting => {
-            return draw_browser_text(app, frame, area, "reading …", theme.dim());
+            return draw_browser_text(app, frame, area, tr!("reading …"), theme.dim());
         }
         BrowserContent::Failed(reason) => {
             return draw_browser_text(app, frame, area, reason, theme.removed());
         }
         BrowserContent::Nothing => {
             let text = match typing {
-                true => "part of a name or path; Enter searches the whole snapshot",
-                false => "nothing here",
+                true => tr!("part of a name or path; Enter searches the whole snapshot"),
+                false => tr!("nothing here"),
             };
             return draw_browser_text(app, frame, area, text, theme.dim());
         }
     };
     if entries.is_empty() {
         let text = match browser.search {
-            Some(_) => "nothing of that name is in this snapshot",
-            None => "an empty folder",
+            Some(_) => tr!("nothing of that name is in this snapshot"),
+            None => tr!("an empty folder"),
         };
         return draw_browser_text(app, frame, area, text, theme.dim());
     }
@@ -405,13 +406,21 @@ fn draw_entry_list(
         }
     }
     if left_out > 0 {
-        let text = format!("{left_out} more are not listed: / searches all");
+        let text = tr!("{left_out} more are not listed: / searches all");
         let y = area.bottom().saturating_sub(1);
         frame
             .buffer_mut()
             .set_stringn(area.x, y, text, area.width.into(), theme.changed());
     }
-    Some(BrowserLayout::Entries { at, top })
+    Some(BrowserLayout::Entries(ChoiceRows {
+        area: Rect {
+            height: area.height.saturating_sub(more),
+            ..area
+        },
+        count: entries.len(),
+        top,
+        at,
+    }))
 }
 
 fn entry_line(app: &App, entry: &SnapshotEntry, whole: bool, columns: usize) -> Line<'static> {
@@ -457,13 +466,13 @@ fn draw_file_preview(
     let theme = app.theme;
     let look = browser.needed_query();
     let preview = match look.and_then(|l| app.query_cache.get(&l)) {
-        None => return draw_browser_text(app, frame, area, "reading …", theme.dim()),
+        None => return draw_browser_text(app, frame, area, tr!("reading …"), theme.dim()),
         Some(Err(reason)) => return draw_browser_text(app, frame, area, reason, theme.removed()),
         Some(Ok(SnapshotAnswer::Head(preview))) => preview,
         Some(Ok(_)) => return None,
     };
     if preview.head.contains(&0) {
-        let text = format!(
+        let text = tr!(
             "{} that are no text; r restores it",
             human_bytes(entry.size)
         );
@@ -489,19 +498,19 @@ fn draw_file_preview(
 
 fn preview_end_note(preview: &FilePreview, entry: &SnapshotEntry) -> Option<String> {
     match (preview.cut, preview.head.is_empty()) {
-        (true, _) => Some(format!(
+        (true, _) => Some(tr!(
             "the first {} of {}",
             human_bytes(preview.head.len() as u64),
             human_bytes(entry.size)
         )),
-        (_, true) => Some("an empty file".into()),
+        (_, true) => Some(tr!("an empty file").into()),
         _ => None,
     }
 }
 
 /// Formats the counts of changes as one line.
 pub(super) fn format_snapshot_changes(changes: &SnapshotChanges) -> String {
-    format!(
+    tr!(
         "+{} -{} ~{} files, {} new data",
         changes.added,
         changes.removed,

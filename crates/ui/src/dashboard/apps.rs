@@ -1,5 +1,6 @@
 //! The applications on the dashboard.
 
+use matou_i18n::tr;
 use std::collections::{BTreeMap, HashMap};
 
 use jiff::Timestamp;
@@ -8,14 +9,19 @@ use super::board::{BoardRow, Cell, Goal, NO_FIGURES, SectionRows, well_summary};
 use crate::panes::count_health;
 use crate::state::App;
 use crate::theme::Health;
-use matou_base::text::format_age;
+use matou_base::text::{display_width, format_age};
 use matou_model::{Probe, Service, TaskCount};
 use matou_monitor::AlertTarget;
 
 /// Lists the applications, those with problems first.
 pub(super) fn gather_apps(app: &App) -> SectionRows {
     let Some(swarm) = app.fleet.swarm.value() else {
-        let note = app.fleet.swarm.error().unwrap_or(NO_FIGURES).to_owned();
+        let note = app
+            .fleet
+            .swarm
+            .error()
+            .unwrap_or(NO_FIGURES.get())
+            .to_owned();
         return SectionRows {
             summary: note.clone(),
             note,
@@ -48,7 +54,7 @@ pub(super) fn gather_apps(app: &App) -> SectionRows {
     SectionRows {
         summary: well_summary(&rows),
         rows,
-        note: "no applications yet".into(),
+        note: tr!("no applications yet").into(),
         top: 0,
     }
 }
@@ -80,7 +86,10 @@ fn app_row(
     if answer.health == Some(Health::Bad) {
         health = Health::Bad;
     }
-    let mut cells = vec![Cell::text(count.clone(), count.len().max(5)), answer];
+    let mut cells = vec![
+        Cell::text(count.clone(), display_width(&count).max(5)),
+        answer,
+    ];
     cells.extend(share_cell(app, probes));
     cells.push(backup_cell(app, name, services, newest));
     cells.push(proof_cell(app, name, services));
@@ -96,19 +105,19 @@ fn app_row(
 
 /// The slowest of the last answers, or the one that is not well.
 fn answer_cell(app: &App, services: &[&Service], probes: &[&Probe]) -> Cell {
-    const COLUMNS: usize = NO_FIGURES.len();
+    const COLUMNS: usize = NO_FIGURES.english().len();
     let unknown = |text: &str| Cell::text(text, COLUMNS).with_health(Health::Unknown);
     if services.iter().all(|s| s.domains.is_empty()) {
-        return unknown("no domain");
+        return unknown(tr!("no domain"));
     }
     let bad = probes.iter().find(|p| p.problem().is_some());
     let (text, health) = match bad.map(|p| &p.outcome) {
-        Some(Ok(answer)) => (format!("answers {}", answer.status), Health::Bad),
-        Some(Err(_)) => ("no answer".to_owned(), Health::Bad),
+        Some(Ok(answer)) => (tr!("answers {}", answer.status), Health::Bad),
+        Some(Err(_)) => (tr!("no answer").to_owned(), Health::Bad),
         None => {
             let millis = probes.iter().filter_map(|p| p.outcome.as_ref().ok());
             match millis.map(|a| a.millis).max() {
-                None => return unknown(NO_FIGURES),
+                None => return unknown(NO_FIGURES.get()),
                 Some(millis) => (format!("{millis} ms"), Health::Good),
             }
         }
@@ -126,8 +135,8 @@ fn share_cell(app: &App, probes: &[&Probe]) -> Option<Cell> {
         .filter_map(|p| app.week.percent_well(&p.domain));
     let least = shares.min_by(f64::total_cmp)?;
     let text = match least {
-        w if w >= 99.995 => "100% good".to_owned(),
-        w => format!("{:.2}% good", (w * 100.0).floor() / 100.0),
+        w if w >= 99.995 => tr!("100% good").to_owned(),
+        w => tr!("{:.2}% good", (w * 100.0).floor() / 100.0),
     };
     Some(Cell::text(text, 11))
 }
@@ -148,15 +157,17 @@ fn backup_cell(
         Some(Some(at)) => {
             let old = app.now.as_second() - at.as_second();
             let late = old > i64::from(app.thresholds.backup_hours) * 3600;
-            let cell = Cell::text(format!("backup {}", format_age(app.now, *at)), COLUMNS);
+            let cell = Cell::text(tr!("backup {}", format_age(app.now, *at)), COLUMNS);
             match late {
                 true => cell.with_health(Health::Partly),
                 false => cell,
             }
         }
-        _ if !holds_data(services) => Cell::text("no data", COLUMNS).with_health(Health::Unknown),
-        Some(None) => Cell::text("no backup", COLUMNS).with_health(Health::Partly),
-        None => Cell::text("backup unread", COLUMNS).with_health(Health::Unknown),
+        _ if !holds_data(services) => {
+            Cell::text(tr!("no data"), COLUMNS).with_health(Health::Unknown)
+        }
+        Some(None) => Cell::text(tr!("no backup"), COLUMNS).with_health(Health::Partly),
+        None => Cell::text(tr!("backup unread"), COLUMNS).with_health(Health::Unknown),
     }
 }
 
@@ -165,14 +176,12 @@ fn proof_cell(app: &App, name: &str, services: &[&Service]) -> Cell {
     let backups = app.fleet.backups.value();
     match backups.map(|b| b.proofs.get(name)) {
         Some(Some(proof)) if proof.problem.is_some() => {
-            Cell::text("proof failed", COLUMNS).with_health(Health::Bad)
+            Cell::text(tr!("proof failed"), COLUMNS).with_health(Health::Bad)
         }
-        Some(Some(proof)) => {
-            Cell::text(format!("proof {}", format_age(app.now, proof.at)), COLUMNS)
-        }
+        Some(Some(proof)) => Cell::text(tr!("proof {}", format_age(app.now, proof.at)), COLUMNS),
         _ if !holds_data(services) => Cell::text("", COLUMNS),
-        Some(None) => Cell::text("no proof", COLUMNS).with_health(Health::Unknown),
-        None => Cell::text("proof unread", COLUMNS).with_health(Health::Unknown),
+        Some(None) => Cell::text(tr!("no proof"), COLUMNS).with_health(Health::Unknown),
+        None => Cell::text(tr!("proof unread"), COLUMNS).with_health(Health::Unknown),
     }
 }
 
@@ -181,5 +190,5 @@ fn requests_cell(app: &App, name: &str) -> Option<Cell> {
     let access = app.access.as_ref().filter(|a| a.routes.name == name)?;
     let minutes = access.view.minutes_until(app.now);
     let last = minutes.iter().rev().nth(1).copied().flatten()?;
-    Some(Cell::text(format!("{} req/min", last.requests), 12))
+    Some(Cell::text(tr!("{} req/min", last.requests), 12))
 }

@@ -1,5 +1,6 @@
 //! What is on the dashboard, as plain data.
 
+use matou_i18n::{Text, both, tr};
 use std::collections::VecDeque;
 
 use jiff::Timestamp;
@@ -13,7 +14,7 @@ use matou_monitor::AlertTarget;
 const KEPT_HAPPENINGS: usize = 50;
 
 /// What stands where a figure is not known yet.
-pub(crate) const NO_FIGURES: &str = "no figures yet";
+pub(crate) const NO_FIGURES: Text = both!("no figures yet");
 
 /// A part of the dashboard, in the order in which the selection goes through them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,12 +39,12 @@ impl Section {
 
     pub(crate) fn title(self) -> &'static str {
         match self {
-            Self::Problems => "Problems",
-            Self::Nodes => "Nodes",
-            Self::Apps => "Applications",
-            Self::Nights => "Nights",
-            Self::Certificates => "Certificates",
-            Self::Lately => "Lately",
+            Self::Problems => tr!("Problems"),
+            Self::Nodes => tr!("Nodes"),
+            Self::Apps => tr!("Applications"),
+            Self::Nights => tr!("Nights"),
+            Self::Certificates => tr!("Certificates"),
+            Self::Lately => tr!("Lately"),
         }
     }
 }
@@ -127,8 +128,8 @@ pub(crate) fn well_summary(rows: &[BoardRow]) -> String {
     let well = rows.iter().filter(|r| !r.health.is_problem()).count();
     match rows.len() {
         0 => String::new(),
-        all if all == well => "all well".into(),
-        all => format!("{well} of {all} well"),
+        all if all == well => tr!("all well").into(),
+        all => tr!("{well} of {all} well"),
     }
 }
 
@@ -173,12 +174,24 @@ pub(crate) struct DrawnSection {
     pub top: usize,
 }
 
+/// Whether the dashboard is seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Visibility {
+    #[default]
+    Closed,
+    Open,
+    /// It was left for a pane: Esc leads back to it.
+    Left,
+}
+
 /// The dashboard's state.
 #[derive(Debug, Default)]
 pub(crate) struct Board {
-    pub open: bool,
-    /// It was left for a pane: Esc leads back to it.
-    pub left: bool,
+    pub visibility: Visibility,
+    /// The console began with it, and it was not closed since: who quits on it quits the console.
+    pub home: bool,
+    /// The operator has selected a row, which stays selected; before, the first one is, whatever it is.
+    pub chosen: bool,
     pub arrival: Option<Arrival>,
     /// By the place in [`Section::ALL`].
     pub sections: [SectionRows; 6],
@@ -189,6 +202,14 @@ pub(crate) struct Board {
 }
 
 impl Board {
+    pub(crate) fn is_open(&self) -> bool {
+        self.visibility == Visibility::Open
+    }
+
+    pub(crate) fn is_left(&self) -> bool {
+        self.visibility == Visibility::Left
+    }
+
     pub(crate) fn selected_row(&self) -> Option<&BoardRow> {
         self.sections[self.at.0].rows.get(self.at.1)
     }
@@ -200,9 +221,13 @@ impl Board {
         self.happened.push_back(happening);
     }
 
-    /// Takes new rows; the selection stays on the same thing, or near where it was.
+    /// Takes new rows; what the operator has selected stays selected, or what is near where it was.
     pub(crate) fn replace_sections(&mut self, mut new: [SectionRows; 6]) {
-        let key = self.selected_row().map(|r| r.key.clone());
+        if !self.chosen {
+            self.at = (0, 0);
+        }
+        let key = self.selected_row().filter(|_| self.chosen);
+        let key = key.map(|r| r.key.clone());
         for (new, old) in new.iter_mut().zip(&self.sections) {
             new.top = old.top;
         }
@@ -279,6 +304,19 @@ mod tests {
     }
 
     #[test]
+    fn the_first_row_is_selected_until_the_operator_selects_one() {
+        let mut board = Board::default();
+        board.replace_sections(Default::default());
+        board.replace_sections(sections([&[], &["n1", "n2"], &[], &[], &[], &[]]));
+        assert_eq!(selected(&board), "n1");
+        board.replace_sections(sections([&["p"], &["n1", "n2"], &[], &[], &[], &[]]));
+        assert_eq!(selected(&board), "p");
+        board.chosen = true;
+        board.replace_sections(sections([&["q", "p"], &["n1", "n2"], &[], &[], &[], &[]]));
+        assert_eq!(selected(&board), "p");
+    }
+
+    #[test]
     fn the_selection_goes_over_all_sections_and_stays_on_its_row() {
         let mut board = Board::default();
         board.replace_sections(sections([&[], &["n1", "n2"], &["a"], &[], &["c"], &[]]));
@@ -295,6 +333,7 @@ mod tests {
         assert_eq!(selected(&board), "c");
         board.move_by(isize::MIN);
         board.move_by(1);
+        board.chosen = true;
         board.replace_sections(sections([&["p"], &["n0", "n1", "n2"], &[], &[], &[], &[]]));
         assert_eq!(selected(&board), "n2");
         // What was selected is gone, with all of its section.

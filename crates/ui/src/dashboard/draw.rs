@@ -1,5 +1,6 @@
 //! Draws the dashboard: sections below each other, from some width on in columns.
 
+use matou_i18n::tr;
 use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::style::{Modifier, Style};
@@ -145,8 +146,11 @@ fn draw_section(app: &App, section: Section, frame: &mut Frame, area: Rect) -> D
     }
     let hidden = rows.rows.len().saturating_sub(top + height);
     if hidden > 0 {
-        let more = format!(" {hidden} more ");
-        let x = inner.right().saturating_sub(more.len() as u16).max(inner.x);
+        let more = tr!(" {hidden} more ");
+        let x = inner
+            .right()
+            .saturating_sub(display_width(&more) as u16)
+            .max(inner.x);
         let buffer = frame.buffer_mut();
         buffer.set_stringn(x, inner.bottom(), more, inner.width.into(), style);
     }

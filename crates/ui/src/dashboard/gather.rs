@@ -7,7 +7,8 @@ use super::nights::gather_nights;
 use crate::panes::{certificate_health, node_state};
 use crate::state::App;
 use crate::theme::Health;
-use matou_base::text::{format_age, format_plural};
+use matou_base::text::{display_width, format_age};
+use matou_i18n::{tr, trn};
 use matou_model::{CertificateState, Metrics, Node, NodeLink};
 use matou_monitor::AlertTarget;
 
@@ -43,15 +44,15 @@ fn gather_problems(app: &App) -> SectionRows {
     let rows: Vec<BoardRow> = told.map(row).collect();
     let silenced = app.alerts.len() - rows.len();
     let mut note = match app.fleet.swarm.read_at() {
-        None => "the fleet is being read …".to_owned(),
-        Some(_) => "all is as it should be".to_owned(),
+        None => tr!("the fleet is being read …").to_owned(),
+        Some(_) => tr!("all is as it should be").to_owned(),
     };
     if silenced > 0 {
-        note += &format!(" ({silenced} ignored)");
+        note += &trn!(silenced, " ({n} ignored)", " ({n} ignored)");
     }
     let summary = match rows.len() {
         0 => note.clone(),
-        n => format_plural(n, "alert"),
+        n => trn!(n, "{n} alert", "{n} alerts"),
     };
     SectionRows {
         rows,
@@ -67,7 +68,7 @@ fn gather_nodes(app: &App) -> SectionRows {
     SectionRows {
         summary: well_summary(&rows),
         rows,
-        note: "no nodes".into(),
+        note: tr!("no nodes").into(),
         top: 0,
     }
 }
@@ -94,35 +95,37 @@ fn node_row(app: &App, node: &Node) -> BoardRow {
             }
             _ => word,
         };
-        cells.push(Cell::text(since.clone(), since.chars().count()).with_health(state));
+        cells.push(Cell::text(since.clone(), display_width(&since)).with_health(state));
     }
     let hours = app.loads.series(&node.name, app.now, 3600, HOURS);
     let known = hours.iter().any(Option::is_some);
     match metrics {
         Some(m) => {
             let value = |name: &str, percent: f32, limit: u8| {
-                let cell = Cell::text(format!("{name}{percent:>3.0}%"), name.len() + 4);
+                let cell = Cell::text(format!("{name}{percent:>3.0}%"), display_width(name) + 4);
                 match percent >= f32::from(limit) {
                     true => cell.with_health(Health::Bad),
                     false => cell,
                 }
             };
-            cells.push(value("cpu ", m.cpu, limits.cpu));
+            cells.push(value(tr!("cpu "), m.cpu, limits.cpu));
             if known {
                 let cpu = hours.iter().map(|h| h.map(|h| h.cpu)).collect();
                 cells.push(Cell::sparkline(cpu));
             }
-            cells.push(value("mem ", m.memory_percent(), limits.memory));
+            cells.push(value(tr!("mem "), m.memory_percent(), limits.memory));
             if known {
                 let memory = hours.iter().map(|h| h.map(|h| h.memory)).collect();
                 cells.push(Cell::sparkline(memory));
             }
-            cells.push(value("disk ", m.disk_percent(), limits.disk));
+            cells.push(value(tr!("disk "), m.disk_percent(), limits.disk));
             if !known {
-                cells.push(Cell::rest("no figures of the day yet").with_health(Health::Unknown));
+                cells.push(
+                    Cell::rest(tr!("no figures of the day yet")).with_health(Health::Unknown),
+                );
             }
         }
-        None => cells.push(Cell::rest(NO_FIGURES).with_health(Health::Unknown)),
+        None => cells.push(Cell::rest(NO_FIGURES.get()).with_health(Health::Unknown)),
     }
     BoardRow {
         key: node.name.clone(),
@@ -136,7 +139,7 @@ fn node_row(app: &App, node: &Node) -> BoardRow {
 fn gather_certificates(app: &App) -> SectionRows {
     let most = app.thresholds.certificate_days;
     let Some(all) = app.fleet.certificates.value() else {
-        let note = app.fleet.certificates.error().unwrap_or(NO_FIGURES);
+        let note = app.fleet.certificates.error().unwrap_or(NO_FIGURES.get());
         return SectionRows {
             note: note.to_owned(),
             summary: note.to_owned(),
@@ -149,9 +152,9 @@ fn gather_certificates(app: &App) -> SectionRows {
         let served = certificate.worst_served(app.now, most);
         let days = served.map(|s| s.days_left(app.now));
         let left = match days {
-            _ if certificate.orphan => "orphan".to_owned(),
-            None => "not served".to_owned(),
-            Some(days) => format!("{days} d"),
+            _ if certificate.orphan => tr!("orphan").to_owned(),
+            None => tr!("not served").to_owned(),
+            Some(days) => tr!("{days} d"),
         };
         let health = match certificate.orphan {
             true => Health::Partly,
@@ -171,13 +174,13 @@ fn gather_certificates(app: &App) -> SectionRows {
     ranked.sort_by_key(|(state, days, _)| (*state, *days));
     let first = ranked.iter().map(|(_, days, _)| *days).min();
     let summary = match first {
-        None => "none".to_owned(),
-        Some(i64::MAX) => "none is served".to_owned(),
-        Some(days) => format!("the first ends in {days} d"),
+        None => tr!("none").to_owned(),
+        Some(i64::MAX) => tr!("none is served").to_owned(),
+        Some(days) => tr!("the first ends in {days} d"),
     };
     SectionRows {
         rows: ranked.into_iter().map(|(.., row)| row).collect(),
-        note: "no certificates: no application has a domain".into(),
+        note: tr!("no certificates: no application has a domain").into(),
         summary,
         top: 0,
     }

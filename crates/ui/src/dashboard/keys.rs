@@ -1,8 +1,9 @@
 //! What keys and the mouse do on the dashboard, and the way back to it.
 
+use matou_i18n::tr;
 use ratatui::layout::Position;
 
-use super::board::{Arrival, Goal, Section};
+use super::board::{Arrival, Goal, Section, Visibility};
 use super::gather::gather_board;
 use crate::keymap::Action;
 use crate::overlays::JobsOverlay;
@@ -14,10 +15,16 @@ const HALF_PAGE: isize = 8;
 
 /// Carries out an action on the open dashboard. `None`: it is the console's own, and works from here too.
 pub(crate) fn run_on_board(app: &mut App, action: Action) -> Option<()> {
+    // Of nothing nothing can be chosen.
+    let has_rows = app.board.is_open() && app.board.selected_row().is_some();
+    if has_rows && selects_a_row(action) {
+        app.board.chosen = true;
+    }
     match action {
-        Action::Dashboard if !app.board.open => reopen(app),
+        Action::Dashboard if !app.board.is_open() => reopen(app),
         Action::Dashboard => close(app),
-        _ if !app.board.open => return None,
+        _ if !app.board.is_open() => return None,
+        Action::Quit if app.board.home => return None,
         Action::Back | Action::Quit => close(app),
         Action::Up => app.board.move_by(-1),
         Action::Down => app.board.move_by(1),
@@ -46,6 +53,7 @@ pub(crate) fn run_on_board(app: &mut App, action: Action) -> Option<()> {
         | Action::MoveAll
         | Action::Recover
         | Action::Refresh
+        | Action::Measure
         | Action::Suspend
         | Action::Redraw
         | Action::Interrupt => return None,
@@ -53,30 +61,56 @@ pub(crate) fn run_on_board(app: &mut App, action: Action) -> Option<()> {
         _ => {
             let key = app.keymap.first_key(Action::Open).unwrap_or_default();
             let text =
-                format!("not on the dashboard: {key} goes to what is selected, and it works there");
+                tr!("not on the dashboard: {key} goes to what is selected, and it works there");
             app.show_notice(text, false);
         }
     }
     Some(())
 }
 
+impl App {
+    /// Opens the dashboard as what the console begins with, unless a welcome is read first.
+    pub fn begin_with_dashboard(&mut self) {
+        if self.overlays.is_empty() {
+            reopen(self);
+            self.board.home = true;
+        }
+    }
+}
+
+fn selects_a_row(action: Action) -> bool {
+    matches!(
+        action,
+        Action::Up
+            | Action::Down
+            | Action::Top
+            | Action::Bottom
+            | Action::HalfPageUp
+            | Action::HalfPageDown
+            | Action::NextPane
+            | Action::NextTab
+            | Action::PreviousPane
+            | Action::PreviousTab
+            | Action::Open
+    )
+}
+
 /// Opens the dashboard, with what is known now.
 pub(crate) fn reopen(app: &mut App) {
-    app.board.open = true;
-    app.board.left = false;
+    app.board.visibility = Visibility::Open;
     app.board.arrival = None;
     let sections = gather_board(app);
     app.board.replace_sections(sections);
 }
 
 fn close(app: &mut App) {
-    app.board.open = false;
-    app.board.left = false;
+    app.board.visibility = Visibility::Closed;
+    app.board.home = false;
 }
 
 /// Whether the operator still stands where the dashboard led to: Esc goes back at once.
 pub(crate) fn is_back_at_arrival(app: &App) -> bool {
-    app.board.left && app.board.arrival.as_ref() == Some(&here(app))
+    app.board.is_left() && app.board.arrival.as_ref() == Some(&here(app))
 }
 
 fn here(app: &App) -> Arrival {
@@ -95,7 +129,7 @@ fn open_selected(app: &mut App) {
     let (goal, name) = (row.goal.clone(), row.name.clone());
     let gone = match goal {
         Goal::Nothing => {
-            app.show_notice("this line says all that is known of it", false);
+            app.show_notice(tr!("this line says all that is known of it"), false);
             return;
         }
         Goal::Jobs => {
@@ -121,7 +155,7 @@ fn open_selected(app: &mut App) {
     } else {
         // The pane that should have it may have been opened already.
         reopen(app);
-        app.show_notice(format!("{name} is in none of the panes"), false);
+        app.show_notice(tr!("{name} is in none of the panes"), false);
     }
 }
 
@@ -134,13 +168,15 @@ pub(crate) fn click_row(app: &mut App, at: Position) {
     let section = place(drawn.section);
     if !drawn.inner.contains(at) {
         if !app.board.sections[section].rows.is_empty() {
+            app.board.chosen = true;
             app.board.at = (section, drawn.top);
         }
         return;
     }
     let row = usize::from(at.y - drawn.inner.y) + drawn.top;
     if row < app.board.sections[section].rows.len() {
-        let again = app.board.at == (section, row);
+        let again = app.board.chosen && app.board.at == (section, row);
+        app.board.chosen = true;
         app.board.at = (section, row);
         if again {
             open_selected(app);
@@ -160,6 +196,7 @@ pub(crate) fn turn_wheel(app: &mut App, at: Position, by: isize) {
     };
     let rows = app.board.sections[section].rows.len();
     if rows > 0 {
+        app.board.chosen = true;
         app.board.at = (section, from.saturating_add_signed(by).min(rows - 1));
     }
 }

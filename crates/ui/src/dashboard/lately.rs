@@ -1,10 +1,12 @@
 //! What happened of late: alerts, jobs, backups, proofs, changes of services, tasks that failed.
 
 use jiff::{SignedDuration, Timestamp};
+use matou_i18n::tr;
 
 use super::board::{BoardRow, Cell, Goal, SectionRows};
 use crate::state::App;
 use crate::theme::Health;
+use crate::words::weekday;
 use matou_job::JobOutcome;
 use matou_model::NightOutcome;
 use matou_monitor::AlertTarget;
@@ -43,7 +45,7 @@ pub(super) fn gather_events(app: &App) -> SectionRows {
             goal: event.goal,
         })
         .collect();
-    let note = "nothing that is known of".to_owned();
+    let note = tr!("nothing that is known of").to_owned();
     let summary = rows.first().map_or_else(
         || note.clone(),
         |row| match row.cells.first().map(|c| &c.content) {
@@ -67,7 +69,7 @@ fn clock_time(app: &App, at: Timestamp) -> String {
     );
     match at.date() == now.date() {
         true => at.strftime("%H:%M").to_string(),
-        false => at.strftime("%a %H:%M").to_string(),
+        false => format!("{} {}", weekday(&at), at.strftime("%H:%M")),
     }
 }
 
@@ -76,14 +78,14 @@ fn add_alerts(app: &App, events: &mut Vec<Event>) {
         Some(Event {
             at: alert.since?,
             health: alert.severity.into(),
-            text: format!("{}: {}", alert.what, alert.why),
+            text: tr!("{}: {}", alert.what, alert.why),
             goal: Goal::Alert(alert.key.clone()),
         })
     }));
     events.extend(app.board.happened.iter().map(|over| Event {
         at: over.at,
         health: Health::Good,
-        text: format!("over: {}", over.text),
+        text: tr!("over: {}", over.text),
         goal: match &over.target {
             AlertTarget::Fleet => Goal::Nothing,
             target => Goal::Row(target.clone()),
@@ -100,7 +102,7 @@ fn add_jobs(app: &App, events: &mut Vec<Event>) {
             Some(JobOutcome::Cancelled) => Health::Ended,
             Some(JobOutcome::Failed { .. }) => Health::Bad,
         },
-        text: format!("{}: {}", job.title(), job.state_word()),
+        text: tr!("{}: {}", job.title(), job.state_word()),
         goal: Goal::Jobs,
     }));
 }
@@ -116,9 +118,9 @@ fn add_backups(app: &App, events: &mut Vec<Event>) {
     let nights = backups.schedule.as_ref().map_or(&[][..], |s| &s.nights);
     events.extend(nights.iter().map(|night| {
         let (health, text) = match night.outcome {
-            NightOutcome::Done => (Health::Good, "backup done"),
-            NightOutcome::Warning => (Health::Partly, "backup done in part"),
-            NightOutcome::Failed => (Health::Bad, "backup failed"),
+            NightOutcome::Done => (Health::Good, tr!("backup done")),
+            NightOutcome::Warning => (Health::Partly, tr!("backup done in part")),
+            NightOutcome::Failed => (Health::Bad, tr!("backup failed")),
         };
         Event {
             at: night.at,
@@ -134,8 +136,8 @@ fn add_backups(app: &App, events: &mut Vec<Event>) {
             Some(_) => Health::Bad,
         },
         text: match &proof.problem {
-            None => format!("{}: its restore was proved", proof.app),
-            Some(why) => format!("{}: its restore was not proved: {why}", proof.app),
+            None => tr!("{}: its restore was proved", proof.app),
+            Some(why) => tr!("{}: its restore was not proved: {why}", proof.app),
         },
         goal: Goal::Row(AlertTarget::Snapshots(proof.app.clone())),
     }));
@@ -145,7 +147,7 @@ fn add_backups(app: &App, events: &mut Vec<Event>) {
             None => Health::Good,
             Some(_) => Health::Bad,
         },
-        text: format!("drill: {} of {} applications answered", drill.up, drill.all),
+        text: tr!("drill: {} of {} applications answered", drill.up, drill.all),
         goal: Goal::Nothing,
     }));
 }
@@ -158,13 +160,13 @@ fn add_services(app: &App, events: &mut Vec<Event>) {
     events.extend(swarm.services.iter().filter_map(|service| {
         let at = service.updated_at.or(service.created_at)?;
         let word = match service.created_at == Some(at) {
-            true => "made",
-            false => "changed",
+            true => tr!("made"),
+            false => tr!("changed"),
         };
         (at >= first).then(|| Event {
             at,
             health: Health::Ended,
-            text: format!("{}: {word}", service.name),
+            text: tr!("{}: {}", service.name, word),
             goal: Goal::Row(AlertTarget::Service(service.id.clone())),
         })
     }));
@@ -176,7 +178,7 @@ fn add_services(app: &App, events: &mut Vec<Event>) {
         events.push(Event {
             at,
             health: Health::Bad,
-            text: format!("{}: a task failed: {}", service.name, task.failure_reason()),
+            text: tr!("{}: a task failed: {}", service.name, task.failure_reason()),
             goal: Goal::Row(AlertTarget::Service(service.id.clone())),
         });
     }

@@ -9,7 +9,7 @@ mod keys;
 mod lately;
 mod nights;
 
-pub(super) use board::{Board, DrawnSection, Happening};
+pub(super) use board::{Board, DrawnSection, Happening, Visibility};
 pub(super) use draw::draw_dashboard;
 pub(super) use gather::gather_board;
 pub(super) use keys::{click_row, is_back_at_arrival, reopen, run_on_board, turn_wheel};

@@ -1,5 +1,6 @@
 //! The nights of a month on the dashboard: what the reports of backups say, and where there is none, snapshots.
 
+use matou_i18n::{tr, trn};
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp, ToSpan};
@@ -7,6 +8,7 @@ use jiff::{SignedDuration, Timestamp, ToSpan};
 use super::board::{BoardRow, Cell, CellContent, Goal, NO_FIGURES, SectionRows};
 use crate::state::App;
 use crate::theme::Health;
+use crate::words::weekday;
 use matou_base::text::{format_ago, human_bytes};
 use matou_model::{Backups, NightOutcome};
 use matou_monitor::AlertTarget;
@@ -31,7 +33,7 @@ pub(super) fn gather_nights(app: &App) -> SectionRows {
                 (None, true) => Health::Good,
                 _ => Health::Bad,
             },
-            name: "last drill".into(),
+            name: tr!("last drill").into(),
             cells: vec![Cell::rest(drill.summary_line(app.now))],
             goal: Goal::Nothing,
         }));
@@ -40,15 +42,15 @@ pub(super) fn gather_nights(app: &App) -> SectionRows {
     let error = app.fleet.backups.error();
     let note = match (backups, error.or(app.fleet.snapshots.error())) {
         (_, Some(why)) => why.to_owned(),
-        (None, None) => NO_FIGURES.to_owned(),
-        (Some(_), None) => "no backup has been made yet".to_owned(),
+        (None, None) => NO_FIGURES.get().to_owned(),
+        (Some(_), None) => tr!("no backup has been made yet").to_owned(),
     };
     let newest = app.fleet.snapshots.value().and_then(|all| {
         let ours = all.iter().filter(|s| s.can_be_newest());
         ours.map(|s| s.at).max()
     });
     let summary = match newest {
-        Some(at) => format!("the last backup {}", format_ago(app.now, at)),
+        Some(at) => tr!("the last backup {}", format_ago(app.now, at)),
         None => note.clone(),
     };
     SectionRows {
@@ -79,12 +81,12 @@ fn marks_row(app: &App, marks: Vec<Option<Health>>) -> BoardRow {
         count(Health::Partly),
         count(Health::Bad),
     );
-    let mut said = vec![format!("{good} whole")];
+    let mut said = vec![trn!(good, "{n} whole", "{n} whole")];
     if partly > 0 {
-        said.push(format!("{partly} in part"));
+        said.push(trn!(partly, "{n} in part", "{n} in part"));
     }
     if bad > 0 {
-        said.push(format!("{bad} failed"));
+        said.push(trn!(bad, "{n} failed", "{n} failed"));
     }
     let newest = marks.iter().rev().find_map(|m| *m);
     let marks = Cell {
@@ -95,7 +97,7 @@ fn marks_row(app: &App, marks: Vec<Option<Health>>) -> BoardRow {
     BoardRow {
         key: "month".into(),
         health: newest.unwrap_or(Health::Unknown),
-        name: "a month".into(),
+        name: tr!("a month").into(),
         cells: vec![marks, Cell::rest(said.join(", "))],
         goal: repository_goal(app),
     }
@@ -105,26 +107,26 @@ fn schedule_row(app: &App, backups: &Backups) -> Option<BoardRow> {
     let schedule = backups.schedule.as_ref()?;
     let ran = match schedule.last {
         Some(at) => format_ago(app.now, at),
-        None => "none yet".to_owned(),
+        None => tr!("none yet").to_owned(),
     };
     let next = match schedule.next {
         Some(at) if at > app.now => {
             let at = at.to_zoned_datetime(app.zone.clone());
-            format!("next {}", at.strftime("%a %H:%M"))
+            tr!("next {} {}", weekday(&at), at.strftime("%H:%M"))
         }
-        Some(_) => "the next is due".to_owned(),
-        None => "the timer is off".to_owned(),
+        Some(_) => tr!("the next is due").to_owned(),
+        None => tr!("the timer is off").to_owned(),
     };
     let (health, text) = match (&schedule.failed, schedule.missed, schedule.next) {
-        (Some(why), ..) => (Health::Bad, format!("{ran}: {why}")),
-        (None, Some(_), _) => (Health::Partly, format!("{ran}, one was missed, {next}")),
+        (Some(why), ..) => (Health::Bad, tr!("{ran}: {why}")),
+        (None, Some(_), _) => (Health::Partly, tr!("{ran}, one was missed, {next}")),
         (None, None, None) => (Health::Partly, format!("{ran}, {next}")),
         (None, None, Some(_)) => (Health::Good, format!("{ran}, {next}")),
     };
     Some(BoardRow {
         key: "schedule".into(),
         health,
-        name: "last night".into(),
+        name: tr!("last night").into(),
         cells: vec![Cell::rest(text)],
         goal: repository_goal(app),
     })
@@ -134,12 +136,12 @@ fn repository_rows(app: &App, backups: &Backups) -> Vec<BoardRow> {
     let row = |repository: &matou_model::Repository| {
         let size = match repository.growth.last() {
             Some((_, bytes)) => human_bytes(*bytes),
-            None => "size not known yet".to_owned(),
+            None => tr!("size not known yet").to_owned(),
         };
         let check = match &repository.check {
-            Some((at, Ok(_))) => format!("checked {}", format_ago(app.now, *at)),
-            Some((_, Err(why))) => format!("check failed: {why}"),
-            None => "not checked yet".to_owned(),
+            Some((at, Ok(_))) => tr!("checked {}", format_ago(app.now, *at)),
+            Some((_, Err(why))) => tr!("check failed: {why}"),
+            None => tr!("not checked yet").to_owned(),
         };
         let failed = matches!(&repository.check, Some((_, Err(_))));
         let (health, text) = match &repository.problem {

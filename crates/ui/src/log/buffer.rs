@@ -1,5 +1,6 @@
 //! Lines of a log within a bound of memory: when it is full, the oldest go and are counted.
 
+use matou_i18n::tr;
 use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -66,7 +67,8 @@ impl LogBuffer {
             let cut = text.floor_char_boundary(MAX_LINE_BYTES);
             let rest = text.len() - cut;
             text.truncate(cut);
-            text.push_str(&format!("\x1b[0m [{rest} more bytes]"));
+            text.push_str("\x1b[0m");
+            text.push_str(&tr!(" [{rest} more bytes]"));
         }
         let entry = LogEntry {
             at: line.at,

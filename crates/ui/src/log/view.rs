@@ -1,5 +1,8 @@
 //! What is seen of a log: following, wrapping, searching.
 
+use matou_i18n::{tr, trn};
+use std::sync::Arc;
+
 use ansi_to_tui::IntoText;
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use jiff::tz::TimeZone;
@@ -10,7 +13,7 @@ use unicode_segmentation::UnicodeSegmentation;
 
 use super::buffer::{LogBuffer, LogEntry};
 use super::level::{self, LogLevel};
-use crate::follow::{Following, NumberedLines as _, Query, QueryOutcome, ViewOutcome};
+use crate::follow::{Following, NumberedLines, Query, QueryOutcome, ViewOutcome};
 use crate::layout::LogLayout;
 use matou_base::text;
 use matou_model::LogLine;
@@ -24,6 +27,8 @@ pub struct LogStyle {
     pub warning: Style,
     /// What stands before a line, lines for debugging, and a view without lines.
     pub dim: Style,
+    /// What stands before a line, where lines of several tasks are mixed.
+    pub sources: [Style; 6],
     /// What the search matches.
     pub found: Style,
     /// Whether colours that lines bring along are shown.
@@ -41,6 +46,10 @@ pub struct LogView {
     /// Of the times of day that lines are stamped with.
     zone: TimeZone,
     query: Query,
+    /// Whether only lines that the search matches are shown.
+    only_hits: bool,
+    /// Where lines came from, in the order in which they came first.
+    sources: Vec<Arc<str>>,
     /// Number of the hit that was jumped to.
     current: Option<u64>,
     ended: Option<String>,
@@ -58,6 +67,8 @@ impl LogView {
             stamps: false,
             zone,
             query: Query::default(),
+            only_hits: false,
+            sources: Vec::new(),
             current: None,
             ended: None,
             drawn: LogLayout {
@@ -70,6 +81,9 @@ impl LogView {
     /// Adds lines, oldest first.
     pub fn push(&mut self, lines: Vec<LogLine>) {
         for line in lines {
+            if !self.sources.contains(&line.from) {
+                self.sources.push(Arc::clone(&line.from));
+            }
             self.buffer.push(line);
         }
     }
@@ -82,16 +96,18 @@ impl LogView {
     /// Formats one line about the state: following or paused, lines, hits.
     pub fn status_line(&self) -> String {
         let mut parts = vec![self.following.word().to_owned()];
-        parts.push(format!("{} lines", self.buffer.len()));
+        parts.push(trn!(self.buffer.len(), "{n} line", "{n} lines"));
         if self.buffer.first_number() > 0 {
-            parts.push(format!("{} older dropped", self.buffer.first_number()));
+            parts.push(tr!("{} older dropped", self.buffer.first_number()));
         }
         if let Some(query) = self.query.status() {
             let at = self
                 .current
                 .and_then(|n| self.buffer.hits().binary_search(&n).ok());
-            let at = at.map_or_else(String::new, |i| format!("{} of ", i + 1));
-            parts.push(format!("{query}  {at}{} hits", self.buffer.hits().len()));
+            let at = at.map_or_else(String::new, |i| tr!("{} of ", i + 1));
+            let alone = if self.only_hits { tr!(" alone") } else { "" };
+            let hits = self.buffer.hits().len();
+            parts.push(tr!("{query}  {at}{hits} hits{alone}"));
         }
         if let Some(reason) = &self.ended {
             parts.push(reason.clone());
@@ -118,16 +134,22 @@ impl LogView {
             }
         }
         let top = self.first_visible();
-        if self
-            .following
-            .handle_key(&self.buffer, top, self.drawn.height, key)
-        {
+        if self.following.handle_key(
+            &shown_lines(&self.buffer, self.only_hits),
+            top,
+            self.drawn.height,
+            key,
+        ) {
             return ViewOutcome::Handled;
         }
         match key.code {
             _ if key.modifiers.contains(KeyModifiers::CONTROL) => return ViewOutcome::Ignored,
             KeyCode::Char('w') => self.wrap = !self.wrap,
             KeyCode::Char('t') => self.stamps = !self.stamps,
+            KeyCode::Char('m') if self.buffer.pattern().is_some() => {
+                self.only_hits = !self.only_hits;
+                self.fill_the_page();
+            }
             KeyCode::Char('n') => self.jump_to_hit(true),
             KeyCode::Char('N') => self.jump_to_hit(false),
             KeyCode::Char('y') => return ViewOutcome::Copy(self.format_lines(self.drawn.visible)),
@@ -150,21 +172,55 @@ impl LogView {
     fn apply_query(&mut self) {
         self.buffer.search(self.query.text());
         self.current = None;
+        self.only_hits &= self.buffer.pattern().is_some();
+    }
+
+    /// Whether a search is typed.
+    pub(crate) fn is_typing(&self) -> bool {
+        self.query.is_typing()
+    }
+
+    /// What `m` does; `None` while nothing is searched for.
+    pub(crate) fn matches_hint(&self) -> Option<&'static str> {
+        self.buffer.pattern()?;
+        Some(match self.only_hits {
+            true => tr!("all lines"),
+            false => tr!("only hits"),
+        })
+    }
+
+    /// The lines that are shown, all or those that match.
+    fn shown(&self) -> ShownLines<'_> {
+        shown_lines(&self.buffer, self.only_hits)
     }
 
     /// Scrolls by lines; at the end following starts again.
     pub(crate) fn scroll_by(&mut self, by: isize) {
         let top = self.first_visible();
-        self.following
-            .scroll_by(&self.buffer, top, self.drawn.height, by);
+        self.following.scroll_by(
+            &shown_lines(&self.buffer, self.only_hits),
+            top,
+            self.drawn.height,
+            by,
+        );
     }
 
     /// Returns the place of the first visible line. Where the end is followed, that is as it was drawn:
     /// of wrapped lines fewer than the height are visible.
     fn first_visible(&self) -> usize {
         match self.following.is_paused() {
-            true => self.following.top(&self.buffer, self.drawn.height),
-            false => self.buffer.place_of(self.drawn.visible.0),
+            true => self.following.top(&self.shown(), self.drawn.height),
+            false => self.shown().place_of(self.drawn.visible.0),
+        }
+    }
+
+    /// Where it is paused near the end, as many lines are shown as there is room for.
+    fn fill_the_page(&mut self) {
+        if self.following.is_paused() {
+            let (shown, height) = (self.shown(), self.drawn.height);
+            let last = shown.count().saturating_sub(height);
+            let top = shown.number_at(self.following.top(&shown, height).min(last));
+            self.following.pause_at(top);
         }
     }
 
@@ -182,14 +238,23 @@ impl LogView {
         };
         if let Some(&number) = next {
             self.current = Some(number);
-            let middle = number.saturating_sub(self.drawn.height as u64 / 2);
-            self.following.pause_at(middle);
+            let (shown, height) = (self.shown(), self.drawn.height);
+            let mut top = shown.place_of(number).saturating_sub(height / 2);
+            // Wrapped lines take more rows, how many is not known here.
+            if !self.wrap {
+                top = top.min(shown.count().saturating_sub(height));
+            }
+            let top = shown.number_at(top);
+            self.following.pause_at(top);
         }
     }
 
     fn format_lines(&self, (from, to): (u64, u64)) -> String {
         let mut text = String::new();
-        for entry in (from..to).filter_map(|n| self.buffer.get(n)) {
+        let shown = self.shown();
+        let places = shown.place_of(from)..shown.place_of(to);
+        let numbers = places.map(|place| shown.number_at(place));
+        for entry in numbers.filter_map(|n| self.buffer.get(n)) {
             if let Some(at) = entry.at {
                 text += &format!("{at:.3} ");
             }
@@ -219,9 +284,9 @@ impl LogView {
         }
         let height = usize::from(area.height);
         let width = usize::from(area.width);
-        let start = self
-            .buffer
-            .number_at(self.following.top(&self.buffer, height));
+        let shown = self.shown();
+        let mut place = self.following.top(&shown, height);
+        let start = shown.number_at(place);
         let follow = !self.following.is_paused();
         let mut rows: Vec<(u64, Vec<(String, Style)>)> = Vec::new();
         let mut next = start;
@@ -231,7 +296,8 @@ impl LogView {
             }
             let wrapped = self.wrap_entry(next, entry, (width, height), style);
             rows.extend(wrapped.into_iter().map(|row| (next, row)));
-            next += 1;
+            place += 1;
+            next = shown.number_at(place);
         }
         if rows.len() > height {
             if follow {
@@ -248,11 +314,13 @@ impl LogView {
                 x = after;
             }
         }
-        if self.buffer.is_empty() {
-            let text = if self.ended.is_some() {
-                "no lines"
+        if shown.count() == 0 {
+            let text = if self.only_hits {
+                tr!("no line matches")
+            } else if self.ended.is_some() {
+                tr!("no lines")
             } else {
-                "waiting for lines"
+                tr!("waiting for lines")
             };
             buf.set_stringn(area.x, area.y, text, width, style.dim);
         }
@@ -282,7 +350,11 @@ impl LogView {
         }
         head += &text::clean_line(&entry.from);
         head.push(' ');
-        let head_style = style.dim;
+        let source = self.sources.iter().position(|s| *s == entry.from);
+        let head_style = match source {
+            Some(at) if self.sources.len() > 1 => style.sources[at % style.sources.len()],
+            _ => style.dim,
+        };
         let mut row = vec![(self.drawable_text(&head, style), head_style)];
         let mut used = text::display_width(&head);
         let room = if self.wrap { width * height } else { width };
@@ -371,6 +443,42 @@ impl LogView {
     }
 }
 
+/// Lines of a buffer, all or those that the search matches.
+struct ShownLines<'a> {
+    buffer: &'a LogBuffer,
+    only_hits: bool,
+}
+
+fn shown_lines(buffer: &LogBuffer, only_hits: bool) -> ShownLines<'_> {
+    ShownLines { buffer, only_hits }
+}
+
+impl NumberedLines for ShownLines<'_> {
+    fn count(&self) -> usize {
+        match self.only_hits {
+            true => self.buffer.hits().len(),
+            false => self.buffer.count(),
+        }
+    }
+
+    fn number_at(&self, place: usize) -> u64 {
+        match self.only_hits {
+            true => {
+                let hit = self.buffer.hits().get(place).copied();
+                hit.unwrap_or(self.buffer.next_number())
+            }
+            false => self.buffer.number_at(place),
+        }
+    }
+
+    fn place_of(&self, number: u64) -> usize {
+        match self.only_hits {
+            true => self.buffer.hits().partition_point(|n| *n < number),
+            false => self.buffer.place_of(number),
+        }
+    }
+}
+
 /// Gives every match the style `found`, also a match that spans several pieces.
 fn mark_matches(
     pieces: Vec<(String, Style)>,
@@ -408,6 +516,7 @@ mod tests {
         error: Style::new(),
         warning: Style::new(),
         dim: Style::new(),
+        sources: [Style::new(); 6],
         found: Style::new().add_modifier(ratatui::style::Modifier::REVERSED),
         colour: true,
         ascii: false,
@@ -532,6 +641,35 @@ mod tests {
         assert!(screen(&mut view, 40, 5).contains(&"web.1@n1 line 5".to_owned()));
         view.handle_key(KeyEvent::new(KeyCode::Esc, KeyModifiers::NONE));
         assert!(!view.status_line().contains("hits"));
+    }
+
+    #[test]
+    fn only_what_matches_is_shown_and_a_hit_leaves_no_blank_rows() {
+        let mut view = view(100);
+        screen(&mut view, 30, 10);
+        // The last hit is near the end.
+        press(&mut view, "/line 9\n");
+        let rows = screen(&mut view, 30, 10);
+        assert!(rows.iter().all(|row| !row.trim().is_empty()), "{rows:?}");
+        press(&mut view, "m");
+        let rows = screen(&mut view, 30, 10);
+        assert!(rows.iter().all(|row| row.contains("line 9")), "{rows:?}");
+        press(&mut view, "g");
+        let rows = screen(&mut view, 30, 10);
+        assert!(rows.iter().all(|row| row.contains("line 9")), "{rows:?}");
+        assert!(
+            view.status_line().contains("alone"),
+            "{}",
+            view.status_line()
+        );
+        // What comes and does not match is not shown.
+        view.push(vec![line(7), line(912)]);
+        press(&mut view, "G");
+        let rows = screen(&mut view, 30, 10);
+        assert!(rows.last().unwrap().contains("line 912"), "{rows:?}");
+        assert!(rows.iter().all(|row| row.contains("line 9")), "{rows:?}");
+        view.handle_key(KeyCode::Esc.into());
+        assert!(!view.status_line().contains("alone"));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use crossterm::event::{KeyCode, KeyEvent};
 use jiff::{SignedDuration, Timestamp};
+use matou_i18n::{Text, both, tr};
 use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
@@ -20,11 +21,11 @@ use matou_base::text::{clean_line, fit_to_width, format_age, format_seconds};
 use matou_monitor::{ALERTMANAGER_KEY_PREFIX, Alert, AlertKind, Remedy, Silence};
 
 /// For how long an alert can be silenced: key, hours, text.
-const SILENCE_TIMES: [(char, i64, &str); 4] = [
-    ('1', 1, "for an hour"),
-    ('8', 8, "for 8 hours"),
-    ('d', 24, "for a day"),
-    ('w', 168, "for a week"),
+const SILENCE_TIMES: [(char, i64, Text); 4] = [
+    ('1', 1, both!("for an hour")),
+    ('8', 8, both!("for 8 hours")),
+    ('d', 24, both!("for a day")),
+    ('w', 168, both!("for a week")),
 ];
 
 #[derive(Default)]
@@ -53,10 +54,10 @@ impl AlertsOverlay {
             let times = SILENCE_TIMES
                 .iter()
                 .flat_map(|(key, _, word)| pair(&key.to_string(), word));
-            let spans = pair("a", "until it is over")
+            let spans = pair("a", tr!("until it is over"))
                 .into_iter()
                 .chain(times)
-                .chain(pair("u", "no more"));
+                .chain(pair("u", tr!("no more")));
             lines.push(Line::from(spans.collect::<Vec<_>>()));
             return lines;
         }
@@ -94,7 +95,7 @@ impl Overlay for AlertsOverlay {
             }
             // Not on whatever is selected.
             if !app.go_to_target(&alert.target) && acts_on_row(action) {
-                app.show_notice(format!("{} is in none of the panes", alert.what), true);
+                app.show_notice(tr!("{} is in none of the panes", alert.what), true);
                 return OverlayReply::close();
             }
             return OverlayReply {
@@ -112,7 +113,7 @@ impl Overlay for AlertsOverlay {
                     return show_edge(app, &alert);
                 }
                 if !app.show_cause(&alert) {
-                    let text = format!("{} is in none of the panes: {}", alert.what, alert.why);
+                    let text = tr!("{} is in none of the panes: {}", alert.what, alert.why);
                     app.show_notice(text, true);
                 }
                 OverlayReply::close()
@@ -140,13 +141,13 @@ impl Overlay for AlertsOverlay {
         let height = app.alerts.len().max(1) + below.len() + 1;
         let size = (columns as u16, height as u16);
         let hint = match (self.asking.is_some(), app.alerts.is_empty()) {
-            (true, _) => "ignored for how long? any other key: not at all",
-            (false, true) => "Esc back",
-            (false, false) => "Enter goes there · i ignore · Esc back",
+            (true, _) => tr!("ignored for how long? any other key: not at all"),
+            (false, true) => tr!("Esc back"),
+            (false, false) => tr!("Enter goes there · i ignore · Esc back"),
         };
-        let area = draw_window(app, frame, screen, "Alerts", hint, size);
+        let area = draw_window(app, frame, screen, tr!("Alerts"), hint, size);
         if app.alerts.is_empty() {
-            let text = "All is as it should be.";
+            let text = tr!("All is as it should be.");
             frame
                 .buffer_mut()
                 .set_line(area.x, area.y, &Line::raw(text), area.width);
@@ -159,14 +160,17 @@ impl Overlay for AlertsOverlay {
             height: room,
             ..area
         };
-        draw_choices(app, frame, list, lines, at);
+        let choices = draw_choices(app, frame, list, lines, at);
         let place = Rect {
             y: (area.y + room + 1).min(area.bottom()),
             height: area.height.saturating_sub(room + 1),
             ..area
         };
         super::draw_scrolled(frame, place, &below, 0);
-        drawn
+        ScrollLayout {
+            choices: Some(choices),
+            ..drawn
+        }
     }
 
     fn take_layout(&mut self, drawn: ScrollLayout) {
@@ -241,23 +245,23 @@ fn remedy_action(remedy: Remedy) -> Action {
 /// Says what an action does as the remedy of an alert.
 fn remedy_word(action: Action) -> &'static str {
     match action {
-        Action::Logs => "its log",
-        Action::Shell => "a shell there",
-        Action::NodeMenu => "drain it, reboot it, remove it for good",
-        Action::Provision | Action::ProvisionAll => "make the servers what config.toml says",
-        Action::Deploy => "deploy the edge",
-        Action::Pane4 => "the certificates",
-        Action::Pane5 => "the backups",
-        _ => "the cure",
+        Action::Logs => tr!("its log"),
+        Action::Shell => tr!("a shell there"),
+        Action::NodeMenu => tr!("drain it, reboot it, remove it for good"),
+        Action::Provision | Action::ProvisionAll => tr!("make the servers what config.toml says"),
+        Action::Deploy => tr!("deploy the edge"),
+        Action::Pane4 => tr!("the certificates"),
+        Action::Pane5 => tr!("the backups"),
+        _ => tr!("the cure"),
     }
 }
 
 fn format_silence(silence: Silence, now: Timestamp) -> String {
     match silence.until {
-        None => "ignored until it is over".into(),
-        Some(until) => match format_seconds(until.as_second() - now.as_second()).as_str() {
-            "now" => "ignored for a minute".into(),
-            time => format!("ignored for {time}"),
+        None => tr!("ignored until it is over").into(),
+        Some(until) => match until.as_second() - now.as_second() {
+            ..60 => tr!("ignored for a minute").into(),
+            seconds => tr!("ignored for {time}", time = format_seconds(seconds)),
         },
     }
 }
@@ -279,7 +283,7 @@ fn alert_line(app: &App, alert: &Alert) -> Line<'static> {
         theme.ellipsis(),
     );
     let why = match silenced {
-        true => format!("(ignored) {}", clean_line(&alert.why)),
+        true => tr!("(ignored) {}", clean_line(&alert.why)),
         false => clean_line(&alert.why).into_owned(),
     };
     Line::from(vec![

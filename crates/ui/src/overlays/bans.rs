@@ -1,6 +1,7 @@
 //! Lists the bans of fail2ban on all nodes. An address that is chosen is let in again.
 
 use crossterm::event::{KeyCode, KeyEvent};
+use matou_i18n::tr;
 use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
@@ -62,7 +63,9 @@ impl BansOverlay {
             out.push(BanRow::Node(node));
             match &node.problem {
                 Some(problem) => out.push(BanRow::Note(problem.to_string())),
-                None if node.bans.is_empty() => out.push(BanRow::Note("nobody is banned".into())),
+                None if node.bans.is_empty() => {
+                    out.push(BanRow::Note(tr!("nobody is banned").into()));
+                }
                 None => out.extend(node.bans.iter().map(|ban| BanRow::Ban(node, ban))),
             }
         }
@@ -108,8 +111,8 @@ impl Overlay for BansOverlay {
                 BanRow::Note(text) => Line::styled(format!("  {}", shown(text)), theme.dim()),
                 BanRow::Ban(_, ban) => {
                     let since = ban.since.map_or("?".to_owned(), |t| format_age(app.now, t));
-                    let left = ban.until.map_or("for good".to_owned(), |t| {
-                        format!("{} left", format_age(t, app.now))
+                    let left = ban.until.map_or(tr!("for good").to_owned(), |t| {
+                        tr!("{} left", format_age(t, app.now))
                     });
                     Line::from(vec![
                         Span::raw(format!(
@@ -120,22 +123,21 @@ impl Overlay for BansOverlay {
                             " {}",
                             fit_to_width(&shown(&ban.jail), 14, theme.ellipsis())
                         )),
-                        Span::styled(format!(" since {since:<8} {left}"), theme.dim()),
+                        Span::styled(tr!(" since {since:<8} {left}"), theme.dim()),
                     ])
                 }
             })
             .collect();
         if self.found.is_none() {
             lines.push(Line::styled(
-                theme.drawable_text("asking the nodes …"),
+                theme.drawable_text(tr!("asking the nodes …")),
                 theme.dim(),
             ));
         }
         let size = (74, lines.len() as u16);
-        let hint = "u lets it in again · r reads again · Esc back";
-        let area = draw_window(app, frame, screen, "Banned by fail2ban", hint, size);
-        draw_choices(app, frame, area, lines, self.at);
-        ScrollLayout::default()
+        let hint = tr!("u lets it in again · r reads again · Esc back");
+        let area = draw_window(app, frame, screen, tr!("Banned by fail2ban"), hint, size);
+        draw_choices(app, frame, area, lines, self.at).into()
     }
 
     fn ticket(&self) -> Option<Ticket> {

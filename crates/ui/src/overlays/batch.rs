@@ -1,5 +1,6 @@
 //! The plans of several jobs, confirmed together; they run one after the other.
 
+use matou_i18n::{tr, trn};
 use std::collections::BTreeMap;
 
 use crossterm::event::{Event, KeyCode, KeyEvent};
@@ -12,12 +13,13 @@ use tui_input::backend::crossterm::EventHandler;
 use super::plan::{open_plan, push_change_lines, push_wrapped_text, step_changes};
 use super::{draw_scrolled, draw_window, format_scroll_hint, input_spans, move_by_key};
 use crate::jobs::QueuedRun;
+use crate::keymap::is_yes;
 use crate::layout::ScrollLayout;
 use crate::msg::{Effect, Ticket};
 use crate::overlay::{Overlay, OverlayAnswer, OverlayReply};
 use crate::overlays::JobsOverlay;
 use crate::state::App;
-use matou_base::text::{SafeText, clean_line, format_plural};
+use matou_base::text::{SafeText, clean_line};
 use matou_job::{ChangeKind, Confirm, Plan};
 use matou_ops::{FoundVersions, Request};
 use matou_registry::VersionStep;
@@ -35,7 +37,7 @@ impl BatchWish {
     fn title(&self) -> String {
         match self {
             Self::Request(request) => request.title(),
-            Self::Newest(app) => format!("update {app}"),
+            Self::Newest(app) => tr!("update {app}"),
         }
     }
 }
@@ -70,7 +72,7 @@ impl BatchItem {
     fn take_versions(&mut self, app: AppName, found: Result<FoundVersions, SafeText>) {
         match found.map(|found| newest_images(&found)) {
             Ok(images) if images.is_empty() => {
-                let text = "nothing newer of the same major version";
+                let text = tr!("nothing newer of the same major version");
                 self.state = BatchState::LeftOut(text.into());
             }
             Ok(images) => self.wish = BatchWish::Request(Request::Update { app, images }),
@@ -81,7 +83,7 @@ impl BatchItem {
     fn take_plan(&mut self, plan: Result<Plan, SafeText>) {
         self.state = match plan {
             Err(why) => BatchState::LeftOut(why.to_string()),
-            Ok(plan) if plan.is_done() => BatchState::LeftOut("nothing to do".into()),
+            Ok(plan) if plan.is_done() => BatchState::LeftOut(tr!("nothing to do").into()),
             Ok(plan) => match plan.blocked_reason() {
                 Some(why) => BatchState::LeftOut(why),
                 None => BatchState::Planned(plan),
@@ -156,7 +158,7 @@ impl BatchOverlay {
         let first = names.next()?;
         Some(match self.planned().count() {
             1 => first.clone(),
-            count => format!("{} {count}", self.verb),
+            count => format_verb(self.verb, count),
         })
     }
 
@@ -184,14 +186,12 @@ impl BatchOverlay {
         for item in &self.items {
             let title = item.wish.title();
             let (text, style) = match &item.state {
-                BatchState::Waits => (format!("  {title}: reading what is there …"), theme.dim()),
+                BatchState::Waits => (tr!("  {title}: reading what is there …"), theme.dim()),
                 BatchState::Planned(plan) => (
-                    format!("{} {title}: {}", theme.cursor_glyph(), plan.summary()),
+                    tr!("{} {title}: {}", theme.cursor_glyph(), plan.summary()),
                     theme.title(),
                 ),
-                BatchState::LeftOut(why) => {
-                    (format!("  {title} is left out: {why}"), theme.changed())
-                }
+                BatchState::LeftOut(why) => (tr!("  {title} is left out: {why}"), theme.changed()),
             };
             push_wrapped_text(lines, &text, "    ", columns, style, app);
         }
@@ -214,27 +214,54 @@ impl BatchOverlay {
     fn question(&self, app: &App) -> (Line<'static>, &'static str) {
         let count = self.planned().count();
         if self.waiting().is_some() {
-            return (Line::default(), "Esc back");
+            return (Line::default(), tr!("Esc back"));
         }
         if count == 0 {
-            return (Line::raw("Nothing to do."), "Esc back");
+            return (Line::raw(tr!("Nothing to do.")), tr!("Esc back"));
         }
         match self.word_to_type() {
             Some(word) => {
                 let mut spans = vec![
-                    Span::raw("Type "),
+                    Span::raw(tr!("Type ")),
                     Span::styled(word, app.theme.focus()),
-                    Span::raw(" to go on: "),
+                    Span::raw(tr!(" to go on: ")),
                 ];
                 spans.extend(input_spans(app, &self.typed, true));
-                (Line::from(spans), "Enter goes on · Esc back")
+                (Line::from(spans), tr!("Enter goes on · Esc back"))
             }
             None => {
-                let jobs = format_plural(count, "job");
-                let text = format!("Run {jobs}, one after the other? y / n");
-                (Line::styled(text, app.theme.focus()), "y goes on · n back")
+                let text = trn!(
+                    count,
+                    "Run {n} job, one after the other? y / n",
+                    "Run {n} jobs, one after the other? y / n"
+                );
+                (
+                    Line::styled(text, app.theme.focus()),
+                    tr!("y goes on · n back"),
+                )
             }
         }
+    }
+}
+
+/// Says of how many things an action is, as `remove 3`. The verbs of the menu of nodes are in the language spoken.
+fn format_verb(verb: &str, count: usize) -> String {
+    match verb {
+        "restart" => tr!("restart {count}"),
+        "rollback" => tr!("rollback {count}"),
+        "remove" => tr!("remove {count}"),
+        "redeploy" => tr!("redeploy {count}"),
+        "export" => tr!("export {count}"),
+        "update" => tr!("update {count}"),
+        "renew" => tr!("renew {count}"),
+        "promote" => tr!("promote {count}"),
+        "demote" => tr!("demote {count}"),
+        "reboot" => tr!("reboot {count}"),
+        "upgrade" => tr!("upgrade {count}"),
+        "drain" => tr!("drain {count}"),
+        "activate" => tr!("activate {count}"),
+        "pause" => tr!("pause {count}"),
+        other => format!("{other} {count}"),
     }
 }
 
@@ -246,7 +273,7 @@ pub(crate) fn open_wishes(
 ) -> Vec<Effect> {
     match wishes.as_slice() {
         [] => {
-            app.show_notice(format!("{verb} is not for what is marked here"), false);
+            app.show_notice(tr!("{verb} is not for what is marked here"), false);
             Vec::new()
         }
         [BatchWish::Request(_)] => match wishes.pop() {
@@ -272,14 +299,14 @@ impl Overlay for BatchOverlay {
                 return OverlayReply::close();
             }
             (KeyCode::Enter, _) if nothing => return OverlayReply::close(),
-            (KeyCode::Enter | KeyCode::Char('y'), None) if ready && !nothing => {
+            (code, None) if (code == KeyCode::Enter || is_yes(code)) && ready && !nothing => {
                 return self.confirm(app);
             }
             (KeyCode::Enter, Some(word)) if ready => {
                 if self.typed.value() == word {
                     return self.confirm(app);
                 }
-                app.show_notice(format!("type {word:?} to go on"), true);
+                app.show_notice(tr!("type {word:?} to go on"), true);
                 return OverlayReply::stay();
             }
             _ => {}
@@ -293,12 +320,16 @@ impl Overlay for BatchOverlay {
         OverlayReply::stay()
     }
 
+    fn asks(&self) -> bool {
+        true
+    }
+
     fn draw(&self, app: &App, frame: &mut Frame, screen: Rect) -> ScrollLayout {
         let columns = usize::from(screen.width).saturating_sub(8).min(90);
         let mut lines = Vec::new();
         self.push_items(app, columns, &mut lines);
         let (question, hint) = self.question(app);
-        let title = format!("{} {}", self.verb, self.items.len());
+        let title = format_verb(self.verb, self.items.len());
         let size = (columns as u16, (lines.len() as u16).saturating_add(2));
         // The question and the line before it stay in sight.
         let page = usize::from(screen.height).saturating_sub(4).max(1);

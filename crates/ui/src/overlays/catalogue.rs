@@ -1,6 +1,8 @@
 //! What can be deployed.
 
 use crossterm::event::{KeyCode, KeyEvent};
+use matou_i18n::tr;
+use matou_stack::translate_stack_text;
 use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
@@ -31,7 +33,7 @@ impl CatalogueOverlay {
         let entries = app.catalogue.iter();
         entries
             .filter(|e| {
-                let category = e.category.as_str();
+                let category = translate_stack_text(e.category.as_str());
                 let text = format!("{} {} {category} {}", e.name, e.title, e.description);
                 let text = text.to_lowercase();
                 wanted.split_whitespace().all(|word| text.contains(word))
@@ -60,14 +62,14 @@ impl Overlay for CatalogueOverlay {
         let found = self.list_found(app);
         // As large as it is without a query: it does not jump while one is typed.
         let size = (76, app.catalogue.len().max(3) as u16);
-        let hint = "type to find · Enter opens its form · Esc back";
+        let hint = tr!("type to find · Enter opens its form · Esc back");
         let title = match self.query.status() {
-            Some(query) => format!(
+            Some(query) => tr!(
                 "Catalogue {} of {} {query}",
                 found.len(),
                 app.catalogue.len()
             ),
-            None => format!("Catalogue {}", app.catalogue.len()),
+            None => tr!("Catalogue {}", app.catalogue.len()),
         };
         let area = draw_window(app, frame, screen, &title, hint, size);
         let theme = app.theme;
@@ -75,8 +77,11 @@ impl Overlay for CatalogueOverlay {
             .iter()
             .map(|entry| {
                 let name = fit_to_width(&clean_line(&entry.name), NAME_COLUMNS, theme.ellipsis());
-                let category =
-                    fit_to_width(entry.category.as_str(), CATEGORY_COLUMNS, theme.ellipsis());
+                let category = fit_to_width(
+                    translate_stack_text(entry.category.as_str()),
+                    CATEGORY_COLUMNS,
+                    theme.ellipsis(),
+                );
                 let text = theme.drawable_text(&clean_line(&entry.description));
                 let room =
                     usize::from(area.width).saturating_sub(NAME_COLUMNS + CATEGORY_COLUMNS + 4);
@@ -89,13 +94,12 @@ impl Overlay for CatalogueOverlay {
             })
             .collect::<Vec<_>>();
         if lines.is_empty() {
-            let text = Line::styled("nothing matches; Esc ends the search", theme.dim());
+            let text = Line::styled(tr!("nothing matches; Esc ends the search"), theme.dim());
             frame
                 .buffer_mut()
                 .set_line(area.x, area.y, &text, area.width);
         }
-        draw_choices(app, frame, area, lines, self.at);
-        ScrollLayout::default()
+        draw_choices(app, frame, area, lines, self.at).into()
     }
 
     fn takes_text(&self) -> bool {

@@ -1,12 +1,14 @@
 //! Asks before a command of the operator runs.
 
 use crossterm::event::{KeyCode, KeyEvent};
+use matou_i18n::tr;
 use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::text::Line;
 
 use super::{draw_scrolled, draw_window};
 use crate::call::CommandCall;
+use crate::keymap::is_yes;
 use crate::layout::ScrollLayout;
 use crate::msg::Effect;
 use crate::overlay::{Overlay, OverlayReply};
@@ -28,12 +30,16 @@ impl CommandOverlay {
 impl Overlay for CommandOverlay {
     fn handle_key(&mut self, _: &mut App, key: KeyEvent) -> OverlayReply {
         match key.code {
-            KeyCode::Char('y') => {
+            code if is_yes(code) => {
                 OverlayReply::close().with_effect(Effect::RunCommand(self.call.clone()))
             }
             KeyCode::Esc | KeyCode::Char('n' | 'q') => OverlayReply::close(),
             _ => OverlayReply::stay(),
         }
+    }
+
+    fn asks(&self) -> bool {
+        true
     }
 
     fn draw(&self, app: &App, frame: &mut Frame, screen: Rect) -> ScrollLayout {
@@ -46,17 +52,17 @@ impl Overlay for CommandOverlay {
         let hidden = wrapped.len().saturating_sub(room);
         let mut lines: Vec<Line> = wrapped.into_iter().take(room).map(Line::raw).collect();
         if hidden > 0 {
-            let text = theme.drawable_text(&format!("… {hidden} more lines"));
+            let text = theme.drawable_text(&tr!("… {hidden} more lines"));
             lines.push(Line::styled(text, theme.dim()));
         }
         let place = match self.call.run {
-            CommandRun::Background => "Run it on this machine? y / n",
-            CommandRun::Terminal => "Run it in this terminal? y / n",
+            CommandRun::Background => tr!("Run it on this machine? y / n"),
+            CommandRun::Terminal => tr!("Run it in this terminal? y / n"),
         };
         lines.extend([Line::default(), Line::styled(place, theme.focus())]);
         let size = (columns as u16, lines.len() as u16);
         let title = &self.call.description;
-        let area = draw_window(app, frame, screen, title, "y runs it · n back", size);
+        let area = draw_window(app, frame, screen, title, tr!("y runs it · n back"), size);
         draw_scrolled(frame, area, &lines, 0)
     }
 

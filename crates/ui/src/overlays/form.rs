@@ -1,5 +1,6 @@
 //! A few values to type: a new application, a number of tasks.
 
+use matou_i18n::tr;
 use std::collections::BTreeMap;
 
 use crossterm::event::{Event, KeyCode, KeyEvent};
@@ -17,7 +18,9 @@ use crate::state::App;
 use matou_base::text::{clean_line, fit_to_width};
 use matou_model::{PageKind, Service};
 use matou_ops::{Request, RestoreDestination, RestoreScope};
-use matou_stack::{AppName, CatalogueEntry, EdgeSettings, Variable, VariableKind};
+use matou_stack::{
+    AppDomains, AppName, CatalogueEntry, EdgeSettings, NameChanges, Variable, VariableKind, WwwName,
+};
 
 /// What the values are for.
 enum FormPurpose {
@@ -36,6 +39,9 @@ enum FormPurpose {
     Page {
         app: AppName,
     },
+    Names {
+        app: AppName,
+    },
     RestoreBeside {
         app: AppName,
         snapshot: String,
@@ -47,28 +53,106 @@ enum FormPurpose {
     },
 }
 
+/// What the value of a field must be, as far as it alone tells.
+enum FieldCheck {
+    Nothing,
+    /// It is for this variable of the stack, which has a type.
+    Variable(Variable),
+    /// Host names, with commas or blanks between them.
+    HostNames,
+    /// A word of [`WWW_WORDS`].
+    Www,
+}
+
+/// What can become of `www.`; nothing leaves it as it is.
+const WWW_WORDS: [&str; 4] = ["", "redirect", "answer", "none"];
+
 struct FormField {
     name: String,
     help: String,
     default: String,
     required: bool,
     input: Input,
-    /// The variable of the stack that it is for: its type is checked.
-    variable: Option<Variable>,
+    check: FieldCheck,
 }
 
 impl FormField {
-    fn is_boolean(&self) -> bool {
-        let variable = self.variable.as_ref();
-        variable.is_some_and(|v| v.kind == VariableKind::Boolean)
+    /// The values between which the space bar goes on; empty where it is a character like others.
+    fn words(&self) -> &'static [&'static str] {
+        match &self.check {
+            FieldCheck::Variable(v) if v.kind == VariableKind::Boolean => &["true", "false"],
+            FieldCheck::Www => &WWW_WORDS,
+            _ => &[],
+        }
+    }
+
+    /// Goes on to the next of its words.
+    fn turn_word(&mut self) {
+        let words = self.words();
+        let value = self.input.value().trim();
+        let next = words
+            .iter()
+            .position(|w| *w == value)
+            .map_or(0, |at| at + 1);
+        if let Some(word) = words.get(next).or(words.first()) {
+            self.input = Input::new((*word).to_owned());
+        }
     }
 
     /// Says what is wrong with the value, as far as the field alone tells.
     fn problem(&self) -> Option<String> {
         let value = self.input.value().trim();
-        let variable = self.variable.as_ref()?;
-        variable.check_value(value).err().map(|e| e.to_string())
+        let checked = match &self.check {
+            FieldCheck::Nothing => Ok(()),
+            FieldCheck::Variable(variable) => variable.check_value(value),
+            FieldCheck::HostNames => {
+                let changes = NameChanges {
+                    aliases: split_names(value),
+                    ..NameChanges::default()
+                };
+                changes.apply(&mut AppDomains::default())
+            }
+            FieldCheck::Www if value.is_empty() => Ok(()),
+            FieldCheck::Www => value.parse::<WwwName>().map(|_| ()),
+        };
+        checked.err().map(|e| e.to_string())
     }
+}
+
+fn split_names(text: &str) -> Vec<String> {
+    let names = text.split([',', ' ']).filter(|name| !name.is_empty());
+    names.map(str::to_owned).collect()
+}
+
+/// The fields of names beside the main one: as `--alias`, `--redirect` and `--www` of the command line.
+fn name_fields() -> [FormField; 3] {
+    let field = |name: &str, help: &str, check| FormField {
+        name: name.into(),
+        help: help.into(),
+        default: String::new(),
+        required: false,
+        input: Input::default(),
+        check,
+    };
+    [
+        field(
+            tr!("aliases"),
+            tr!("names under which it answers, too, with commas between them, or nothing"),
+            FieldCheck::HostNames,
+        ),
+        field(
+            tr!("redirects"),
+            tr!("names that lead to its main one, with commas between them, or nothing"),
+            FieldCheck::HostNames,
+        ),
+        field(
+            "www",
+            tr!(
+                "www. before its main name (or that without it): redirect, answer, none, or nothing to leave it"
+            ),
+            FieldCheck::Www,
+        ),
+    ]
 }
 
 pub(crate) struct FormOverlay {
@@ -84,12 +168,12 @@ impl FormOverlay {
     /// A form for a new application: its name, then the variables of the stack.
     pub(crate) fn for_deploy(entry: &CatalogueEntry) -> Self {
         let name = FormField {
-            name: "name".into(),
-            help: "name of the application: lower-case letters, digits, dashes".into(),
+            name: tr!("name").into(),
+            help: tr!("name of the application: lower-case letters, digits, dashes").into(),
             default: String::new(),
             required: true,
             input: Input::new(entry.name.clone()),
-            variable: None,
+            check: FieldCheck::Nothing,
         };
         let variables = entry.variables.iter().map(|v| FormField {
             name: v.name.clone(),
@@ -97,14 +181,19 @@ impl FormOverlay {
             default: v.default.clone().unwrap_or_default(),
             required: v.required && v.default.is_none(),
             input: Input::new(v.default.clone().unwrap_or_default()),
-            variable: Some(v.clone()),
+            check: FieldCheck::Variable(v.clone()),
         });
+        let has_name = |v: &Variable| v.kind == VariableKind::Domain;
+        let names = entry.variables.iter().any(has_name).then(name_fields);
         Self {
-            title: format!("Deploy {}", entry.title),
+            title: tr!("Deploy {}", entry.title),
             purpose: FormPurpose::Deploy {
                 stack: entry.name.clone(),
             },
-            fields: std::iter::once(name).chain(variables).collect(),
+            fields: std::iter::once(name)
+                .chain(variables)
+                .chain(names.into_iter().flatten())
+                .collect(),
             at: 0,
             error: None,
         }
@@ -124,15 +213,18 @@ impl FormOverlay {
                 stack,
                 app: name,
                 variables,
-                ..
+                names,
             } => {
                 let entry = app.catalogue.iter().find(|e| e.name == *stack)?;
                 let mut form = fill(Self::for_deploy(entry), &[(0, name.to_string())]);
-                for field in form.fields.iter_mut().skip(1) {
-                    if let Some(value) = variables.get(&field.name) {
+                for field in &mut form.fields {
+                    if let FieldCheck::Variable(variable) = &field.check
+                        && let Some(value) = variables.get(&variable.name)
+                    {
                         field.input = Input::new(value.clone());
                     }
                 }
+                form.fill_names(names);
                 Some(form)
             }
             Request::Scale { service, replicas } => {
@@ -143,6 +235,21 @@ impl FormOverlay {
             Request::Place { app, to } => {
                 let place = to.clone().unwrap_or_else(|| "anywhere".into());
                 Some(fill(Self::for_placement(app.clone()), &[(0, place)]))
+            }
+            Request::Redeploy {
+                app: name, names, ..
+            } if **names != NameChanges::default() => {
+                let mut form = Self::for_names(app, name.clone());
+                form.fill_names(names);
+                Some(form)
+            }
+            Request::Rename {
+                app: name,
+                name: main,
+                ..
+            } => {
+                let form = Self::for_names(app, name.clone());
+                Some(fill(form, &[(0, main.clone())]))
             }
             Request::Move { apps, to } => {
                 Some(fill(Self::for_move(apps.clone()), &[(0, to.clone())]))
@@ -162,21 +269,21 @@ impl FormOverlay {
     /// A form for the number of a service's tasks; of a job: of its tasks that are to end well.
     pub(crate) fn for_scale(service: &Service, now: u64) -> Self {
         let help = match service.job {
-            Some(_) => "how many tasks of it are to end well",
-            None => "how many tasks run",
+            Some(_) => tr!("how many tasks of it are to end well"),
+            None => tr!("how many tasks run"),
         };
         Self {
-            title: format!("Scale {}", service.name),
+            title: tr!("Scale {}", service.name),
             purpose: FormPurpose::Scale {
                 service: service.name.clone(),
             },
             fields: vec![FormField {
-                name: "tasks".into(),
+                name: tr!("tasks").into(),
                 help: help.into(),
                 default: String::new(),
                 required: true,
                 input: Input::new(now.to_string()),
-                variable: None,
+                check: FieldCheck::Nothing,
             }],
             at: 0,
             error: None,
@@ -185,15 +292,15 @@ impl FormOverlay {
 
     pub(crate) fn for_placement(app: AppName) -> Self {
         Self {
-            title: format!("Place {app}"),
+            title: tr!("Place {app}"),
             purpose: FormPurpose::Place { app },
             fields: vec![FormField {
-                name: "where".into(),
-                help: "name of a node, LABEL=VALUE of node labels, or anywhere".into(),
+                name: tr!("where").into(),
+                help: tr!("name of a node, LABEL=VALUE of node labels, or anywhere").into(),
                 default: String::new(),
                 required: true,
                 input: Input::default(),
-                variable: None,
+                check: FieldCheck::Nothing,
             }],
             at: 0,
             error: None,
@@ -207,23 +314,23 @@ impl FormOverlay {
             default: String::new(),
             required: false,
             input: Input::default(),
-            variable: None,
+            check: FieldCheck::Nothing,
         };
         Self {
-            title: format!("Switch {app}"),
+            title: tr!("Switch {app}"),
             purpose: FormPurpose::EdgeSettings { app },
             fields: vec![
                 field(
-                    "headers",
-                    "security headers: on, off, or nothing to leave them",
+                    tr!("headers"),
+                    tr!("security headers: on, off, or nothing to leave them"),
                 ),
                 field(
-                    "rate limit",
-                    "requests a second and address, 0 for none, or nothing",
+                    tr!("rate limit"),
+                    tr!("requests a second and address, 0 for none, or nothing"),
                 ),
                 field(
-                    "password",
-                    "lines of htpasswd, NAME:HASH, or off, or nothing",
+                    tr!("password"),
+                    tr!("lines of htpasswd, NAME:HASH, or off, or nothing"),
                 ),
             ],
             at: 0,
@@ -234,18 +341,122 @@ impl FormOverlay {
     /// A form for the page that visitors see instead of an application.
     pub(crate) fn for_page(app: AppName) -> Self {
         Self {
-            title: format!("Page instead of {app}"),
+            title: tr!("Page instead of {app}"),
             purpose: FormPurpose::Page { app },
             fields: vec![FormField {
-                name: "page".into(),
-                help: "maintenance (503, back soon), suspended (403, closed), or off".into(),
+                name: tr!("page").into(),
+                help: tr!("maintenance (503, back soon), suspended (403, closed), or off").into(),
                 default: String::new(),
                 required: true,
                 input: Input::default(),
-                variable: None,
+                check: FieldCheck::Nothing,
             }],
             at: 0,
             error: None,
+        }
+    }
+
+    /// A form for the names of an application that runs: another main one, more or fewer beside it.
+    pub(crate) fn for_names(app: &App, name: AppName) -> Self {
+        let field = |name: &str, help: String, check| FormField {
+            name: name.into(),
+            help,
+            default: String::new(),
+            required: false,
+            input: Input::default(),
+            check,
+        };
+        let now = match list_names(app, &name).as_slice() {
+            [] => tr!("another main name, or nothing to leave it").to_owned(),
+            names => tr!(
+                "another main name, or nothing to leave it; it has {}",
+                names.join(", ")
+            ),
+        };
+        let main = field(tr!("main name"), now, FieldCheck::HostNames);
+        let lost = field(
+            tr!("to lose"),
+            tr!("aliases and redirects that it loses, with commas between them, or nothing").into(),
+            FieldCheck::HostNames,
+        );
+        Self {
+            title: tr!("Names of {name}"),
+            purpose: FormPurpose::Names { app: name },
+            fields: std::iter::once(main)
+                .chain(name_fields())
+                .chain([lost])
+                .collect(),
+            at: 0,
+            error: None,
+        }
+    }
+
+    /// Where the fields of names beside the main one begin.
+    fn names_at(&self) -> Option<usize> {
+        let www = self.fields.iter();
+        let www = www
+            .enumerate()
+            .find(|(_, f)| matches!(f.check, FieldCheck::Www));
+        www.map(|(at, _)| at - 2)
+    }
+
+    /// What the fields of names ask for.
+    fn name_changes(&self) -> NameChanges {
+        let Some(at) = self.names_at() else {
+            return NameChanges::default();
+        };
+        let lost = self.fields.get(at + 3);
+        NameChanges {
+            aliases: split_names(&self.value(at)),
+            redirects: split_names(&self.value(at + 1)),
+            dropped: lost.map_or_else(Vec::new, |f| split_names(f.input.value())),
+            www: self.value(at + 2).parse().ok(),
+            rename: None,
+        }
+    }
+
+    fn fill_names(&mut self, names: &NameChanges) {
+        let Some(at) = self.names_at() else { return };
+        let www = match names.www {
+            None => "",
+            Some(WwwName::None) => "none",
+            Some(WwwName::Answer) => "answer",
+            Some(WwwName::Redirect) => "redirect",
+        };
+        let texts = [
+            names.aliases.join(", "),
+            names.redirects.join(", "),
+            www.to_owned(),
+            names.dropped.join(", "),
+        ];
+        for (field, text) in self.fields[at..].iter_mut().zip(texts) {
+            field.input = Input::new(text);
+        }
+    }
+
+    /// A rename is a job of its own; fails with the field that is wrong, and why.
+    fn names_request(&self, app: &AppName) -> Result<Request, (usize, String)> {
+        let (names, main) = (self.name_changes(), self.value(0));
+        match (main.is_empty(), names == NameChanges::default()) {
+            (true, true) => Err((0, tr!("nothing is to change").into())),
+            (true, false) => Ok(Request::Redeploy {
+                app: app.clone(),
+                variables: BTreeMap::new(),
+                switches: EdgeSettings::default(),
+                names: Box::new(names),
+                rotate: Vec::new(),
+            }),
+            (false, true) if split_names(&main).len() == 1 => Ok(Request::Rename {
+                app: app.clone(),
+                name: main,
+                forget: false,
+            }),
+            (false, true) => Err((0, tr!("there is one main name").into())),
+            (false, false) => Err((
+                0,
+                tr!("another main name is a job of its own: empty this field, or the others")
+                    .into(),
+            )),
         }
     }
 
@@ -257,21 +468,25 @@ impl FormOverlay {
             default: String::new(),
             required: true,
             input: Input::new(value),
-            variable: None,
+            check: FieldCheck::Nothing,
         };
         Self {
-            title: format!("Restore {app} beside itself"),
+            title: tr!("Restore {app} beside itself"),
             purpose: FormPurpose::RestoreBeside {
                 app: app.clone(),
                 snapshot: snapshot.to_owned(),
             },
             fields: vec![
                 field(
-                    "name",
-                    "name of the new application: lower-case letters, digits, dashes",
+                    tr!("name"),
+                    tr!("name of the new application: lower-case letters, digits, dashes"),
                     format!("{app}-restored"),
                 ),
-                field("domain", "domain of the new application", String::new()),
+                field(
+                    tr!("domain"),
+                    tr!("domain of the new application"),
+                    String::new(),
+                ),
             ],
             at: 0,
             error: None,
@@ -284,12 +499,12 @@ impl FormOverlay {
             title: request.title(),
             purpose: FormPurpose::RestoreIntoFolder(request),
             fields: vec![FormField {
-                name: "folder".into(),
-                help: "a folder of the storage node that is not there yet, or empty".into(),
+                name: tr!("folder").into(),
+                help: tr!("a folder of the storage node that is not there yet, or empty").into(),
                 default: String::new(),
                 required: true,
                 input: Input::new(String::new()),
-                variable: None,
+                check: FieldCheck::Nothing,
             }],
             at: 0,
             error: None,
@@ -300,19 +515,19 @@ impl FormOverlay {
     /// config.toml.
     pub(crate) fn for_move(apps: Vec<AppName>) -> Self {
         let what = match apps.as_slice() {
-            [] => "the fleet".to_owned(),
+            [] => tr!("the fleet").to_owned(),
             some => some.join(", "),
         };
         Self {
-            title: format!("Move {what}"),
+            title: tr!("Move {what}"),
             purpose: FormPurpose::Move { apps },
             fields: vec![FormField {
-                name: "to".into(),
-                help: "path of the config.toml of the other servers".into(),
+                name: tr!("to").into(),
+                help: tr!("path of the config.toml of the other servers").into(),
                 default: String::new(),
                 required: true,
                 input: Input::default(),
-                variable: None,
+                check: FieldCheck::Nothing,
             }],
             at: 0,
             error: None,
@@ -333,7 +548,7 @@ impl FormOverlay {
     fn changed_variables(&self) -> BTreeMap<String, String> {
         self.fields
             .iter()
-            .skip(1)
+            .filter(|f| matches!(f.check, FieldCheck::Variable(_)))
             .filter(|f| f.input.value() != f.default)
             .map(|f| (f.name.clone(), f.input.value().trim().to_owned()))
             .collect()
@@ -345,13 +560,13 @@ impl FormOverlay {
             "" => None,
             "on" => Some(true),
             "off" => Some(false),
-            _ => return Err((0, "headers are on or off".into())),
+            _ => return Err((0, tr!("headers are on or off").into())),
         };
         let rate_limit = match self.value(1).as_str() {
             "" => None,
             number => match number.parse() {
                 Ok(number) => Some(number),
-                Err(_) => return Err((1, "the limit is a whole number".into())),
+                Err(_) => return Err((1, tr!("the limit is a whole number").into())),
             },
         };
         let basic_auth = match self.value(2).as_str() {
@@ -370,7 +585,7 @@ impl FormOverlay {
     fn build_request(&self) -> Result<Request, (usize, String)> {
         for (i, field) in self.fields.iter().enumerate() {
             if field.required && field.input.value().trim().is_empty() {
-                return Err((i, format!("{} is required", field.name)));
+                return Err((i, tr!("{} is required", field.name)));
             }
             if let Some(why) = field.problem() {
                 return Err((i, why));
@@ -381,8 +596,9 @@ impl FormOverlay {
                 stack: stack.clone(),
                 app: self.app_name(0)?,
                 variables: self.changed_variables(),
-                names: Default::default(),
+                names: Box::new(self.name_changes()),
             }),
+            FormPurpose::Names { app } => self.names_request(app),
             FormPurpose::Place { app } => {
                 let place = self.value(0);
                 Ok(Request::Place {
@@ -394,7 +610,7 @@ impl FormOverlay {
                 let word = self.value(0);
                 let kind = PageKind::from_word(&word);
                 if kind.is_none() && word != "off" {
-                    return Err((0, "page is maintenance, suspended or off".into()));
+                    return Err((0, tr!("page is maintenance, suspended or off").into()));
                 }
                 Ok(Request::Page {
                     app: app.clone(),
@@ -428,7 +644,7 @@ impl FormOverlay {
                     what: what.clone(),
                     to: RestoreDestination::Folder { path },
                 }),
-                _ => Err((0, "folder is a whole path that begins with /".into())),
+                _ => Err((0, tr!("folder is a whole path that begins with /").into())),
             },
             FormPurpose::RestoreIntoFolder(other) => Ok(other.clone()),
             FormPurpose::Move { apps } => Ok(Request::Move {
@@ -440,10 +656,22 @@ impl FormOverlay {
                     service: service.clone(),
                     replicas,
                 }),
-                Err(_) => Err((0, "tasks is a whole number, 0 or more".into())),
+                Err(_) => Err((0, tr!("tasks is a whole number, 0 or more").into())),
             },
         }
     }
+}
+
+/// The names for which the services of an application have routers.
+fn list_names(app: &App, name: &AppName) -> Vec<String> {
+    let services = app.fleet.swarm.value().map_or(&[][..], |s| &s.services);
+    let own = services
+        .iter()
+        .filter(|s| s.stack.as_deref().unwrap_or(&s.name) == name.as_str());
+    let mut names: Vec<String> = own.flat_map(|s| s.domains.clone()).collect();
+    names.sort();
+    names.dedup();
+    names
 }
 
 impl Overlay for FormOverlay {
@@ -454,14 +682,9 @@ impl Overlay for FormOverlay {
             KeyCode::Tab | KeyCode::Down => self.leave_field((self.at + 1).min(last)),
             KeyCode::BackTab | KeyCode::Up => self.leave_field(self.at.saturating_sub(1)),
             KeyCode::Enter if self.at < last => self.leave_field(self.at + 1),
-            KeyCode::Char(' ') if self.fields[self.at].is_boolean() => {
+            KeyCode::Char(' ') if !self.fields[self.at].words().is_empty() => {
                 self.error = None;
-                let field = &mut self.fields[self.at];
-                let other = match field.input.value().trim() {
-                    "true" => "false",
-                    _ => "true",
-                };
-                field.input = Input::new(other.into());
+                self.fields[self.at].turn_word();
             }
             KeyCode::Enter => match self.build_request() {
                 Ok(request) => {
@@ -486,9 +709,10 @@ impl Overlay for FormOverlay {
     fn draw(&self, app: &App, frame: &mut Frame, screen: Rect) -> ScrollLayout {
         let theme = app.theme;
         let size = (70, self.fields.len() as u16 + 4);
-        let hint = match self.fields[self.at].is_boolean() {
-            true => "Space true or false · Tab next field · Enter on · Esc back",
-            false => "Tab next field · Enter on the last shows the plan · Esc back",
+        let hint = match self.fields[self.at].words() {
+            [] => tr!("Tab next field · Enter on the last shows the plan · Esc back"),
+            ["true", ..] => tr!("Space true or false · Tab next field · Enter on · Esc back"),
+            _ => tr!("Space goes on to the next · Tab next field · Enter on · Esc back"),
         };
         let area = draw_window(app, frame, screen, &self.title, hint, size);
         let mut lines: Vec<Line> = Vec::new();
@@ -510,22 +734,35 @@ impl Overlay for FormOverlay {
             spans.extend(input_spans(app, &field.input, focused));
             lines.push(Line::from(spans));
         }
-        lines.push(Line::default());
-        let (text, style) = match &self.error {
-            Some(error) => (theme.drawable_text(error), theme.removed()),
-            None => {
+        // While it is typed it is not wrong yet, but what it will be measured by is told.
+        let typed = self.fields[self.at].problem();
+        let (text, style) = match (&self.error, typed) {
+            (Some(error), _) => (theme.drawable_text(error), theme.removed()),
+            (None, Some(problem)) => (theme.drawable_text(&problem), theme.changed()),
+            (None, None) => {
                 let help = clean_line(&self.fields[self.at].help);
                 (theme.drawable_text(&help), theme.dim())
             }
         };
-        let wrapped = wrap_text(&text, area.width.into());
-        lines.extend(wrapped.into_iter().map(|line| Line::styled(line, style)));
-        super::draw_scrolled(
-            frame,
-            area,
-            &lines,
-            self.at.saturating_sub(area.height.into()),
-        );
+        let below: Vec<Line> = wrap_text(&text, area.width.into())
+            .into_iter()
+            .map(|line| Line::styled(line, style))
+            .collect();
+        // What is said of the field stays in sight where the screen is low.
+        let room = area.height.saturating_sub(below.len() as u16 + 1);
+        let top = (self.at + 1).saturating_sub(room.into());
+        let list = Rect {
+            height: room.min(lines.len() as u16),
+            ..area
+        };
+        super::draw_scrolled(frame, list, &lines, top);
+        let y = (list.bottom() + 1).min(area.bottom());
+        let place = Rect {
+            y,
+            height: area.bottom() - y,
+            ..area
+        };
+        super::draw_scrolled(frame, place, &below, 0);
         ScrollLayout::default()
     }
 

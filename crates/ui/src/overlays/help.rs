@@ -1,6 +1,7 @@
 //! Help, made from the key map.
 
 use crossterm::event::{Event, KeyCode, KeyEvent};
+use matou_i18n::{Text, both, tr};
 use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
@@ -12,46 +13,74 @@ use crate::keymap::{Action, ActionGroup, KEY_TABLE};
 use crate::layout::ScrollLayout;
 use crate::overlay::{Overlay, OverlayReply};
 use crate::panes::RowFilter;
+use crate::panes::wrap_text;
 use crate::state::App;
 use matou_base::text::fit_to_width;
 
+/// Keys that are called the same in both languages.
+const fn same(keys: &'static str) -> Text {
+    Text::new(keys, keys)
+}
+
 /// Keys of the log view, which are fixed.
-const LOG_KEYS: [(&str, &str); 8] = [
-    ("f  G", "follow"),
-    ("Space", "pause, go on"),
-    ("w", "wrap long lines"),
-    ("t", "time stamps"),
-    ("/", "search"),
-    ("n  N", "next, previous hit"),
-    ("y", "copy what is on the screen"),
-    ("o", "save the log to a file"),
+const LOG_KEYS: [(Text, Text); 9] = [
+    (same("f  G"), both!("follow")),
+    (both!("Space"), both!("pause, go on")),
+    (same("w"), both!("wrap long lines")),
+    (same("t"), both!("time stamps")),
+    (same("/"), both!("search")),
+    (same("n  N"), both!("next, previous hit")),
+    (
+        same("m"),
+        both!("only lines that the search matches, and all again"),
+    ),
+    (same("y"), both!("copy what is on the screen")),
+    (same("o"), both!("save the log to a file")),
 ];
 
 /// Keys of the access log, beside those of the log view.
-const ACCESS_KEYS: [(&str, &str); 3] = [
-    ("/", "filter: 404 5xx /path POST 192.0.2.7 >500ms"),
-    ("t", "what comes most often"),
-    ("o", "save what the filter keeps"),
+const ACCESS_KEYS: [(Text, Text); 3] = [
+    (
+        same("/"),
+        both!("filter: 404 5xx /path POST 192.0.2.7 >500ms"),
+    ),
+    (same("t"), both!("what comes most often")),
+    (same("o"), both!("save what the filter keeps")),
 ];
 
 /// Keys of the dashboard and of a node's charts, beside those of the panes.
-const FIGURE_KEYS: [(&str, &str); 3] = [
+const FIGURE_KEYS: [(Text, Text); 3] = [
     (
-        "Enter",
-        "dashboard: go to where the line belongs; Esc comes back",
+        both!("Enter"),
+        both!("dashboard: go to where the line belongs; Esc comes back"),
     ),
-    ("Tab", "dashboard: next part"),
-    ("t", "charts of a node: an hour, a day, a week"),
+    (both!("Tab"), both!("dashboard: next part")),
+    (same("t"), both!("charts of a node: an hour, a day, a week")),
 ];
 
 /// What the console calls things.
-const WORDS: [(&str, &str); 6] = [
-    ("edge", "the service that takes https for all applications"),
-    ("drift", "a server is not what config.toml says"),
-    ("stack", "a file that says what an application runs"),
-    ("application", "a stack deployed under a name"),
-    ("service", "a part of an application: one image, some tasks"),
-    ("task", "one container of a service, on a node"),
+const WORDS: [(Text, Text); 6] = [
+    (
+        both!("edge"),
+        both!("the service that takes https for all applications"),
+    ),
+    (
+        both!("drift"),
+        both!("a server is not what config.toml says"),
+    ),
+    (
+        both!("stack"),
+        both!("a file that says what an application runs"),
+    ),
+    (both!("application"), both!("a stack deployed under a name")),
+    (
+        both!("service"),
+        both!("a part of an application: one image, some tasks"),
+    ),
+    (
+        both!("task"),
+        both!("one container of a service, on a node"),
+    ),
 ];
 
 #[derive(Default)]
@@ -69,31 +98,31 @@ type HelpSection = (&'static str, Vec<(String, String)>);
 
 impl HelpOverlay {
     fn list_sections(app: &App) -> Vec<HelpSection> {
-        let fixed = |pairs: &[(&str, &str)]| {
+        let fixed = |pairs: &[(Text, Text)]| {
             let pairs = pairs.iter();
             pairs
-                .map(|(key, help)| ((*key).to_owned(), (*help).to_owned()))
+                .map(|(key, help)| (key.to_string(), help.to_string()))
                 .collect()
         };
         let groups = ActionGroup::ALL.into_iter().map(|group| {
             let bindings = KEY_TABLE.iter().filter(|b| b.group == group);
-            let keys = bindings.map(|b| (app.keymap.format_keys(b.action), b.help.to_owned()));
+            let keys = bindings.map(|b| (app.keymap.format_keys(b.action), b.help.to_string()));
             let keys = keys.filter(|(keys, _)| !keys.is_empty());
             (group.title(), keys.collect())
         });
-        let text = "Shift and the mouse select text in most terminals";
+        let text = tr!("Shift and the mouse select text in most terminals");
         let others = [
-            ("On the dashboard, in charts", fixed(&FIGURE_KEYS)),
-            ("In a log", fixed(&LOG_KEYS)),
-            ("In an access log", fixed(&ACCESS_KEYS)),
-            ("Words", fixed(&WORDS)),
-            ("", vec![("Text".to_owned(), text.to_owned())]),
+            (tr!("On the dashboard, in charts"), fixed(&FIGURE_KEYS)),
+            (tr!("In a log"), fixed(&LOG_KEYS)),
+            (tr!("In an access log"), fixed(&ACCESS_KEYS)),
+            (tr!("Words"), fixed(&WORDS)),
+            ("", vec![(tr!("Text").to_owned(), text.to_owned())]),
         ];
         let own = app.command_lines().map(|(key, text)| {
             let key = if key.is_empty() { ":".to_owned() } else { key };
             (key, text.to_owned())
         });
-        let own = ("Own commands", own.collect::<Vec<_>>());
+        let own = (tr!("Own commands"), own.collect::<Vec<_>>());
         let own = (!own.1.is_empty()).then_some(own);
         groups.chain(own).chain(others).collect()
     }
@@ -149,23 +178,28 @@ impl Overlay for HelpOverlay {
 
     fn draw(&self, app: &App, frame: &mut Frame, screen: Rect) -> ScrollLayout {
         let theme = app.theme;
-        let row = |keys: &str, help: &str| {
-            Line::from(vec![
-                Span::styled(
-                    fit_to_width(&theme.drawable_text(keys), 16, theme.ellipsis()),
-                    theme.key(),
-                ),
-                Span::raw(format!(" {}", theme.drawable_text(help))),
-            ])
+        // Behind the keys, within the window's frame.
+        let columns = usize::from(screen.width).saturating_sub(17 + 4).max(12);
+        let row = |keys: &str, help: &str| -> Vec<Line<'static>> {
+            let wrapped = wrap_text(&theme.drawable_text(help), columns);
+            let keys = std::iter::once(theme.drawable_text(keys));
+            let keys = keys.chain(std::iter::repeat(String::new()));
+            let lines = wrapped.into_iter().zip(keys).map(|(help, keys)| {
+                Line::from(vec![
+                    Span::styled(fit_to_width(&keys, 16, theme.ellipsis()), theme.key()),
+                    Span::raw(format!(" {help}")),
+                ])
+            });
+            lines.collect()
         };
         let lines_of = |sections: Vec<HelpSection>| {
             let mut lines = Vec::new();
             for (heading, entries) in sections {
-                lines.push(row("", ""));
+                lines.extend(row("", ""));
                 if !heading.is_empty() {
-                    lines.push(row(heading, ""));
+                    lines.extend(row(heading, ""));
                 }
-                lines.extend(entries.iter().map(|(keys, help)| row(keys, help)));
+                lines.extend(entries.iter().flat_map(|(keys, help)| row(keys, help)));
             }
             lines
         };
@@ -176,13 +210,16 @@ impl Overlay for HelpOverlay {
         let typed = matou_base::text::clean_line(self.search.value());
         let (title, hint) = match (self.searching, typed.is_empty()) {
             (true, _) => (
-                format!("Help /{typed}_"),
-                "Enter keeps it · Esc ends the search",
+                tr!("Help /{typed}_"),
+                tr!("Enter keeps it · Esc ends the search"),
             ),
-            (false, true) => ("Help".to_owned(), "/ search · j k scroll · Esc back"),
+            (false, true) => (
+                tr!("Help").to_owned(),
+                tr!("/ search · j k scroll · Esc back"),
+            ),
             (false, false) => (
-                format!("Help /{typed}"),
-                "/ search · j k scroll · Esc shows all",
+                tr!("Help /{typed}"),
+                tr!("/ search · j k scroll · Esc shows all"),
             ),
         };
         let mut lines = match typed.is_empty() {
@@ -190,7 +227,7 @@ impl Overlay for HelpOverlay {
             false => lines_of(self.find_sections(app)),
         };
         if lines.is_empty() {
-            lines.push(Line::styled("nothing matches", theme.dim()));
+            lines.push(Line::styled(tr!("nothing matches"), theme.dim()));
         }
         let area = draw_window(app, frame, screen, &title, hint, size);
         draw_scrolled(frame, area, &lines, self.drawn.top)

@@ -1,6 +1,7 @@
 //! Jobs of all consoles and of the command line, as the journal remembers them, and what they ran.
 
 use crossterm::event::{Event, KeyCode, KeyEvent};
+use matou_i18n::tr;
 use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
@@ -78,24 +79,29 @@ impl HistoryOverlay {
         let theme = app.theme;
         let kept = self.kept();
         let said = match &self.found {
-            None => Some(theme.drawable_text("reading the journal …")),
+            None => Some(theme.drawable_text(tr!("reading the journal …"))),
             Some(Err(why)) => Some(why.to_string()),
-            Some(Ok(all)) if all.is_empty() => Some("No job was run from this machine yet.".into()),
-            Some(Ok(_)) if kept.is_empty() => Some("nothing matches".into()),
+            Some(Ok(all)) if all.is_empty() => {
+                Some(tr!("No job was run from this machine yet.").into())
+            }
+            Some(Ok(_)) if kept.is_empty() => Some(tr!("nothing matches").into()),
             Some(Ok(_)) => None,
         };
         let typed = clean_line(self.filter.value());
         let is_empty = !matches!(&self.found, Some(Ok(all)) if !all.is_empty());
         let (title, hint) = match (self.filtering, typed.is_empty()) {
-            _ if is_empty => ("History".to_owned(), "Esc back"),
+            _ if is_empty => (tr!("History").to_owned(), tr!("Esc back")),
             (true, _) => (
-                format!("History /{typed}_"),
-                "Enter keeps it · Esc ends the filter",
+                tr!("History /{typed}_"),
+                tr!("Enter keeps it · Esc ends the filter"),
             ),
-            (false, true) => ("History".to_owned(), "Enter opens it · / filter · Esc back"),
+            (false, true) => (
+                tr!("History").to_owned(),
+                tr!("Enter opens it · / filter · Esc back"),
+            ),
             (false, false) => (
-                format!("History /{typed}"),
-                "Enter opens it · / filter · Esc shows all",
+                tr!("History /{typed}"),
+                tr!("Enter opens it · / filter · Esc shows all"),
             ),
         };
         let all = self.found.iter().flatten().map(Vec::len).sum::<usize>();
@@ -125,8 +131,7 @@ impl HistoryOverlay {
                 Span::raw(format!(" {}", theme.drawable_text(&clean_line(&job.title)))),
             ])
         });
-        draw_choices(app, frame, area, lines.collect(), self.at);
-        ScrollLayout::default()
+        draw_choices(app, frame, area, lines.collect(), self.at).into()
     }
 
     fn draw_job(&self, app: &App, job: &PastJob, frame: &mut Frame, screen: Rect) -> ScrollLayout {
@@ -141,13 +146,13 @@ impl HistoryOverlay {
         let plain = ratatui::style::Style::new();
         let health = health(job);
         push(
-            &format!(
+            &tr!(
                 "{} by {}: {}{}",
                 format_time(app, job),
                 job.operator,
                 state_word(job),
                 job.took
-                    .map_or_else(String::new, |_| format!(" after {}", format_took(job)))
+                    .map_or_else(String::new, |_| tr!(" after {}", format_took(job)))
             ),
             theme.health_style(health),
         );
@@ -158,15 +163,15 @@ impl HistoryOverlay {
         }
         if !job.output.is_empty() {
             push("", plain);
-            push("The end of its output", theme.title());
+            push(tr!("The end of its output"), theme.title());
         }
         for line in &job.output {
             push(line, plain);
         }
         push("", plain);
         let commands = match job.commands.len() {
-            0 => "No command ran on a node meanwhile".to_owned(),
-            n => format!("What ran on the nodes meanwhile ({n})"),
+            0 => tr!("No command ran on a node meanwhile").to_owned(),
+            n => tr!("What ran on the nodes meanwhile ({n})"),
         };
         push(&commands, theme.title());
         for command in &job.commands {
@@ -177,7 +182,7 @@ impl HistoryOverlay {
             let millis = command.took.as_millis();
             let (said, style) = match &command.result {
                 Ok(0) => (String::new(), plain),
-                Ok(code) => (format!(", exit code {code}"), theme.changed()),
+                Ok(code) => (tr!(", exit code {code}"), theme.changed()),
                 Err(why) => (format!(", {why}"), theme.changed()),
             };
             let head = format!("{at} {} {millis} ms{said}", command.node);
@@ -185,7 +190,12 @@ impl HistoryOverlay {
             push(&format!("  {}", command.command), style);
         }
         let height = usize::from(screen.height).saturating_sub(3);
-        let hint = format_scroll_hint(lines.len(), (self.drawn.top, height), false, "Esc back");
+        let hint = format_scroll_hint(
+            lines.len(),
+            (self.drawn.top, height),
+            false,
+            tr!("Esc back"),
+        );
         let size = (columns as u16, (lines.len() as u16).max(6));
         let area = draw_window(app, frame, screen, &job.title, &hint, size);
         draw_scrolled(frame, area, &lines, self.drawn.top)
@@ -257,11 +267,11 @@ impl Overlay for HistoryOverlay {
 
 fn state_word(job: &PastJob) -> &'static str {
     match &job.outcome {
-        None => "no end",
-        Some(JobOutcome::Done { changed: 0 }) => "unchanged",
-        Some(JobOutcome::Done { .. }) => "done",
-        Some(JobOutcome::Failed { .. }) => "failed",
-        Some(JobOutcome::Cancelled) => "cancelled",
+        None => tr!("no end"),
+        Some(JobOutcome::Done { changed: 0 }) => tr!("unchanged"),
+        Some(JobOutcome::Done { .. }) => tr!("done"),
+        Some(JobOutcome::Failed { .. }) => tr!("failed"),
+        Some(JobOutcome::Cancelled) => tr!("cancelled"),
     }
 }
 
@@ -275,7 +285,7 @@ fn health(job: &PastJob) -> Health {
 
 fn format_time(app: &App, job: &PastJob) -> String {
     let began = job.began.to_zoned_datetime(app.zone.clone());
-    began.strftime("%b %d %H:%M").to_string()
+    began.strftime(tr!("%b %d %H:%M")).to_string()
 }
 
 fn format_took(job: &PastJob) -> String {

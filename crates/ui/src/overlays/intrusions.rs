@@ -1,6 +1,7 @@
 //! Lists what Suricata saw on all nodes: who tried what, and who is banned.
 
 use crossterm::event::{KeyCode, KeyEvent};
+use matou_i18n::tr;
 use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
@@ -64,7 +65,7 @@ impl IntrusionsOverlay {
 
     /// Takes what was read.
     pub(crate) fn take_intrusions(&mut self, found: &[NodeIntrusions], bans: Vec<NodeBans>) {
-        let cut = "older alerts are left out";
+        let cut = tr!("older alerts are left out");
         let notes = found.iter().flat_map(|n| {
             let said = [
                 n.problem.as_ref().map(NodeProblem::as_str),
@@ -136,7 +137,7 @@ impl Overlay for IntrusionsOverlay {
             let all = found.groups.iter();
             lines.extend(all.map(|g| intrusion_line(app, g, width, banned(g))));
             if found.groups.is_empty() {
-                lines.push(Line::styled("nothing was seen", theme.dim()));
+                lines.push(Line::styled(tr!("nothing was seen"), theme.dim()));
             }
             if let Some((found, group)) = self.selected_group() {
                 below.extend(intrusion_detail_lines(
@@ -156,7 +157,7 @@ impl Overlay for IntrusionsOverlay {
             }
         } else {
             lines.push(Line::styled(
-                theme.drawable_text("asking the nodes …"),
+                theme.drawable_text(tr!("asking the nodes …")),
                 theme.dim(),
             ));
         }
@@ -166,10 +167,10 @@ impl Overlay for IntrusionsOverlay {
             .selected_group()
             .is_some_and(|(f, g)| !f.bans_of_source(g).is_empty());
         let hint = match banned {
-            true => "u lets it in again · f bans · r reads again · Esc back",
-            false => "f bans · r reads again · Esc back",
+            true => tr!("u lets it in again · f bans · r reads again · Esc back"),
+            false => tr!("f bans · r reads again · Esc back"),
         };
-        let area = draw_window(app, frame, screen, "Seen by Suricata", hint, size);
+        let area = draw_window(app, frame, screen, tr!("Seen by Suricata"), hint, size);
         // The selected one is told in full below; the list keeps at least a third.
         let most = area.height.saturating_sub(area.height / 3 + gap);
         let room = area
@@ -179,14 +180,14 @@ impl Overlay for IntrusionsOverlay {
             height: room,
             ..area
         };
-        draw_choices(app, frame, list, lines, self.at);
+        let choices = draw_choices(app, frame, list, lines, self.at);
         let place = Rect {
             y: (area.y + room + gap).min(area.bottom()),
             height: area.height.saturating_sub(room + gap),
             ..area
         };
         draw_scrolled(frame, place, &below, 0);
-        ScrollLayout::default()
+        choices.into()
     }
 
     fn ticket(&self) -> Option<Ticket> {
@@ -229,7 +230,10 @@ fn intrusion_line(app: &App, group: &IntrusionGroup, width: usize, banned: bool)
         Span::styled(shown(&format_age(app.now, group.last), 7), theme.dim()),
     ];
     if banned {
-        spans.push(Span::styled("banned ", theme.health_style(Health::Good)));
+        spans.push(Span::styled(
+            tr!("banned "),
+            theme.health_style(Health::Good),
+        ));
     }
     spans.push(Span::raw(
         theme.drawable_text(&clean_line(&group.signature)),
@@ -246,16 +250,18 @@ fn intrusion_detail_lines(
 ) -> Vec<Line<'static>> {
     let theme = app.theme;
     let severity = match group.severity {
-        ..=1 => "severe",
-        2 => "medium",
-        _ => "mild",
+        ..=1 => tr!("severe"),
+        2 => tr!("medium"),
+        _ => tr!("mild"),
     };
     let mut texts = vec![
-        format!(
+        tr!(
             "{}: {} ({severity}, rule {})",
-            group.signature, group.category, group.rule
+            group.signature,
+            group.category,
+            group.rule
         ),
-        format!(
+        tr!(
             "first {}, last {} · on {} · to {}",
             group.first.strftime("%Y-%m-%d %H:%M:%S"),
             group.last.strftime("%Y-%m-%d %H:%M:%S UTC"),
@@ -269,7 +275,7 @@ fn intrusion_detail_lines(
             .iter()
             .map(|(n, b)| format!("{} ({})", n.node, b.jail))
             .collect();
-        texts.push(format!("shut out by fail2ban of {}", by.join(", ")));
+        texts.push(tr!("shut out by fail2ban of {}", by.join(", ")));
     }
     let wrapped = texts
         .iter()

@@ -1,15 +1,18 @@
 //! Running and past jobs with their output.
 
 use crossterm::event::{KeyCode, KeyEvent};
+use matou_i18n::tr;
 use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
 use super::plan::reply_with_plan;
-use super::{CommandOverlay, FormOverlay, draw_choices, draw_scrolled, draw_window, move_by_key};
+use super::{
+    CommandOverlay, FormOverlay, draw_choices, draw_scrolled, draw_window, move_by_key, widest,
+};
 use crate::follow::{Following, NumberedLines};
-use crate::jobs::{JobView, JobWork, StepState};
+use crate::jobs::{JobView, JobWork, StepState, StepView};
 use crate::layout::ScrollLayout;
 use crate::msg::Effect;
 use crate::overlay::{Overlay, OverlayReply};
@@ -32,6 +35,9 @@ pub(crate) struct JobsOverlay {
     drawn: ScrollLayout,
 }
 
+/// Columns of a job's line beside its title: marks, state and seconds.
+const BESIDE_TITLE: usize = 30;
+
 /// How many lines the output has, as they were drawn. Of a very long one the oldest go.
 struct OutputLines(usize);
 
@@ -53,14 +59,51 @@ impl NumberedLines for OutputLines {
 fn describe_outcome(app: &App, job: &JobView, outcome: &JobOutcome) -> (Style, String) {
     let theme = app.theme;
     match outcome {
-        JobOutcome::Done { changed: 0 } => (theme.added(), "nothing to do".to_owned()),
+        JobOutcome::Done { changed: 0 } => (theme.added(), tr!("nothing to do").to_owned()),
         JobOutcome::Done { .. } => {
             let seconds = job.elapsed_seconds(app.now);
-            (theme.added(), format!("done in {seconds} s"))
+            (theme.added(), tr!("done in {seconds} s"))
         }
-        JobOutcome::Failed { reason } => (theme.removed(), format!("failed: {reason}")),
-        JobOutcome::Cancelled => (theme.changed(), "cancelled".to_owned()),
+        JobOutcome::Failed { reason } => (theme.removed(), tr!("failed: {reason}")),
+        JobOutcome::Cancelled => (theme.changed(), tr!("cancelled").to_owned()),
     }
+}
+
+/// What a step came to, in few words.
+fn describe_step(state: StepState) -> (Health, &'static str) {
+    match state {
+        StepState::Running => (Health::Partly, tr!("running")),
+        StepState::Done { changed: true } => (Health::Good, tr!("changed")),
+        StepState::Done { changed: false } => (Health::Good, tr!("as it should be")),
+        StepState::Failed => (Health::Bad, tr!("failed")),
+    }
+}
+
+/// A line a step. Node and step have the columns that they need, as far as there are so many.
+fn step_lines(app: &App, steps: &[StepView], columns: usize) -> Vec<Line<'static>> {
+    let theme = app.theme;
+    let shown = |text: &str| theme.drawable_text(&clean_line(text));
+    let clean: Vec<(String, String)> = steps
+        .iter()
+        .map(|s| (shown(&s.node), shown(&s.step)))
+        .collect();
+    let word = widest(steps.iter().map(|s| describe_step(s.state).1));
+    let node = widest(clean.iter().map(|(node, _)| node.as_str())).clamp(14, 24);
+    let room = columns.saturating_sub(node + word + 4);
+    let name = widest(clean.iter().map(|(_, step)| step.as_str())).clamp(16, room.max(16));
+    let lines = steps.iter().zip(&clean).map(|(step, (on, what))| {
+        let (health, word) = describe_step(step.state);
+        Line::from(vec![
+            Span::styled(theme.health_glyph(health), theme.health_style(health)),
+            Span::raw(format!(
+                " {} {} ",
+                fit_to_width(on, node, theme.ellipsis()),
+                fit_to_width(what, name, theme.ellipsis())
+            )),
+            Span::styled(word, theme.health_style(health)),
+        ])
+    });
+    lines.collect()
 }
 
 impl JobsOverlay {
@@ -94,30 +137,37 @@ impl JobsOverlay {
             top: self.place(app),
             ..ScrollLayout::default()
         };
-        let size = (72, app.jobs.all.len().max(3) as u16);
-        let hint = "Enter output · c cancel · R run again · E edit · Esc back";
+        let titles: Vec<String> = (app.jobs.all.iter())
+            .map(|job| theme.drawable_text(&clean_line(&job.title())))
+            .collect();
+        let columns = widest(titles.iter().map(String::as_str)) + BESIDE_TITLE;
+        let columns = u16::try_from(columns).unwrap_or(u16::MAX).clamp(72, 120);
+        let size = (columns, app.jobs.all.len().max(3) as u16);
+        let hint = tr!("Enter output · c cancel · R run again · E edit · Esc back");
         let title = match app.jobs.queued.len() {
-            0 => "Jobs".to_owned(),
-            n => format!("Jobs, {n} waiting"),
+            0 => tr!("Jobs").to_owned(),
+            n => tr!("Jobs, {n} waiting"),
         };
         let area = draw_window(app, frame, screen, &title, hint, size);
         if app.jobs.all.is_empty() {
-            let text = "No job was started from this console yet.";
+            let text = tr!("No job was started from this console yet.");
             frame
                 .buffer_mut()
                 .set_line(area.x, area.y, &Line::raw(text), area.width);
             return selected;
         }
+        let room = usize::from(area.width).saturating_sub(BESIDE_TITLE).max(10);
         let lines = app
             .jobs
             .all
             .iter()
-            .map(|job| {
+            .zip(&titles)
+            .map(|(job, title)| {
                 let health = job_health(job);
-                let title = theme.drawable_text(&clean_line(&job.title()));
+                let title = fit_to_width(title, room, theme.ellipsis());
                 Line::from(vec![
                     Span::styled(theme.health_glyph(health), theme.health_style(health)),
-                    Span::raw(format!(" {} ", fit_to_width(&title, 40, theme.ellipsis()))),
+                    Span::raw(format!(" {title} ")),
                     Span::styled(
                         fit_to_width(job.state_word(), 14, ""),
                         theme.health_style(health),
@@ -126,8 +176,11 @@ impl JobsOverlay {
                 ])
             })
             .collect();
-        draw_choices(app, frame, area, lines, selected.top);
-        selected
+        let choices = draw_choices(app, frame, area, lines, selected.top);
+        ScrollLayout {
+            choices: Some(choices),
+            ..selected
+        }
     }
 
     fn draw_output(
@@ -139,30 +192,13 @@ impl JobsOverlay {
     ) -> ScrollLayout {
         let theme = app.theme;
         let columns = usize::from(screen.width).saturating_sub(8).min(120);
-        let mut lines: Vec<Line> = Vec::new();
-        for step in &job.steps {
-            let (health, word) = match step.state {
-                StepState::Running => (Health::Partly, "running"),
-                StepState::Done { changed: true } => (Health::Good, "changed"),
-                StepState::Done { changed: false } => (Health::Good, "as it should be"),
-                StepState::Failed => (Health::Bad, "failed"),
-            };
-            lines.push(Line::from(vec![
-                Span::styled(theme.health_glyph(health), theme.health_style(health)),
-                Span::raw(format!(
-                    " {} {} ",
-                    fit_to_width(&clean_line(&step.node), 14, theme.ellipsis()),
-                    fit_to_width(&clean_line(&step.step), 16, theme.ellipsis())
-                )),
-                Span::styled(word, theme.health_style(health)),
-            ]));
-        }
+        let mut lines = step_lines(app, &job.steps, columns);
         if !lines.is_empty() {
             lines.push(Line::default());
         }
         if lines.is_empty() && job.lines.is_empty() && job.outcome.is_none() {
             let seconds = job.elapsed_seconds(app.now);
-            let text = format!("running for {seconds} s; nothing is printed yet");
+            let text = tr!("running for {seconds} s; nothing is printed yet");
             lines.push(Line::styled(text, theme.dim()));
         }
         for (stream, text) in &job.lines {
@@ -193,12 +229,17 @@ impl JobsOverlay {
             }
         }
         let hint = match (&job.outcome, self.following.is_paused()) {
-            (None, false) => "c cancel · Esc back, the job goes on",
-            (None, true) => "paused, f follows · c cancel · Esc back, the job goes on",
-            (Some(_), _) => "R run again · Esc back",
+            (None, false) => tr!("c cancel · Esc back, the job goes on"),
+            (None, true) => tr!("paused, f follows · c cancel · Esc back, the job goes on"),
+            (Some(_), _) => tr!("R run again · Esc back"),
         };
-        let size = (columns as u16, (lines.len() as u16).max(8));
-        let area = draw_window(app, frame, screen, &job.title(), hint, size);
+        // As high as there is room above the job's line, from the beginning: a box that grows is hard to read.
+        let size = (columns as u16, screen.height.saturating_sub(5));
+        let title = match job.step_text() {
+            Some(step) => format!("{}, {step}", job.title()),
+            None => job.title(),
+        };
+        let area = draw_window(app, frame, screen, &title, hint, size);
         // The end is followed.
         let top = self.following.top(&OutputLines(lines.len()), 0);
         draw_scrolled(frame, area, &lines, top)
@@ -234,7 +275,7 @@ impl Overlay for JobsOverlay {
                         return reply;
                     }
                     Some(None) => {
-                        app.show_notice("this job came from no form: R runs it again", false);
+                        app.show_notice(tr!("this job came from no form: R runs it again"), false);
                     }
                     None => {}
                 }

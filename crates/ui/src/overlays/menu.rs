@@ -1,6 +1,7 @@
 //! What can be done with a node.
 
 use crossterm::event::{KeyCode, KeyEvent};
+use matou_i18n::{Text, both, tr};
 use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
@@ -15,30 +16,34 @@ use matou_model::{Availability, Role};
 use matou_ops::Request;
 
 /// Letter, what it does, and the request for a node.
-type NodeMenuChoice = (char, &'static str, fn(String) -> Request);
+type NodeMenuChoice = (char, Text, fn(String) -> Request);
 
 const NODE_MENU_CHOICES: [NodeMenuChoice; 9] = [
-    ('d', "drain: move every task away", |node| {
+    ('d', both!("drain: move every task away"), |node| {
         availability_request(node, Availability::Drain)
     }),
-    ('a', "activate: take tasks again", |node| {
+    ('a', both!("activate: take tasks again"), |node| {
         availability_request(node, Availability::Active)
     }),
-    ('p', "pause: place no new tasks", |node| {
+    ('p', both!("pause: place no new tasks"), |node| {
         availability_request(node, Availability::Pause)
     }),
-    ('r', "reboot, drained", |node| Request::Reboot { node }),
-    ('u', "upgrade its packages", |node| Request::Upgrade {
+    ('r', both!("reboot, drained"), |node| Request::Reboot {
         node,
     }),
-    ('m', "promote: make it a manager", |node| {
+    ('u', both!("upgrade its packages"), |node| {
+        Request::Upgrade { node }
+    }),
+    ('m', both!("promote: make it a manager"), |node| {
         role_request(node, Role::Manager)
     }),
-    ('w', "demote: make it a worker", |node| {
+    ('w', both!("demote: make it a worker"), |node| {
         role_request(node, Role::Worker)
     }),
-    ('l', "leave the swarm", |node| Request::Leave { node }),
-    ('x', "remove it for good: it is lost", |node| {
+    ('l', both!("leave the swarm"), |node| Request::Leave {
+        node,
+    }),
+    ('x', both!("remove it for good: it is lost"), |node| {
         Request::RemoveNode { node }
     }),
 ];
@@ -78,7 +83,11 @@ impl Overlay for NodeMenuOverlay {
         if let [node] = self.nodes.as_slice() {
             return reply_with_plan(app, request(node.clone()));
         }
-        let verb = text.split([' ', ':', ',']).next().unwrap_or(text);
+        let text = text.get();
+        let verb = text
+            .split([' ', '\u{a0}', '\u{202f}', ':', ','])
+            .next()
+            .unwrap_or(text);
         let wishes = self.nodes.iter().cloned().map(request);
         let wishes = wishes.map(BatchWish::Request).collect();
         let mut reply = OverlayReply::close();
@@ -89,7 +98,7 @@ impl Overlay for NodeMenuOverlay {
     fn draw(&self, app: &App, frame: &mut Frame, screen: Rect) -> ScrollLayout {
         let size = (36, NODE_MENU_CHOICES.len() as u16);
         let title = self.nodes.join(", ");
-        let area = draw_window(app, frame, screen, &title, "Esc back", size);
+        let area = draw_window(app, frame, screen, &title, tr!("Esc back"), size);
         let lines = NODE_MENU_CHOICES
             .iter()
             .map(|(letter, text, _)| {
@@ -99,8 +108,7 @@ impl Overlay for NodeMenuOverlay {
                 ])
             })
             .collect();
-        draw_choices(app, frame, area, lines, self.at);
-        ScrollLayout::default()
+        draw_choices(app, frame, area, lines, self.at).into()
     }
 
     fn leads_to_plan(&self) -> bool {

@@ -1,6 +1,7 @@
 //! A text to read: an error in full.
 
 use crossterm::event::{KeyCode, KeyEvent};
+use matou_i18n::tr;
 use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::text::Line;
@@ -50,7 +51,7 @@ impl Overlay for MessageOverlay {
             .map(Line::raw)
             .collect();
         let size = (columns as u16, lines.len() as u16);
-        let area = draw_window(app, frame, screen, &self.title, "Esc back", size);
+        let area = draw_window(app, frame, screen, &self.title, tr!("Esc back"), size);
         draw_scrolled(frame, area, &lines, self.drawn.top)
     }
 

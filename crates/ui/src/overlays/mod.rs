@@ -17,19 +17,21 @@ mod plan;
 mod quit;
 mod restore;
 mod search;
+mod shell;
 mod versions;
 mod welcome;
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+use matou_i18n::{Text, both, tr};
 use ratatui::Frame;
 use ratatui::layout::{Margin, Rect};
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, Clear};
 
-use super::layout::ScrollLayout;
+use super::layout::{ChoiceRows, ScrollLayout};
 use super::state::App;
-use matou_base::text::{truncate_middle, truncate_to_width};
+use matou_base::text::{display_width, truncate_middle, truncate_to_width};
 
 pub(super) use alerts::AlertsOverlay;
 pub(super) use bans::BansOverlay;
@@ -48,6 +50,7 @@ pub(super) use plan::{PlanOverlay, open_plan};
 pub(super) use quit::QuitOverlay;
 pub(super) use restore::RestoreOverlay;
 pub(super) use search::LogSearchOverlay;
+pub(super) use shell::ShellOverlay;
 pub(super) use versions::VersionsOverlay;
 pub(super) use welcome::WelcomeOverlay;
 
@@ -130,12 +133,16 @@ fn draw_hint_line(app: &App, frame: &mut Frame, screen: Rect, hint: &str) {
         height: 1,
         ..screen
     };
-    let hint = if hint.is_empty() { "Esc back" } else { hint };
+    let hint = if hint.is_empty() {
+        tr!("Esc back")
+    } else {
+        hint
+    };
     let mut spans = vec![Span::raw(" ")];
     for part in hint.split(" · ") {
         let (key, rest) = part.split_once(' ').unwrap_or((part, ""));
         // What is no key is a sentence.
-        let is_key = key.chars().count() == 1 || HINT_KEYS.contains(&key);
+        let is_key = key.chars().count() == 1 || HINT_KEYS.iter().any(|k| k.get() == key);
         let style = match is_key {
             true => theme.key(),
             false => Style::new(),
@@ -150,7 +157,13 @@ fn draw_hint_line(app: &App, frame: &mut Frame, screen: Rect, hint: &str) {
 }
 
 /// Names of keys in hints, beside single letters.
-const HINT_KEYS: [&str; 5] = ["Enter", "Esc", "Space", "Tab", "Up/Down"];
+const HINT_KEYS: [Text; 5] = [
+    both!("Enter"),
+    both!("Esc"),
+    both!("Space"),
+    both!("Tab"),
+    both!("Up/Down"),
+];
 
 /// Returns the hint about keys, and before it, where not all `lines` are in sight, which of them are. `typing`:
 /// letters are no keys now.
@@ -164,9 +177,9 @@ fn format_scroll_hint(
         return hint.to_owned();
     }
     let first = top.min(lines - page) + 1;
-    let keys = if typing { "Up Down" } else { "j k" };
+    let keys = if typing { tr!("Up Down") } else { "j k" };
     let last = first + page - 1;
-    format!("{first}-{last} of {lines}, {keys} · {hint}")
+    tr!("{first}-{last} of {lines}, {keys} · {hint}")
 }
 
 /// Draws lines from `top` on, limited so that the last page is full.
@@ -180,11 +193,24 @@ fn draw_scrolled(frame: &mut Frame, area: Rect, lines: &[Line<'_>], top: usize) 
         lines: lines.len(),
         height,
         top,
+        choices: None,
     }
 }
 
+/// Returns the columns of the widest text, 0 without any.
+fn widest<'a>(texts: impl Iterator<Item = &'a str>) -> usize {
+    texts.map(display_width).max().unwrap_or(0)
+}
+
 /// Draws a list with line `at` selected, scrolled so that it is visible.
-fn draw_choices(app: &App, frame: &mut Frame, area: Rect, lines: Vec<Line<'_>>, at: usize) {
+fn draw_choices(
+    app: &App,
+    frame: &mut Frame,
+    area: Rect,
+    lines: Vec<Line<'_>>,
+    at: usize,
+) -> ChoiceRows {
+    let count = lines.len();
     let height = usize::from(area.height).max(1);
     let top = (at + 1).saturating_sub(height);
     for (y, (i, line)) in (area.y..area.bottom()).zip(lines.into_iter().enumerate().skip(top)) {
@@ -208,6 +234,12 @@ fn draw_choices(app: &App, frame: &mut Frame, area: Rect, lines: Vec<Line<'_>>, 
             let row = Rect::new(area.x, y, area.width, 1);
             frame.buffer_mut().set_style(row, app.theme.selected());
         }
+    }
+    ChoiceRows {
+        area,
+        count,
+        top,
+        at,
     }
 }
 

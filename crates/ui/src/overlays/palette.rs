@@ -1,13 +1,14 @@
 //! Every action by name.
 
 use crossterm::event::{Event, KeyCode, KeyEvent};
+use matou_i18n::tr;
 use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 use tui_input::Input;
 use tui_input::backend::crossterm::EventHandler;
 
-use super::{draw_choices, draw_window, input_spans};
+use super::{draw_choices, draw_window, input_spans, widest};
 use crate::call::Choice;
 use crate::keymap::KEY_TABLE;
 use crate::layout::ScrollLayout;
@@ -35,14 +36,14 @@ fn list_entries(app: &App) -> Vec<Entry> {
     let actions = KEY_TABLE.iter().map(|b| Entry {
         name: b.name.to_owned(),
         keys: app.keymap.format_keys(b.action),
-        help: b.help.to_owned(),
+        help: b.help.to_string(),
         choice: Choice::Action(b.action),
     });
     let own = app
         .command_lines()
         .enumerate()
         .map(|(at, (keys, text))| Entry {
-            name: "own command".to_owned(),
+            name: tr!("own command").to_owned(),
             keys,
             help: text.to_owned(),
             choice: Choice::Command(at),
@@ -107,9 +108,14 @@ impl Overlay for PaletteOverlay {
 
     fn draw(&self, app: &App, frame: &mut Frame, screen: Rect) -> ScrollLayout {
         let found = self.find_entries(app);
-        let size = (72, 18);
-        let hint = "type to find · Enter does it · Esc back";
-        let area = draw_window(app, frame, screen, "Actions", hint, size);
+        let keys = widest(found.iter().map(|e| e.keys.as_str())).clamp(14, 22);
+        let names = widest(found.iter().map(|e| e.name.as_str())).clamp(14, 22);
+        // Of all actions, not of those that are found: a box that changes while one types is hard to read.
+        let helps: Vec<String> = list_entries(app).into_iter().map(|e| e.help).collect();
+        let columns = names + keys + widest(helps.iter().map(String::as_str)) + 4;
+        let size = (u16::try_from(columns).unwrap_or(u16::MAX).max(72), 18);
+        let hint = tr!("type to find · Enter does it · Esc back");
+        let area = draw_window(app, frame, screen, tr!("Actions"), hint, size);
         let mut spans = vec![Span::styled(": ", app.theme.key())];
         spans.extend(input_spans(app, &self.input, true));
         frame
@@ -120,11 +126,16 @@ impl Overlay for PaletteOverlay {
             .iter()
             .map(|e| {
                 Line::from(vec![
-                    Span::styled(fit_to_width(&e.name, 15, theme.ellipsis()), theme.title()),
                     Span::styled(
-                        fit_to_width(&theme.drawable_text(&e.keys), 15, theme.ellipsis()),
+                        fit_to_width(&e.name, names, theme.ellipsis()),
+                        theme.title(),
+                    ),
+                    Span::raw(" "),
+                    Span::styled(
+                        fit_to_width(&theme.drawable_text(&e.keys), keys, theme.ellipsis()),
                         theme.key(),
                     ),
+                    Span::raw(" "),
                     Span::raw(theme.drawable_text(&e.help)),
                 ])
             })
@@ -135,13 +146,12 @@ impl Overlay for PaletteOverlay {
             ..area
         };
         if found.is_empty() && !list.is_empty() {
-            let text = Line::styled("nothing matches", theme.dim());
+            let text = Line::styled(tr!("nothing matches"), theme.dim());
             frame
                 .buffer_mut()
                 .set_line(list.x, list.y, &text, list.width);
         }
-        draw_choices(app, frame, list, lines, self.at);
-        ScrollLayout::default()
+        draw_choices(app, frame, list, lines, self.at).into()
     }
 
     fn takes_text(&self) -> bool {

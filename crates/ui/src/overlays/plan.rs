@@ -2,6 +2,7 @@
 
 use crossterm::event::{Event, KeyCode, KeyEvent};
 use jiff::Timestamp;
+use matou_i18n::{tr, trn};
 use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
@@ -10,12 +11,13 @@ use tui_input::Input;
 use tui_input::backend::crossterm::EventHandler;
 
 use super::{draw_scrolled, draw_window, format_scroll_hint, input_spans, move_by_key};
+use crate::keymap::is_yes;
 use crate::layout::ScrollLayout;
 use crate::msg::{Effect, Ticket};
 use crate::overlay::{Overlay, OverlayAnswer, OverlayReply};
 use crate::panes::wrap_text;
 use crate::state::App;
-use matou_base::text::{SafeText, clean_line, format_plural, truncate_to_width};
+use matou_base::text::{SafeText, clean_line, truncate_to_width};
 use matou_job::{Change, ChangeKind, Check, Confirm, Plan, StepPlan};
 use matou_ops::Request;
 
@@ -57,7 +59,7 @@ impl PlanOverlay {
     /// Returns why the plan can't be confirmed now; `None` when it can.
     fn reason_not_to_confirm(&self) -> Option<String> {
         match &self.plan {
-            None => Some("the plan is being made".into()),
+            None => Some(tr!("the plan is being made").into()),
             Some(Err(reason)) => Some(reason.to_string()),
             Some(Ok(plan)) => plan.blocked_reason(),
         }
@@ -101,10 +103,7 @@ impl PlanOverlay {
             if short {
                 let same = steps.iter().flat_map(|s| step_changes(s));
                 let same = same.filter(|c| c.kind == ChangeKind::Same).count();
-                title.push(Span::styled(
-                    format!("  {same} as they should be"),
-                    theme.dim(),
-                ));
+                title.push(Span::styled(tr!("  {same} as they should be"), theme.dim()));
             }
             lines.push(Line::from(title));
             let mut said = Vec::new();
@@ -116,12 +115,12 @@ impl PlanOverlay {
                 }
                 match &step.check {
                     Ok(Check::Unknown(why)) => {
-                        let text = format!("  {}: {why}", step.step);
+                        let text = tr!("  {}: {why}", step.step);
                         push_wrapped_text(lines, &text, "    ", columns, theme.dim(), app);
                     }
                     // A node that does not answer fails every check in the same words.
                     Err(why) if !said.contains(&why) => {
-                        let text = format!("! {}: {why}", step.step);
+                        let text = tr!("! {}: {why}", step.step);
                         push_wrapped_text(lines, &text, "  ", columns, theme.removed(), app);
                         said.push(why);
                     }
@@ -159,9 +158,10 @@ impl PlanOverlay {
             lines.push(Line::styled(text, theme.changed()));
         }
         if shown < warnings.len() {
-            let text = format!(
-                "{} in all, see above",
-                format_plural(warnings.len(), "warning")
+            let text = trn!(
+                warnings.len(),
+                "{n} warning in all, see above",
+                "{n} warnings in all, see above"
             );
             lines.push(Line::styled(text, theme.changed()));
         }
@@ -177,40 +177,40 @@ impl PlanOverlay {
     ) -> &'static str {
         let theme = app.theme;
         if self.sent {
-            lines.push(Line::raw(theme.drawable_text("starting …")));
-            return "Esc back";
+            lines.push(Line::raw(theme.drawable_text(tr!("starting …"))));
+            return tr!("Esc back");
         }
         let undecided = acceptable_decisions(plan).is_empty();
         if let Some(reason) = plan.blocked_reason().filter(|_| undecided) {
-            let text = format!("This can't be done: {reason}");
+            let text = tr!("This can't be done: {reason}");
             push_wrapped_text(lines, &text, "", columns, theme.removed(), app);
-            return "Esc back";
+            return tr!("Esc back");
         }
         if plan.is_done() {
-            lines.push(Line::raw("Nothing to do."));
-            return "Esc back";
+            lines.push(Line::raw(tr!("Nothing to do.")));
+            return tr!("Esc back");
         }
         let questions = acceptable_decisions(plan);
         if !questions.is_empty() && !matches!(plan.confirm, Confirm::TypeName(_)) {
-            let mut spans = vec![Span::raw("Type a name from above to accept it: ")];
+            let mut spans = vec![Span::raw(tr!("Type a name from above to accept it: "))];
             spans.extend(input_spans(app, &self.typed, true));
             lines.push(Line::from(spans));
-            return "Enter goes on with the rest · Esc back";
+            return tr!("Enter goes on with the rest · Esc back");
         }
         match &plan.confirm {
             Confirm::TypeName(name) => {
                 let mut spans = vec![
-                    Span::raw("Type "),
+                    Span::raw(tr!("Type ")),
                     Span::styled(clean_line(name).into_owned(), theme.focus()),
-                    Span::raw(" to go on: "),
+                    Span::raw(tr!(" to go on: ")),
                 ];
                 spans.extend(input_spans(app, &self.typed, true));
                 lines.push(Line::from(spans));
-                "Enter goes on · Esc back"
+                tr!("Enter goes on · Esc back")
             }
             Confirm::Ask | Confirm::None => {
-                lines.push(Line::styled("Go on? y / n", theme.focus()));
-                "y goes on · n back"
+                lines.push(Line::styled(tr!("Go on? y / n"), theme.focus()));
+                tr!("y goes on · n back")
             }
         }
     }
@@ -247,7 +247,7 @@ impl Overlay for PlanOverlay {
         let confirmed = match (key.code, &by_name) {
             (KeyCode::Esc, _) => return OverlayReply::close(),
             (KeyCode::Enter, Some(name)) => self.typed.value() == name,
-            (KeyCode::Enter | KeyCode::Char('y'), None) => true,
+            (code, None) if code == KeyCode::Enter || is_yes(code) => true,
             (KeyCode::Char('n' | 'q'), None) => return OverlayReply::close(),
             _ => false,
         };
@@ -269,8 +269,8 @@ impl Overlay for PlanOverlay {
         if let (KeyCode::Enter, Some(name), false) = (key.code, &by_name, confirmed) {
             let typed = clean_line(self.typed.value()).into_owned();
             let text = match typed.is_empty() {
-                true => format!("type {name} to go on"),
-                false => format!("{typed:?} is not {name:?}"),
+                true => tr!("type {name} to go on"),
+                false => tr!("{typed:?} is not {name:?}"),
             };
             app.show_notice(text, true);
             return OverlayReply::stay();
@@ -284,19 +284,23 @@ impl Overlay for PlanOverlay {
         OverlayReply::stay()
     }
 
+    fn asks(&self) -> bool {
+        true
+    }
+
     fn draw(&self, app: &App, frame: &mut Frame, screen: Rect) -> ScrollLayout {
         let theme = app.theme;
         let columns = usize::from(screen.width).saturating_sub(8).min(90);
         let height = usize::from(screen.height);
         let mut lines: Vec<Line> = Vec::new();
         let mut question = Vec::new();
-        let mut hint = "Esc back";
+        let mut hint = tr!("Esc back");
         match &self.plan {
             None => {
                 // A node or a repository that does not answer takes until its timeout.
                 let text = match app.now.as_second() - self.asked.as_second() {
-                    ..3 => "reading what is there …".to_owned(),
-                    seconds => format!("reading what is there, for {seconds} s …"),
+                    ..3 => tr!("reading what is there …").to_owned(),
+                    seconds => tr!("reading what is there, for {seconds} s …"),
                 };
                 lines.push(Line::raw(theme.drawable_text(&text)));
             }
@@ -305,7 +309,7 @@ impl Overlay for PlanOverlay {
             }
             Some(Ok(plan)) => {
                 if self.again {
-                    let text = "The fleet changed meanwhile. This is the new plan:";
+                    let text = tr!("The fleet changed meanwhile. This is the new plan:");
                     push_wrapped_text(&mut lines, text, "", columns, theme.changed(), app);
                     lines.push(Line::default());
                 }

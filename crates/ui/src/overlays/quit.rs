@@ -1,11 +1,13 @@
 //! Asks before the console is left while jobs run.
 
 use crossterm::event::{KeyCode, KeyEvent};
+use matou_i18n::tr;
 use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
 use super::{draw_scrolled, draw_window};
+use crate::keymap::{is_yes, yes_key};
 use crate::layout::ScrollLayout;
 use crate::msg::Effect;
 use crate::overlay::{Overlay, OverlayReply};
@@ -21,7 +23,7 @@ impl Overlay for QuitOverlay {
     fn handle_key(&mut self, app: &mut App, key: KeyEvent) -> OverlayReply {
         match key.code {
             KeyCode::Esc | KeyCode::Char('n' | 'q') => OverlayReply::close(),
-            KeyCode::Char('y') | KeyCode::Enter if app.jobs.count_running() == 0 => {
+            code if (code == KeyCode::Enter || is_yes(code)) && app.jobs.count_running() == 0 => {
                 OverlayReply::close().with_effect(Effect::Quit)
             }
             // The last job has just ended.
@@ -50,29 +52,32 @@ impl Overlay for QuitOverlay {
         };
         let waits = match app.jobs.queued.len() {
             0 => String::new(),
-            n => format!(", {n} to come"),
+            n => tr!(", {n} to come"),
         };
         let lines = match app.jobs.count_running() {
             0 => {
-                let keys = [key("y", "  leave the console"), key("n", "  stay")];
-                let sent = Line::raw("A job was confirmed, and begins.");
+                let keys = [
+                    key(yes_key(), tr!("  leave the console")),
+                    key("n", tr!("  stay")),
+                ];
+                let sent = Line::raw(tr!("A job was confirmed, and begins."));
                 let told = (!app.jobs.sent.is_empty()).then(|| [sent, Line::default()]);
                 told.into_iter().flatten().chain(keys).collect()
             }
             n => vec![
                 Line::raw(match (n, self.waiting) {
-                    (1, false) => format!("A job runs{waits}."),
-                    (n, false) => format!("{n} jobs run{waits}."),
-                    (_, true) => theme.drawable_text("leaving when the jobs have ended …"),
+                    (1, false) => tr!("A job runs{waits}."),
+                    (n, false) => tr!("{n} jobs run{waits}."),
+                    (_, true) => theme.drawable_text(tr!("leaving when the jobs have ended …")),
                 }),
                 Line::default(),
-                key("w", "  wait for the end, then leave"),
-                key("c", "  cancel, then leave"),
-                key("Esc", "  stay"),
+                key("w", tr!("  wait for the end, then leave")),
+                key("c", tr!("  cancel, then leave")),
+                key(tr!("Esc"), tr!("  stay")),
             ],
         };
         let size = (40, lines.len() as u16);
-        let area = draw_window(app, frame, screen, "Leave?", "", size);
+        let area = draw_window(app, frame, screen, tr!("Leave?"), "", size);
         draw_scrolled(frame, area, &lines, 0);
         ScrollLayout::default()
     }

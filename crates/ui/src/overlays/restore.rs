@@ -1,6 +1,7 @@
 //! What is restored, and where to; the plan follows.
 
 use crossterm::event::{KeyCode, KeyEvent};
+use matou_i18n::tr;
 use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::text::Line;
@@ -43,22 +44,22 @@ impl RestoreOverlay {
         path: Option<String>,
     ) -> Self {
         let mut what = vec![(
-            format!("the application {name}: data, databases"),
+            tr!("the application {name}: data, databases"),
             RestoreScope::App,
         )];
         let own = |p: &&String| !p.contains("/.matou/");
         what.extend(snapshot.paths.iter().filter(own).map(|path| {
-            let text = format!("only the folder {path}");
+            let text = tr!("only the folder {path}");
             (text, RestoreScope::Path { path: path.clone() })
         }));
         Self {
-            title: format!(
+            title: tr!(
                 "Restore {name} from {}{} ({})",
                 snapshot.short_id(),
                 snapshot
                     .other_fleet
                     .as_ref()
-                    .map_or_else(String::new, |fleet| format!(" of {fleet}")),
+                    .map_or_else(String::new, |fleet| tr!(" of {fleet}")),
                 format_ago(app.now, snapshot.at)
             ),
             app: name,
@@ -71,17 +72,17 @@ impl RestoreOverlay {
 
     fn list_destinations(&self) -> Vec<(&'static str, DestinationChoice)> {
         let mut places = vec![(
-            "in place: what is there is set aside, and can be brought back",
+            tr!("in place: what is there is set aside, and can be brought back"),
             DestinationChoice::Place,
         )];
         if self.chosen == Some(RestoreScope::App) {
             places.push((
-                "beside it: as a new application under another domain",
+                tr!("beside it: as a new application under another domain"),
                 DestinationChoice::Beside,
             ));
         }
         places.push((
-            "into a folder of the storage node",
+            tr!("into a folder of the storage node"),
             DestinationChoice::Folder,
         ));
         places
@@ -149,8 +150,8 @@ impl Overlay for RestoreOverlay {
             title = format!("{title}: {path}");
         }
         let hint = match &self.chosen {
-            None => "what? Enter chooses · Esc back",
-            Some(_) => "where to? Enter chooses · Esc back",
+            None => tr!("what? Enter chooses · Esc back"),
+            Some(_) => tr!("where to? Enter chooses · Esc back"),
         };
         let size = (72, texts.len().max(3) as u16);
         let area = draw_window(app, frame, screen, &title, hint, size);
@@ -158,8 +159,7 @@ impl Overlay for RestoreOverlay {
             .iter()
             .map(|t| Line::raw(app.theme.drawable_text(&clean_line(t))))
             .collect();
-        draw_choices(app, frame, area, lines, self.at);
-        ScrollLayout::default()
+        draw_choices(app, frame, area, lines, self.at).into()
     }
 
     fn leads_to_plan(&self) -> bool {

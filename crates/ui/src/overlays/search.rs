@@ -1,6 +1,7 @@
 //! Searches the log store: the query is typed, hits are listed, one record is shown whole.
 
 use crossterm::event::{Event, KeyCode, KeyEvent};
+use matou_i18n::tr;
 use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
@@ -146,17 +147,17 @@ impl Overlay for LogSearchOverlay {
             screen.height.saturating_sub(4),
         );
         let title = match self.app.as_deref().filter(|_| self.only_app) {
-            Some(app) => format!("Search the logs of {app}"),
-            None => "Search all logs".to_owned(),
+            Some(app) => tr!("Search the logs of {app}"),
+            None => tr!("Search all logs").to_owned(),
         };
         let tab = match self.app {
-            Some(_) => " · Tab all or its own",
+            Some(_) => tr!(" · Tab all or its own"),
             None => "",
         };
         let hint = match (self.typing, self.open) {
-            (true, _) => format!("Enter searches{tab} · Esc back"),
-            (_, Some(_)) => "Esc back".to_owned(),
-            (false, None) => format!("Enter whole · / query · r again{tab} · Esc back"),
+            (true, _) => tr!("Enter searches{tab} · Esc back"),
+            (_, Some(_)) => tr!("Esc back").to_owned(),
+            (false, None) => tr!("Enter whole · / query · r again{tab} · Esc back"),
         };
         let area = draw_window(app, frame, screen, &title, &hint, size);
         let mut query = vec![Span::styled("/ ", theme.key())];
@@ -177,14 +178,15 @@ impl Overlay for LogSearchOverlay {
         let said = match &self.found {
             LogSearchState::Records(records) if !records.is_empty() => {
                 let lines = records.iter().map(|r| log_record_line(app, r)).collect();
-                draw_choices(app, frame, list, lines, self.at);
-                return ScrollLayout::default();
+                return draw_choices(app, frame, list, lines, self.at).into();
             }
-            LogSearchState::Records(_) => "nothing was found",
+            LogSearchState::Records(_) => tr!("nothing was found"),
             LogSearchState::Nothing => {
-                "LogsQL: words, \"a phrase\", node:n1, source:access, error and not sshd, _time:1h, … Nothing: the newest."
+                tr!(
+                    "LogsQL: words, \"a phrase\", node:n1, source:access, error and not sshd, _time:1h, … Nothing: the newest."
+                )
             }
-            LogSearchState::Asking => "asking the log store …",
+            LogSearchState::Asking => tr!("asking the log store …"),
             LogSearchState::Refused(reason) => reason,
         };
         let lines: Vec<Line> = wrap_text(&theme.drawable_text(&clean_line(said)), columns)
@@ -250,10 +252,14 @@ fn log_record_lines(app: &App, record: &LogRecord, columns: usize) -> Vec<Line<'
     let mut lines: Vec<Line> = shown(&record.line).map(Line::raw).collect();
     lines.push(Line::raw(""));
     let at = record.at.map_or_else(String::new, |t| t.to_string());
-    let own = [("time", &at), ("node", &record.node), ("of", &record.app)];
+    let own = [
+        (tr!("time"), &at),
+        (tr!("node"), &record.node),
+        (tr!("of"), &record.app),
+    ];
     let fields = record.fields.iter().map(|(name, value)| (&**name, value));
     for (name, value) in own.into_iter().chain(fields) {
-        lines.extend(shown(&format!("{name}: {value}")).map(Line::raw));
+        lines.extend(shown(&tr!("{name}: {value}")).map(Line::raw));
     }
     lines
 }

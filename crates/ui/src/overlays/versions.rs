@@ -1,6 +1,8 @@
 //! Newer versions of an application's images: choose one, or deploy it again as it is.
 
 use crossterm::event::{KeyCode, KeyEvent};
+use jiff::Timestamp;
+use matou_i18n::tr;
 use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
@@ -15,7 +17,7 @@ use matou_base::text::SafeText;
 use matou_base::text::{clean_line, fit_to_width};
 use matou_ops::{FoundVersions, Request};
 use matou_registry::VersionStep;
-use matou_stack::AppName;
+use matou_stack::{AppName, find_release_line};
 
 /// One line of the list.
 enum VersionChoice {
@@ -43,6 +45,8 @@ pub(crate) struct VersionsOverlay {
     /// `None` while the registries are asked.
     found: Option<Result<FoundVersions, SafeText>>,
     at: usize,
+    /// When it was opened.
+    opened: Timestamp,
 }
 
 impl VersionsOverlay {
@@ -54,6 +58,7 @@ impl VersionsOverlay {
             app: name.clone(),
             found: None,
             at: 0,
+            opened: app.now,
         };
         let app = name.into();
         (view, Effect::FindNewerVersions { ticket, app })
@@ -74,7 +79,7 @@ impl VersionsOverlay {
                     out.push(VersionChoice::Itself);
                 }
                 out.push(VersionChoice::Note {
-                    text: format!("it says itself that it is {}", own.version),
+                    text: tr!("it says itself that it is {}", own.version),
                 });
             }
             // Its sentence says that it can't be asked; a window of 80 columns has room for that alone.
@@ -85,12 +90,17 @@ impl VersionsOverlay {
         }
         for (service, found) in all.images.iter().enumerate() {
             out.push(VersionChoice::Image { service });
+            let line = find_release_line(&found.image, self.opened);
+            if let Some(line) = line.filter(|line| line.is_over) {
+                let text = line.describe();
+                out.push(VersionChoice::Note { text });
+            }
             match &found.newer {
                 Err(reason) => out.push(VersionChoice::Note {
                     text: reason.to_string(),
                 }),
                 Ok(newer) if newer.is_empty() => out.push(VersionChoice::Note {
-                    text: "nothing newer of this kind".into(),
+                    text: tr!("nothing newer of this kind").into(),
                 }),
                 Ok(newer) => {
                     let versions = 0..newer.len();
@@ -154,13 +164,13 @@ impl Overlay for VersionsOverlay {
         let mut lines: Vec<Line> = all
             .iter()
             .map(|choice| match choice {
-                VersionChoice::Again => Line::raw(format!(
+                VersionChoice::Again => Line::raw(tr!(
                     "deploy it again, as apps/{}.toml says",
                     theme.drawable_text(&clean_line(&self.app))
                 )),
-                VersionChoice::Itself => {
-                    Line::raw("let it update itself: backed up before, put back when it fails")
-                }
+                VersionChoice::Itself => Line::raw(tr!(
+                    "let it update itself: backed up before, put back when it fails"
+                )),
                 VersionChoice::Image { service } => {
                     let service = &found[*service];
                     let text = format!("{}  {}", service.service, service.image);
@@ -183,8 +193,8 @@ impl Overlay for VersionsOverlay {
                         _ => theme.dim(),
                     };
                     let said = match newer.step {
-                        VersionStep::Major => "major: read its notes, back up first",
-                        other => other.word(),
+                        VersionStep::Major => tr!("major: read its notes, back up first"),
+                        other => other.label(),
                     };
                     Line::from(vec![
                         Span::raw(format!("  {tag} ")),
@@ -195,7 +205,7 @@ impl Overlay for VersionsOverlay {
             .collect();
         match &self.found {
             None => lines.push(Line::styled(
-                theme.drawable_text("asking the registries for newer versions …"),
+                theme.drawable_text(tr!("asking the registries for newer versions …")),
                 theme.dim(),
             )),
             Some(Err(reason)) => {
@@ -206,12 +216,11 @@ impl Overlay for VersionsOverlay {
             }
             Some(Ok(_)) => {}
         }
-        let title = format!("Update {}", self.app);
+        let title = tr!("Update {}", self.app);
         let size = (74, lines.len() as u16);
-        let hint = "Enter shows the plan · r rehearses it on a copy · Esc back";
+        let hint = tr!("Enter shows the plan · r rehearses it on a copy · Esc back");
         let area = draw_window(app, frame, screen, &title, hint, size);
-        draw_choices(app, frame, area, lines, self.at);
-        ScrollLayout::default()
+        draw_choices(app, frame, area, lines, self.at).into()
     }
 
     fn ticket(&self) -> Option<Ticket> {

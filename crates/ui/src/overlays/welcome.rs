@@ -1,6 +1,7 @@
 //! What one can begin with where there is no config.toml, and no Docker engine on this machine either.
 
 use crossterm::event::{KeyCode, KeyEvent};
+use matou_i18n::{Text, both, tr};
 use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
@@ -12,25 +13,30 @@ use crate::msg::{Beginning, Effect};
 use crate::overlay::{Overlay, OverlayReply};
 use crate::panes::wrap_text;
 use crate::state::App;
+use matou_base::text::display_width;
 
 pub(crate) struct WelcomeOverlay;
 
 /// The ways to begin: a key, what it does, and what that means.
-const WAYS: [(&str, &str, &str); 3] = [
+const WAYS: [(Text, Text, Text); 3] = [
     (
-        "n",
-        "name your servers",
-        "You type them as ssh names them; each is logged in to and looked at, nothing is changed there, and config.toml is written: `matou init`.",
+        Text::new("n", "n"),
+        both!("name your servers"),
+        both!(
+            "You type them as ssh names them; each is logged in to and looked at, nothing is changed there, and config.toml is written: `matou init`."
+        ),
     ),
     (
-        "p",
-        "try a practice fleet",
-        "Three servers of containers on this machine, to try everything without fear. It needs root and a gigabyte of disk; `matou lab down --name practice` removes it.",
+        Text::new("p", "p"),
+        both!("try a practice fleet"),
+        both!(
+            "Three servers of containers on this machine, to try everything without fear. It needs root and a gigabyte of disk; `matou lab down --name practice` removes it."
+        ),
     ),
     (
-        "Esc",
-        "this machine",
-        "The console of this machine's own Docker engine, which does not answer yet.",
+        both!("Esc"),
+        both!("this machine"),
+        both!("The console of this machine's own Docker engine, which does not answer yet."),
     ),
 ];
 
@@ -55,18 +61,24 @@ impl Overlay for WelcomeOverlay {
                 .map(move |line| Line::from(Span::styled(format!("{:indent$}{line}", ""), style)));
             lines.collect::<Vec<_>>()
         };
-        let mut lines = text("There is no config.toml yet. Begin with:", 0, Style::new());
+        let mut lines = text(
+            tr!("There is no config.toml yet. Begin with:"),
+            0,
+            Style::new(),
+        );
+        let keys = WAYS.iter().map(|(key, ..)| display_width(key));
+        let indent = keys.max().unwrap_or(0) + 1;
         for (key, what, meaning) in WAYS {
             lines.push(Line::default());
             lines.push(Line::from(vec![
-                Span::styled(format!("{key:<4}"), theme.key()),
-                Span::styled(what, theme.title()),
+                Span::styled(format!("{key:<indent$}"), theme.key()),
+                Span::styled(what.get(), theme.title()),
             ]));
-            lines.extend(text(meaning, 4, theme.dim()));
+            lines.extend(text(&meaning, indent, theme.dim()));
         }
         let size = (columns as u16, lines.len() as u16);
-        let hint = "n name servers · p practice fleet · Esc this machine";
-        let area = draw_window(app, frame, screen, "Welcome to matou", hint, size);
+        let hint = tr!("n name servers · p practice fleet · Esc this machine");
+        let area = draw_window(app, frame, screen, tr!("Welcome to matou"), hint, size);
         draw_scrolled(frame, area, &lines, 0)
     }
 }

@@ -1,5 +1,6 @@
 //! Repositories, and snapshots by application, the newest first.
 
+use matou_i18n::{choose, tr};
 use ratatui::style::Style;
 use ratatui::text::Line;
 
@@ -12,7 +13,7 @@ use crate::pane::Tab;
 use crate::state::App;
 use crate::theme::Health;
 use matou_base::text::{format_age, format_ago, format_seconds, human_bytes};
-use matou_model::{Backups, DifferenceKind, Fleet, Repository, Snapshot};
+use matou_model::{Backups, DifferenceKind, Fleet, Repository, RestoreStanding, Snapshot};
 
 /// Bars of a plot.
 const PLOT_BARS: usize = 40;
@@ -138,7 +139,7 @@ pub(super) fn snapshot_group_line(
     let health = snapshot_group_health(app, &row.name, first, count);
     let newest = known_snapshots(app).get(first).filter(|_| count > 0);
     let Some(newest) = newest else {
-        let rest = "no snapshot";
+        let rest = tr!("no snapshot");
         return format_list_line(app, Health::Partly, 0, &row.name, rest, columns, stale);
     };
     let backups = app.fleet.backups.value();
@@ -147,13 +148,13 @@ pub(super) fn snapshot_group_line(
         .iter()
         .any(|s| s.ahead)
     {
-        true => format!("{count}, some in the future"),
+        true => tr!("{count}, some in the future"),
         false => count.to_string(),
     };
     let refuted = proven.is_some_and(|p| p.problem.is_some());
     let proven = match proven {
-        Some(_) if refuted => " proof failed".to_owned(),
-        Some(p) => format!(" proven {}", format_age(app.now, p.at)),
+        Some(_) if refuted => tr!(" proof failed").to_owned(),
+        Some(p) => tr!(" proven {}", format_age(app.now, p.at)),
         None => String::new(),
     };
     let opened = app.theme.fold_glyph(row.open == Some(true));
@@ -183,7 +184,7 @@ pub(super) fn snapshot_line(app: &App, at: usize, columns: usize) -> Line<'stati
     let name = format_minute(app, s.at);
     let stale = app.fleet.snapshots.is_stale();
     let (health, rest) = match s.ahead {
-        true => (Health::Partly, "in the future".to_owned()),
+        true => (Health::Partly, tr!("in the future").to_owned()),
         false => (Health::Good, format!("{size} {against:>9}")),
     };
     format_list_line(app, health, 2, &name, rest.trim_end(), columns, stale)
@@ -210,22 +211,22 @@ pub(super) fn repository_line(app: &App, at: usize, columns: usize) -> Line<'sta
         ("", None) => String::new(),
         (word, _) => word.to_owned(),
     };
-    let name = format!("repository {}", repository.name);
+    let name = tr!("repository {}", repository.name);
     let stale = app.fleet.backups.is_stale();
     format_list_line(app, health, 0, &name, &rest, columns, stale)
 }
 
 fn repository_health(repository: &Repository) -> (Health, String) {
     if repository.problem.is_some() {
-        return (Health::Bad, "not usable".into());
+        return (Health::Bad, tr!("not usable").into());
     }
     if matches!(&repository.check, Some((_, Err(_)))) {
-        return (Health::Bad, "damaged".into());
+        return (Health::Bad, tr!("damaged").into());
     }
     match repository.locks.as_slice() {
         [] => (Health::Good, String::new()),
-        locks if locks.iter().any(|l| l.stale) => (Health::Partly, "stale lock".into()),
-        _ => (Health::Good, "in use".into()),
+        locks if locks.iter().any(|l| l.stale) => (Health::Partly, tr!("stale lock").into()),
+        _ => (Health::Good, tr!("in use").into()),
     }
 }
 
@@ -239,7 +240,7 @@ pub(super) fn repository_detail(app: &App, at: usize, columns: usize) -> DetailP
         return page;
     };
     let mut page = page
-        .heading(&format!("Repository {}", repository.name))
+        .heading(&tr!("Repository {}", repository.name))
         .blank_line();
     if let (Some(why), Some(read)) = (app.fleet.backups.error(), app.fleet.backups.read_at()) {
         page = page
@@ -252,49 +253,52 @@ pub(super) fn repository_detail(app: &App, at: usize, columns: usize) -> DetailP
             .blank_line();
     }
     page = page
-        .field("location", &repository.location)
-        .field("restic", &repository.restic);
+        .field(tr!("location"), &repository.location)
+        .field(tr!("restic"), &repository.restic);
     if let Some((_, size)) = repository.growth.last() {
-        page = page.field("size", &human_bytes(*size));
+        page = page.field(tr!("size"), &human_bytes(*size));
     }
     if let Some(drill) = backups.drill.as_ref().filter(|_| at == 0) {
-        page = page.field("last drill", &drill.summary_line(app.now));
+        page = page.field(tr!("last drill"), &drill.summary_line(app.now));
     }
     page = match &repository.check {
         Some((at, Ok(what))) => page.field(
-            "last check",
-            &format!("{}, no errors; {what}", format_ago(app.now, *at)),
+            tr!("last check"),
+            &tr!("{}, no errors; {what}", format_ago(app.now, *at)),
         ),
         Some((at, Err(why))) => {
-            let text = format!("{}: {why}", format_ago(app.now, *at));
-            page.styled_field("last check", &text, theme.health_style(Health::Bad))
+            let text = tr!("{}: {why}", format_ago(app.now, *at));
+            page.styled_field(tr!("last check"), &text, theme.health_style(Health::Bad))
         }
-        None => page.field("last check", "never: `matou repo check` reads its data"),
+        None => page.field(
+            tr!("last check"),
+            tr!("never: `matou repo check` reads its data"),
+        ),
     };
     if repository.growth.len() > 1 {
         let sizes: Vec<u64> = repository.growth.iter().map(|(_, s)| *s).collect();
-        page = page.field("growth", &plot_sizes(app, &sizes)).field(
+        page = page.field(tr!("growth"), &plot_sizes(app, &sizes)).field(
             "",
-            &format!("since {}", repository.growth[0].0.strftime("%Y-%m-%d")),
+            &tr!("since {}", repository.growth[0].0.strftime("%Y-%m-%d")),
         );
     }
-    page = page.blank_line().heading("Locks");
+    page = page.blank_line().heading(tr!("Locks"));
     if repository.locks.is_empty() {
-        page = page.text("nobody holds one");
+        page = page.text(tr!("nobody holds one"));
     }
     for lock in &repository.locks {
         let kind = match lock.exclusive {
-            true => "exclusive",
-            false => "shared",
+            true => tr!("exclusive"),
+            false => tr!("shared"),
         };
-        let text = format!(
+        let text = tr!(
             "{}, {kind}, for {}",
             lock.who,
             format_age(app.now, lock.since)
         );
         page = match lock.stale {
             true => page.wrapped_text(
-                &format!("{text}: stale, its process is gone; `matou repo unlock` removes it"),
+                &tr!("{text}: stale, its process is gone; `matou repo unlock` removes it"),
                 columns,
                 theme.changed(),
             ),
@@ -307,31 +311,34 @@ pub(super) fn repository_detail(app: &App, at: usize, columns: usize) -> DetailP
 /// Adds the last, the next and a missed run of the nightly backup.
 fn add_backup_schedule(app: &App, backups: &Backups, page: DetailPage) -> DetailPage {
     let theme = app.theme;
-    let page = page.blank_line().heading("Nightly backup");
+    let page = page.blank_line().heading(tr!("Nightly backup"));
     let Some(schedule) = &backups.schedule else {
-        return page.text("nothing is scheduled: `matou provision` installs the timer");
+        return page.text(tr!(
+            "nothing is scheduled: `matou provision` installs the timer"
+        ));
     };
     let when = |t| format!("{} ({})", format_minute(app, t), format_ago(app.now, t));
     let page = match (schedule.last, &schedule.failed) {
-        (None, _) => page.field("last run", "none yet"),
-        (Some(at), None) => page.field("last run", &when(at)),
-        (Some(at), Some(why)) => {
-            page.field("last run", &when(at))
-                .styled_field("", why, theme.health_style(Health::Bad))
-        }
+        (None, _) => page.field(tr!("last run"), tr!("none yet")),
+        (Some(at), None) => page.field(tr!("last run"), &when(at)),
+        (Some(at), Some(why)) => page.field(tr!("last run"), &when(at)).styled_field(
+            "",
+            why,
+            theme.health_style(Health::Bad),
+        ),
     };
     let page = match schedule.next {
         Some(next) => {
             let left = (next - app.now).as_secs();
             page.field(
-                "next run",
-                &format!("{} (in {})", format_minute(app, next), format_seconds(left)),
+                tr!("next run"),
+                &tr!("{} (in {})", format_minute(app, next), format_seconds(left)),
             )
         }
-        None => page.field("next run", "none"),
+        None => page.field(tr!("next run"), choose("none", "aucune")),
     };
     match schedule.missed {
-        Some(at) => page.styled_field("missed", &when(at), theme.health_style(Health::Bad)),
+        Some(at) => page.styled_field(tr!("missed"), &when(at), theme.health_style(Health::Bad)),
         None => page,
     }
 }
@@ -355,7 +362,7 @@ fn plot_sizes(app: &App, sizes: &[u64]) -> String {
             heights[(u128::from(s - least) * 7 / u128::from(span)) as usize]
         })
         .collect();
-    format!("{bars}  {} to {}", human_bytes(least), human_bytes(most))
+    tr!("{bars}  {} to {}", human_bytes(least), human_bytes(most))
 }
 
 /// Adds the restores of an application that are not over.
@@ -371,12 +378,16 @@ fn add_unfinished_restores(
         if restore.app != name {
             continue;
         }
-        let text = match restore.interrupted {
-            true => format!(
+        let text = match restore.standing {
+            RestoreStanding::Running => tr!(
+                "A restore runs; it began {}.",
+                format_ago(app.now, restore.at)
+            ),
+            RestoreStanding::Interrupted => tr!(
                 "A restore was interrupted {}: `matou restore undo {name}` takes the data back to what it was.",
                 format_ago(app.now, restore.at)
             ),
-            false => format!(
+            RestoreStanding::Kept => tr!(
                 "Restored {}; the data from before is kept. `matou restore undo {name}` brings it back, `matou restore forget {name}` lets it go.",
                 format_ago(app.now, restore.at)
             ),
@@ -394,24 +405,24 @@ fn add_proof(page: DetailPage, app: &App, name: &str, columns: usize) -> DetailP
     let backups = app.fleet.backups.value();
     match backups.and_then(|b| b.proofs.get(name)) {
         None => page.wrapped_text(
-            &format!("Never proven: `matou verify {name}` restores the newest snapshot to a scratch place and compares every file."),
+            &tr!("Never proven: `matou verify {name}` restores the newest snapshot to a scratch place and compares every file."),
             columns,
             theme.dim(),
         ),
         Some(proof) => {
-            let when = format!("{}, from {}", format_ago(app.now, proof.at), proof.snapshot.get(..8).unwrap_or_default());
+            let when = tr!("{}, from {}", format_ago(app.now, proof.at), proof.snapshot.get(..8).unwrap_or_default());
             let page = match &proof.problem {
                 Some(why) => page
-                    .styled_field("proof failed", &when, theme.health_style(Health::Bad))
+                    .styled_field(tr!("proof failed"), &when, theme.health_style(Health::Bad))
                     .wrapped_text(why, columns, theme.health_style(Health::Bad)),
-                None => page.styled_field("proven", &when, theme.health_style(Health::Good)),
+                None => page.styled_field(tr!("proven"), &when, theme.health_style(Health::Good)),
             };
             let page = page.field(
-                "files",
-                &format!("{} ({}): {} unchanged and the same, {} changed since", proof.files, human_bytes(proof.bytes), proof.same, proof.changed),
+                tr!("files"),
+                &tr!("{} ({}): {} unchanged and the same, {} changed since", proof.files, human_bytes(proof.bytes), proof.same, proof.changed),
             );
             proof.databases.iter().fold(page, |page, (file, tables)| {
-                page.field("database", &format!("{file}: loaded, {tables} tables"))
+                page.field(tr!("database"), &tr!("{file}: loaded, {tables} tables"))
             })
         }
     }
@@ -432,16 +443,16 @@ pub(super) fn snapshot_group_detail(
         .get(first..first + count)
         .unwrap_or_default();
     let Some(newest) = of_app.first() else {
-        let text = format!(
+        let text = tr!(
             "NOT BACKED UP: this application has data and no snapshot. {} backs it up.",
             key(Action::Backup)
         );
         return page.wrapped_text(&text, columns, theme.health_style(Health::Bad));
     };
     page = page
-        .field("snapshots", &count.to_string())
+        .field(tr!("snapshots"), &count.to_string())
         .field(
-            "newest",
+            tr!("newest"),
             &format!(
                 "{} ({})",
                 format_minute(app, newest.at),
@@ -449,14 +460,17 @@ pub(super) fn snapshot_group_detail(
             ),
         )
         .field(
-            "oldest",
+            tr!("oldest"),
             &of_app
                 .iter()
                 .map(|s| s.at)
                 .min()
                 .map_or_else(String::new, |at| format_minute(app, at)),
         )
-        .field("size", &newest.size.map_or_else(String::new, human_bytes));
+        .field(
+            tr!("size"),
+            &newest.size.map_or_else(String::new, human_bytes),
+        );
     let mut sizes: Vec<u64> = of_app
         .iter()
         .take(PLOT_BARS)
@@ -464,12 +478,12 @@ pub(super) fn snapshot_group_detail(
         .collect();
     sizes.reverse();
     if sizes.len() > 1 {
-        page = page.field("growth", &plot_sizes(app, &sizes));
+        page = page.field(tr!("growth"), &plot_sizes(app, &sizes));
     }
     page = page.blank_line();
     let ahead = of_app.iter().filter(|s| s.ahead).count();
     if ahead > 0 {
-        let text = format!(
+        let text = tr!(
             "{ahead} of them are dated in the future: the storage node's clock was wrong. They are never taken as the newest, and come last in the list."
         );
         page = page
@@ -477,13 +491,13 @@ pub(super) fn snapshot_group_detail(
             .blank_line();
     }
     if let Some(fleet) = &newest.other_fleet {
-        let text = format!(
+        let text = tr!(
             "Made by another fleet, {fleet}. It is restored only when one of its snapshots is chosen; nothing here forgets it."
         );
         return page.wrapped_text(&text, columns, theme.changed());
     }
     page = add_proof(page, app, name, columns);
-    page.blank_line().text(&format!(
+    page.blank_line().text(&tr!(
         "{} restores it, {} backs it up, Enter lists its snapshots.",
         key(Action::Restore),
         key(Action::Backup)
@@ -501,42 +515,51 @@ pub(super) fn snapshot_detail(app: &App, at: usize, tab: Tab, columns: usize) ->
     let before = browser::previous_snapshot(app, at);
     let mut page = page.heading(&s.title()).blank_line();
     if let Some(fleet) = &s.other_fleet {
-        let text = format!("Made by another fleet: {fleet}.");
+        let text = tr!("Made by another fleet: {fleet}.");
         page = page
             .wrapped_text(&text, columns, app.theme.changed())
             .blank_line();
     }
     if s.ahead {
-        let text = "Dated in the future: the storage node's clock was wrong. It is never taken as the newest.";
+        let text = tr!(
+            "Dated in the future: the storage node's clock was wrong. It is never taken as the newest."
+        );
         page = page
             .wrapped_text(text, columns, app.theme.changed())
             .blank_line();
     }
     let page = page
-        .field("snapshot", s.short_id())
+        .field(tr!("snapshot"), s.short_id())
         .field(
-            "made",
+            tr!("made"),
             &format!(
                 "{} ({})",
                 format_minute(app, s.at),
                 format_ago(app.now, s.at)
             ),
         )
-        .field("host", &s.host)
-        .field("size", &s.size.map_or_else(String::new, human_bytes))
+        .field(tr!("host"), &s.host)
+        .field(tr!("size"), &s.size.map_or_else(String::new, human_bytes))
         .field(
-            "files",
+            tr!("files"),
             &s.files.map_or_else(String::new, |n| n.to_string()),
         )
-        .field("new data", &s.added.map_or_else(String::new, human_bytes));
+        .field(
+            tr!("new data"),
+            &s.added.map_or_else(String::new, human_bytes),
+        );
     let page = match before {
         Some(before) => page.field(
-            "before",
-            &format!("{} of {}", before.short_id(), format_minute(app, before.at)),
+            tr!("before"),
+            &tr!(
+                "{id} of {minute}",
+                id = before.short_id(),
+                minute = format_minute(app, before.at)
+            ),
         ),
-        None => page.field("before", "none: it is the oldest"),
+        None => page.field(tr!("before"), tr!("none: it is the oldest")),
     };
-    let page = page.blank_line().heading("Folders");
+    let page = page.blank_line().heading(tr!("Folders"));
     s.paths.iter().fold(page, |page, p| page.text(p))
 }
 
@@ -545,17 +568,19 @@ fn snapshot_changes_detail(app: &App, at: usize, columns: usize) -> DetailPage {
     let theme = app.theme;
     let page = DetailPage::new(theme);
     let Some(before) = browser::previous_snapshot(app, at) else {
-        return page.text("It is the oldest of its application: there is nothing before it.");
+        return page.text(tr!(
+            "It is the oldest of its application: there is nothing before it."
+        ));
     };
     let page = page
-        .text(&format!(
+        .text(&tr!(
             "against {} of {}",
             before.short_id(),
             format_minute(app, before.at)
         ))
         .blank_line();
     let changes = match browser::cached_changes(app) {
-        None => return page.text("reading …"),
+        None => return page.text(tr!("reading …")),
         Some(Err(reason)) => return page.wrapped_text(reason, columns, theme.removed()),
         Some(Ok(SnapshotAnswer::Changes(changes))) => changes,
         Some(Ok(_)) => return page,
@@ -575,24 +600,24 @@ fn snapshot_changes_detail(app: &App, at: usize, columns: usize) -> DetailPage {
     let all = changes.added + changes.removed + changes.modified;
     match all.saturating_sub(changes.paths.len() as u64) {
         0 => page,
-        more => page.text(&format!("and {more} more")),
+        more => page.text(&tr!("and {more} more")),
     }
 }
 
 /// Says why the pane is empty.
-pub(super) fn empty_backups_detail(app: &App) -> DetailPage {
+pub(super) fn empty_backups_detail(app: &App, columns: usize) -> DetailPage {
     let page = DetailPage::new(app.theme);
     let source = (&app.fleet.snapshots.value(), app.fleet.snapshots.error());
     match source {
         (Some(_), _) => page.wrapped_text(
-            &format!(
+            &tr!(
                 "The repository holds no snapshot yet: {} backs every application up.",
                 app.keymap.first_key(Action::BackupAll).unwrap_or_default()
             ),
-            60,
+            columns,
             Style::new(),
         ),
-        (None, Some(reason)) => page.wrapped_text(reason, 60, Style::new()),
-        (None, None) => page.text("Nothing was read yet."),
+        (None, Some(reason)) => page.wrapped_text(reason, columns, Style::new()),
+        (None, None) => page.text(tr!("Nothing was read yet.")),
     }
 }

@@ -1,5 +1,6 @@
 //! Charts of a node's load: over the last hour here, CPU, memory, disk and network; `load_span` has longer times.
 
+use matou_i18n::tr;
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::Style;
@@ -33,7 +34,8 @@ pub(crate) fn draw_load_charts(app: &App, node: &Node, frame: &mut Frame, area: 
         return draw_load_span(app, node, app.load_span, frame, area);
     }
     if node.history.len() < 2 {
-        let line = Line::raw(theme.drawable_text("no samples yet: they come every few seconds"));
+        let line =
+            Line::raw(theme.drawable_text(tr!("no samples yet: they come every few seconds")));
         frame
             .buffer_mut()
             .set_line(area.x, area.y, &line, area.width);
@@ -77,14 +79,14 @@ fn load_plots(node: &Node) -> Vec<LoadPlot> {
         top: Some(100.0),
     };
     vec![
-        percent("CPU", |m| m.cpu),
-        percent("memory", Metrics::memory_percent),
-        percent("disk", Metrics::disk_percent),
+        percent(tr!("CPU"), |m| m.cpu),
+        percent(tr!("memory"), Metrics::memory_percent),
+        percent(tr!("disk"), Metrics::disk_percent),
         LoadPlot {
-            name: "network",
+            name: tr!("network"),
             series: vec![
-                ("received", points(&|m| f64::from(m.received))),
-                ("sent", points(&|m| f64::from(m.sent))),
+                (tr!("received"), points(&|m| f64::from(m.received))),
+                (tr!("sent"), points(&|m| f64::from(m.sent))),
             ],
             top: None,
         },
@@ -145,7 +147,7 @@ fn draw_chart(app: &App, plot: &LoadPlot, minutes: f64, frame: &mut Frame, area:
             Axis::default()
                 .style(theme.dim())
                 .bounds([-minutes, 0.0])
-                .labels([time(minutes), time(minutes / 2.0), "now".to_owned()]),
+                .labels([time(minutes), time(minutes / 2.0), tr!("now").to_owned()]),
         )
         .y_axis(
             Axis::default()

@@ -1,6 +1,7 @@
 //! A node's load over a day or a week, from the history on disk: CPU, memory and disk, each with its limit.
 
 use jiff::{SignedDuration, Timestamp};
+use matou_i18n::tr;
 use ratatui::Frame;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -56,7 +57,7 @@ pub(super) fn draw_load_span(
         .series(&node.name, app.now, each, columns as usize);
     let buffer = frame.buffer_mut();
     if loads.iter().all(Option::is_none) {
-        let text = "no figures yet: they are kept while a console is open";
+        let text = tr!("no figures yet: they are kept while a console is open");
         let text = truncate_to_width(text, area.width.into(), app.theme.ellipsis()).into_owned();
         buffer.set_string(area.x, area.y, text, app.theme.dim());
         return;
@@ -70,14 +71,14 @@ pub(super) fn draw_load_span(
     };
     let limits = &app.thresholds;
     let plots = [
-        plot("CPU", |l| l.cpu, |m| m.cpu, limits.cpu),
+        plot(tr!("CPU"), |l| l.cpu, |m| m.cpu, limits.cpu),
         plot(
-            "memory",
+            tr!("memory"),
             |l| l.memory,
             Metrics::memory_percent,
             limits.memory,
         ),
-        plot("disk", |l| l.disk, Metrics::disk_percent, limits.disk),
+        plot(tr!("disk"), |l| l.disk, Metrics::disk_percent, limits.disk),
     ];
     let times = time_labels(app, span, columns);
     for (i, plot) in plots.iter().enumerate().take(usize::from(across * down)) {
@@ -107,7 +108,7 @@ fn time_labels(app: &App, span: LoadSpan, columns: i64) -> Vec<(i64, String)> {
         let local = at.to_zoned_datetime(app.zone.clone());
         let wanted = local.minute() == 0 && local.hour() % span.label_hours() == 0;
         if wanted {
-            let text = local.strftime(span.label_format()).to_string();
+            let text = span.label(&local);
             labels.push((column_of(at), text));
         }
     }
@@ -124,10 +125,10 @@ fn draw_plot(
     let known = plot.values.iter().flatten();
     let most = known.copied().chain(plot.now).fold(0.0, f32::max);
     let now = match plot.now {
-        Some(now) => format!("{now:.0} % now"),
-        None => "no figure now".to_owned(),
+        Some(now) => tr!("{now:.0} % now"),
+        None => tr!("no figure now").to_owned(),
     };
-    let title = format!(
+    let title = tr!(
         "{} {now}{sep}at most {most:.0} %{sep}limit {} %",
         plot.name,
         plot.limit,

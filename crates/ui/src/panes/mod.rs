@@ -10,17 +10,20 @@ mod page;
 mod row;
 mod services;
 mod sort;
+mod table;
 mod tasks;
 mod volumes;
 
 pub(super) use certificates::certificate_health;
 pub(super) use charts::draw_load_charts as charts;
+use matou_i18n::tr;
 pub(super) use nodes::node_state;
 use page::DetailPage;
 pub(super) use page::wrap_text;
 pub(super) use row::{PaneRow, RowFilter, RowKind};
 pub(super) use services::count_health;
 pub(super) use sort::SortOrder;
+pub(super) use tasks::format_task_name;
 
 use ratatui::text::Line;
 
@@ -28,6 +31,7 @@ use super::pane::{Pane, Tab};
 use super::state::App;
 use super::theme::Health;
 use matou_model::Fleet;
+use matou_monitor::NodeDrift;
 
 /// Returns the rows of a pane that match the filter, and how many things there are without it. What only has
 /// the filter's letters counts when nothing contains its words.
@@ -170,31 +174,34 @@ pub(super) fn row_line(app: &App, row: &PaneRow, columns: usize) -> Line<'static
     }
 }
 
-/// Returns the names of the nodes that differ from config.toml.
-pub(super) fn drifted_nodes(app: &App) -> Vec<String> {
+/// Returns the nodes that differ from config.toml, and in how much.
+pub(super) fn drifted_nodes(app: &App) -> Vec<NodeDrift> {
     let nodes = app.fleet.nodes.iter().filter(|n| n.configured);
     nodes
-        .filter(|n| node_checks::differs_from_config(app, &n.name))
-        .map(|n| n.name.clone())
+        .map(|n| NodeDrift {
+            node: n.name.clone(),
+            differences: node_checks::count_differences(app, &n.name),
+        })
+        .filter(|drift| drift.differences > 0)
         .collect()
 }
 
 /// Says why a list is empty, or which key fills it.
 pub(super) fn empty_pane_text(app: &App, pane: Pane) -> String {
     if app.lists[pane.index()].only_problems {
-        return "nothing here is wrong; Esc shows all".into();
+        return tr!("nothing here is wrong; Esc shows all").into();
     }
     if !app.lists[pane.index()].filter.value().is_empty() {
-        return "nothing matches; Esc ends the filter".into();
+        return tr!("nothing matches; Esc ends the filter").into();
     }
     match pane {
-        Pane::Nodes => "no nodes".into(),
+        Pane::Nodes => tr!("no nodes").into(),
         Pane::Services => services::empty_services_text(app),
-        Pane::Volumes => "no volumes yet: applications make them".into(),
-        Pane::Certificates => "none read yet".into(),
+        Pane::Volumes => tr!("no volumes yet: applications make them").into(),
+        Pane::Certificates => tr!("none read yet").into(),
         Pane::Backups => match app.fleet.snapshots.error() {
             Some(why) => why.to_owned(),
-            None => "no snapshots read yet".into(),
+            None => tr!("no snapshots read yet").into(),
         },
     }
 }
@@ -206,7 +213,7 @@ pub(super) fn selected_detail(app: &App, tab: Tab, columns: usize) -> Vec<Line<'
         Some(RowKind::Node(node)) => nodes::node_detail(app, *node, tab, columns),
         Some(RowKind::App { services }) => services::app_detail(app, services, tab, columns),
         Some(RowKind::Service(service)) => services::service_detail(app, *service, tab, columns),
-        Some(RowKind::Task { service, task }) => tasks::task_detail(app, *service, *task),
+        Some(RowKind::Task { service, task }) => tasks::task_detail(app, *service, *task, columns),
         Some(RowKind::Volume { node, volume }) => volumes::volume_detail(app, *node, *volume),
         Some(RowKind::Certificate(at)) => certificates::certificate_detail(app, *at, columns),
         Some(RowKind::Repository(at)) => backups::repository_detail(app, *at, columns),
@@ -215,9 +222,13 @@ pub(super) fn selected_detail(app: &App, tab: Tab, columns: usize) -> Vec<Line<'
         }
         Some(RowKind::Snapshot(at)) => backups::snapshot_detail(app, *at, tab, columns),
         None => match app.pane {
-            Pane::Certificates => certificates::empty_certificates_detail(app),
-            Pane::Backups => backups::empty_backups_detail(app),
-            pane => DetailPage::new(app.theme).text(&empty_pane_text(app, pane)),
+            Pane::Certificates => certificates::empty_certificates_detail(app, columns),
+            Pane::Backups => backups::empty_backups_detail(app, columns),
+            pane => DetailPage::new(app.theme).wrapped_text(
+                &empty_pane_text(app, pane),
+                columns,
+                ratatui::style::Style::new(),
+            ),
         },
     };
     page.lines

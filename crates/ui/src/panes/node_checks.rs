@@ -2,10 +2,12 @@
 
 use super::page::DetailPage;
 use super::page::format_since;
+use super::table::Table;
 use crate::keymap::Action;
 use crate::state::App;
 use crate::theme::Health;
 use matou_base::text::human_bytes;
+use matou_i18n::{Text, both, choose, tr};
 use matou_job::{ChangeKind, Check, StepPlan};
 use matou_model::Node;
 use matou_provision::audit::NodeAudit;
@@ -44,12 +46,12 @@ pub(super) fn format_drift(app: &App, node: &str) -> Option<String> {
     let words: Vec<String> = counts
         .into_iter()
         .zip([
-            "as wanted",
-            "to add",
-            "to change",
-            "to remove",
-            "to decide",
-            "not known yet",
+            tr!("as wanted"),
+            tr!("to add"),
+            tr!("to change"),
+            tr!("to remove"),
+            tr!("to decide"),
+            tr!("not known yet"),
         ])
         .filter(|(n, _)| *n > 0)
         .map(|(n, word)| format!("{n} {word}"))
@@ -57,12 +59,18 @@ pub(super) fn format_drift(app: &App, node: &str) -> Option<String> {
     Some(words.join(", "))
 }
 
-/// Returns whether a node is known to differ from config.toml.
-pub(super) fn differs_from_config(app: &App, node: &str) -> bool {
+/// How many lines of a step are to be carried out.
+fn count_step_differences(step: &StepPlan) -> usize {
+    match &step.check {
+        Ok(Check::Change(lines)) => lines.iter().filter(|l| l.kind != ChangeKind::Same).count(),
+        _ => 0,
+    }
+}
+
+/// Counts in how much a node is known to differ from config.toml.
+pub(super) fn count_differences(app: &App, node: &str) -> usize {
     let steps = node_plan_steps(app, node).unwrap_or_default();
-    steps
-        .iter()
-        .any(|s| matches!(&s.check, Ok(Check::Change(lines)) if lines.iter().any(|l| l.kind != ChangeKind::Same)))
+    steps.into_iter().map(count_step_differences).sum()
 }
 
 pub(super) fn node_plan_detail(
@@ -73,21 +81,25 @@ pub(super) fn node_plan_detail(
 ) -> DetailPage {
     let theme = app.theme;
     let Some(checked) = &app.comparison else {
-        return page.text(COMPARING);
+        return page.text(&COMPARING);
     };
     if let Err(why) = &checked.plan {
         return page.wrapped_text(why, columns, theme.removed());
     }
-    let Some(steps) = node_plan_steps(app, &node.name) else {
-        return page.text("config.toml does not name this node: there is nothing to compare.");
+    let Some(mut steps) = node_plan_steps(app, &node.name) else {
+        return page.text(tr!(
+            "config.toml does not name this node: there is nothing to compare."
+        ));
     };
+    // What differs is looked for; what is as wanted may be many lines.
+    steps.sort_by_key(|step| count_step_differences(step) == 0);
     let mut page = page
-        .field("compared", &format_since(app, checked.at))
+        .field(tr!("compared"), &format_since(app, checked.at))
         .field(
-            "in short",
+            tr!("in short"),
             &format_drift(app, &node.name).unwrap_or_default(),
         )
-        .text("p makes it so.");
+        .text(tr!("p makes it so."));
     let mut last = "";
     for step in steps {
         if step.step != last {
@@ -113,7 +125,7 @@ pub(super) fn node_plan_detail(
     page
 }
 
-const COMPARING: &str = "Comparing the servers with config.toml.";
+const COMPARING: Text = both!("Comparing the servers with config.toml.");
 
 /// Finds the node's audit. Returns a page that says why there is none as error.
 fn find_node_audit<'a>(
@@ -123,15 +135,17 @@ fn find_node_audit<'a>(
     page: DetailPage,
 ) -> Result<(&'a NodeAudit, DetailPage), DetailPage> {
     let Some(checked) = &app.comparison else {
-        return Err(page.text(COMPARING));
+        return Err(page.text(&COMPARING));
     };
     match checked.audits.iter().find(|(name, _)| *name == node.name) {
         Some((_, Ok(audit))) => Ok((
             audit,
-            page.field("looked at", &format_since(app, checked.at)),
+            page.field(tr!("looked at"), &format_since(app, checked.at)),
         )),
         Some((_, Err(why))) => Err(page.wrapped_text(why, columns, app.theme.removed())),
-        None => Err(page.text("config.toml does not name this node: it can't be looked at.")),
+        None => Err(page.text(tr!(
+            "config.toml does not name this node: it can't be looked at."
+        ))),
     }
 }
 
@@ -147,7 +161,7 @@ pub(super) fn node_storage_detail(
     };
     let theme = app.theme;
     let plain = ratatui::style::Style::new();
-    let mut page = page.blank_line().heading("File systems");
+    let mut table = Table::new(theme);
     for space in &audit.spaces {
         let percent = space.used_percent();
         let health = match percent {
@@ -155,25 +169,20 @@ pub(super) fn node_storage_detail(
             p if p + 10 >= u64::from(app.thresholds.disk) => Health::Partly,
             _ => Health::Good,
         };
-        page = page.cell_row(vec![
-            (space.mount.clone(), 26, plain),
-            (format!("{percent} %"), 6, theme.health_style(health)),
-            (
-                format!(
-                    "{} of {} free",
-                    human_bytes(space.free),
-                    human_bytes(space.size)
-                ),
-                0,
-                theme.dim(),
-            ),
+        let (free, size) = (human_bytes(space.free), human_bytes(space.size));
+        table = table.row(vec![
+            (space.mount.clone(), plain),
+            (format!("{percent:3} %"), theme.health_style(health)),
+            (tr!("{free} of {size} free"), theme.dim()),
         ]);
     }
+    let mut page = page.blank_line().heading(tr!("File systems"));
+    page = page.table(table, columns);
     if !audit.groups.is_empty() {
-        page = page.blank_line().heading("Volume groups");
+        page = page.blank_line().heading(tr!("Volume groups"));
     }
     for group in &audit.groups {
-        let free = format!(
+        let free = tr!(
             "{} of {} not used yet",
             human_bytes(group.free),
             human_bytes(group.size)
@@ -183,12 +192,12 @@ pub(super) fn node_storage_detail(
             (free, 0, theme.dim()),
         ]);
     }
-    page = page.blank_line().heading("Devices");
+    page = page.blank_line().heading(tr!("Devices"));
     for device in &audit.devices {
         page = page.cell_row(vec![(device.clone(), 0, plain)]);
     }
     page.blank_line().wrapped_text(
-        "To grow: add a device to [storage] devices in config.toml, then press p.",
+        tr!("To grow: add a device to [storage] devices in config.toml, then press p."),
         columns,
         theme.dim(),
     )
@@ -206,45 +215,47 @@ pub(super) fn node_security_detail(
     };
     let theme = app.theme;
     let upgrades = match (audit.upgrades, audit.security) {
-        (0, _) => ("none".to_owned(), Health::Good),
+        (0, _) => (choose("none", "aucune").to_owned(), Health::Good),
         (n, 0) => (format!("{n}"), Health::Partly),
-        (n, s) => (
-            format!("{n}, {s} of them mend security faults"),
-            Health::Bad,
-        ),
+        (n, s) => (tr!("{n}, {s} of them mend security faults"), Health::Bad),
     };
     let reboot = match audit.reboot_required {
-        true => ("needed: m r", Health::Partly),
-        false => ("not needed", Health::Good),
+        true => (tr!("needed: m r"), Health::Partly),
+        false => (tr!("not needed"), Health::Good),
     };
     let mut page = page
-        .styled_field("upgrades", &upgrades.0, theme.health_style(upgrades.1))
-        .styled_field("reboot", reboot.0, theme.health_style(reboot.1))
+        .styled_field(tr!("upgrades"), &upgrades.0, theme.health_style(upgrades.1))
+        .styled_field(tr!("reboot"), reboot.0, theme.health_style(reboot.1))
         .field(
-            "refused",
-            &format!("{} log-ins in the last day", audit.refused),
+            tr!("refused"),
+            &tr!("{} log-ins in the last day", audit.refused),
         )
         .field(
-            "last ban",
-            audit.last_ban.as_deref().unwrap_or("none within a week"),
+            tr!("last ban"),
+            audit
+                .last_ban
+                .as_deref()
+                .unwrap_or(tr!("none within a week")),
         );
     if let Some(key) = app.keymap.first_key(Action::Bans) {
         page = page.field(
-            "bans",
-            &format!("{key} lists them, and lets an address in again"),
+            tr!("bans"),
+            &tr!("{key} lists them, and lets an address in again"),
         );
     }
     if let Some(key) = app.keymap.first_key(Action::Intrusions) {
-        page = page.field("intrusions", &format!("{key} lists what Suricata saw"));
+        page = page.field(tr!("intrusions"), &tr!("{key} lists what Suricata saw"));
     }
     if let Some((from, ports)) = &audit.seen {
         let ports: Vec<String> = ports.iter().map(u16::to_string).collect();
         page = page.field(
-            "open ports",
-            &format!("{} (tcp, seen from {from})", ports.join(", ")),
+            tr!("open ports"),
+            &tr!("{} (tcp, seen from {from})", ports.join(", ")),
         );
     }
-    page = page.blank_line().heading("What listens for other machines");
+    page = page
+        .blank_line()
+        .heading(tr!("What listens for other machines"));
     for listens in &audit.listens {
         page = page.cell_row(vec![(listens.clone(), 0, ratatui::style::Style::new())]);
     }

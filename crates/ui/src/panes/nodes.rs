@@ -1,5 +1,6 @@
 //! The nodes.
 
+use matou_i18n::{choose, tr};
 use ratatui::text::Span;
 
 use super::page::{DetailPage, format_list_line, format_since};
@@ -35,26 +36,26 @@ pub(crate) fn node_state(fleet: &Fleet, node: &Node) -> (Health, String) {
     let seen = fleet.find_swarm_node(node);
     if node.configured {
         match &node.link {
-            NodeLink::Connecting => return (Health::Unknown, "connecting".into()),
-            NodeLink::Down { .. } => return (Health::Bad, "unreachable".into()),
+            NodeLink::Connecting => return (Health::Unknown, tr!("connecting").into()),
+            NodeLink::Down { .. } => return (Health::Bad, tr!("unreachable").into()),
             NodeLink::Up if node.engine.error().is_some() => {
-                return (Health::Bad, "no Docker".into());
+                return (Health::Bad, tr!("no Docker").into());
             }
             NodeLink::Up => {}
         }
     }
     match seen {
-        Some(s) if s.state != NodeState::Ready => (Health::Bad, s.state.to_string()),
+        Some(s) if s.state != NodeState::Ready => (Health::Bad, s.state.word().to_owned()),
         Some(s) if s.availability != Availability::Active => {
-            (Health::Partly, s.availability.as_str().into())
+            (Health::Partly, s.availability.word().into())
         }
-        Some(_) => (Health::Good, "ready".into()),
+        Some(_) => (Health::Good, tr!("ready").into()),
         None => match node.engine.value() {
             Some(engine) if engine.swarm_state == SwarmState::Inactive => {
-                (Health::Partly, "no swarm".into())
+                (Health::Partly, tr!("no swarm").into())
             }
-            Some(_) => (Health::Good, "ready".into()),
-            None => (Health::Unknown, "not read yet".into()),
+            Some(_) => (Health::Good, tr!("ready").into()),
+            None => (Health::Unknown, tr!("not read yet").into()),
         },
     }
 }
@@ -72,21 +73,21 @@ pub(super) fn node_line(app: &App, at: usize, columns: usize) -> ratatui::text::
     };
     let rest = match node.metrics.value() {
         _ if health != Health::Good => format!("{star} {word}"),
-        Some(m) => format!(
-            "{star} {}{:3.0}% mem{:3.0}% {}{:3.0}%",
-            match columns {
-                ..34 => "c",
-                _ => "cpu",
-            },
-            m.cpu,
-            m.memory_percent(),
-            match columns {
-                // Beside a name of eleven columns.
-                ..42 => "d",
-                _ => "disk",
-            },
-            m.disk_percent()
-        ),
+        Some(m) => {
+            // Beside a name of eleven columns.
+            let (cpu, memory, disk) = match columns {
+                0..34 => ("c", tr!("mem"), "d"),
+                34..42 => (tr!("cpu"), tr!("mem"), "d"),
+                42..48 => (tr!("cpu"), tr!("mem"), tr!("disk ").trim_end()),
+                _ => (tr!("cpu "), tr!("mem "), tr!("disk ")),
+            };
+            format!(
+                "{star} {cpu}{:3.0}% {memory}{:3.0}% {disk}{:3.0}%",
+                m.cpu,
+                m.memory_percent(),
+                m.disk_percent()
+            )
+        }
         None => format!("{star} {word}"),
     };
     let stale = node.metrics.is_stale();
@@ -137,7 +138,7 @@ fn node_overview(app: &App, node: &Node, columns: usize, page: DetailPage) -> De
     {
         page = page
             .wrapped_text(reason, columns, theme.removed())
-            .field("since", &format_since(app, *since))
+            .field(choose("since", "hors ligne"), &format_since(app, *since))
             .blank_line();
     } else if let Some(reason) = node.engine.error() {
         page = page
@@ -145,20 +146,22 @@ fn node_overview(app: &App, node: &Node, columns: usize, page: DetailPage) -> De
             .blank_line();
     }
     if !node.configured {
-        let why = "The swarm knows this node, config.toml does not: add it there to see its load, its logs and its shell.";
+        let why = tr!(
+            "The swarm knows this node, config.toml does not: add it there to see its load, its logs and its shell."
+        );
         page = page
             .wrapped_text(why, columns, theme.changed())
             .blank_line();
     }
-    page = page.field("address", &node.address);
+    page = page.field(tr!("address"), &node.address);
     if let Some(drift) = node_checks::format_drift(app, &node.name) {
-        page = page.field("plan", &drift);
+        page = page.field(tr!("plan"), &drift);
     }
     if let Some(seen) = app.fleet.find_swarm_node(node) {
         let role = match (seen.role, seen.leader) {
-            (Role::Manager, true) => "manager, leader".to_owned(),
-            (Role::Manager, false) => format!("manager, {}", seen.reachability),
-            (Role::Worker, _) => "worker".into(),
+            (Role::Manager, true) => tr!("manager, leader").to_owned(),
+            (Role::Manager, false) => tr!("manager, {}", seen.reachability.word()),
+            (Role::Worker, _) => tr!("worker").into(),
         };
         let labels: Vec<String> = seen
             .labels
@@ -167,24 +170,24 @@ fn node_overview(app: &App, node: &Node, columns: usize, page: DetailPage) -> De
             .collect();
         page = page
             .field(
-                "swarm",
-                &format!("{}, {}", seen.state, seen.availability.as_str()),
+                tr!("swarm"),
+                &format!("{}, {}", seen.state.word(), seen.availability.word()),
             )
-            .field("role", &role)
-            .field("swarm address", &seen.address)
-            .field("labels", &labels.join(" "));
+            .field(tr!("role"), &role)
+            .field(tr!("swarm address"), &seen.address)
+            .field(tr!("labels"), &labels.join(" "));
     }
     if let Some(e) = node.engine.value() {
         page = page
-            .field("engine", &format!("Docker {}, API {}", e.version, e.api))
-            .field("system", &format!("{}, {}", e.os, e.architecture))
-            .field("kernel", &e.kernel)
+            .field(tr!("engine"), &tr!("Docker {}, API {}", e.version, e.api))
+            .field(tr!("system"), &format!("{}, {}", e.os, e.architecture))
+            .field(tr!("kernel"), &e.kernel)
             .field(
-                "machine",
-                &format!("{} CPUs, {}", e.cpus, human_bytes(e.memory)),
+                tr!("machine"),
+                &tr!("{} CPUs, {}", e.cpus, human_bytes(e.memory)),
             );
         if e.swarm_state == SwarmState::Inactive {
-            let how = "In no swarm: p makes one of the nodes of config.toml.";
+            let how = tr!("In no swarm: p makes one of the nodes of config.toml.");
             page = page.wrapped_text(how, columns, theme.changed());
         }
     }
@@ -207,7 +210,7 @@ fn add_node_load(
             .stale_note(why, &format_age(app.now, at), columns)
             .blank_line();
     }
-    let used = |used, total| format!("{} of {}", human_bytes(used), human_bytes(total));
+    let used = |used, total| tr!("{} of {}", human_bytes(used), human_bytes(total));
     let room = columns.saturating_sub(40).clamp(10, 60);
     let history = |value: fn(&Metrics) -> f32| {
         let skip = node.history.len().saturating_sub(room);
@@ -215,31 +218,34 @@ fn add_node_load(
         percent_sparkline(app, &values)
     };
     let swap = match m.swap_total {
-        0 => "none".into(),
+        0 => tr!("none").into(),
         total => used(m.swap_used, total),
     };
+    let thresholds = &app.thresholds;
     let rows = [
-        ("CPU", m.cpu, format!("{:.0} %", m.cpu), history(|m| m.cpu)),
         (
-            "memory",
+            tr!("CPU"),
+            thresholds.cpu,
+            m.cpu,
+            format!("{:.0} %", m.cpu),
+            history(|m| m.cpu),
+        ),
+        (
+            tr!("memory"),
+            thresholds.memory,
             m.memory_percent(),
             used(m.memory_used, m.memory_total),
             history(Metrics::memory_percent),
         ),
         (
-            "disk",
+            tr!("disk"),
+            thresholds.disk,
             m.disk_percent(),
             used(m.disk_used, m.disk_total),
             history(Metrics::disk_percent),
         ),
     ];
-    for (name, percent, text, history) in rows {
-        let thresholds = &app.thresholds;
-        let limit = match name {
-            "CPU" => thresholds.cpu,
-            "memory" => thresholds.memory,
-            _ => thresholds.disk,
-        };
+    for (name, limit, percent, text, history) in rows {
         let health = match percent {
             p if p >= f32::from(limit) => Health::Bad,
             p if p >= f32::from(limit) - 10.0 => Health::Partly,
@@ -252,11 +258,14 @@ fn add_node_load(
         ]);
     }
     let [one, five, fifteen] = m.load;
-    page.field("swap", &swap)
-        .field("load", &format!("{one:.2} {five:.2} {fifteen:.2}"))
+    page.field(tr!("swap"), &swap)
+        .field(tr!("load"), &format!("{one:.2} {five:.2} {fifteen:.2}"))
         .field(
-            "up for",
-            &format_seconds(m.uptime as i64).replace("now", "less than a minute"),
+            tr!("up for"),
+            &match m.uptime {
+                ..60 => tr!("less than a minute").to_owned(),
+                uptime => format_seconds(uptime as i64),
+            },
         )
 }
 

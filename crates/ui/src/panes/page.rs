@@ -1,11 +1,13 @@
 //! The parts that lists and details are written with.
 
+use matou_i18n::tr;
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
+use super::table::Table;
 use crate::state::App;
 use crate::theme::{Health, Theme};
-use matou_base::text::{clean_line, display_width, fit_to_width, format_age};
+use matou_base::text::{clean_line, display_width, fit_to_width, format_age, format_seconds};
 
 /// Columns of a field's name.
 const LABEL_COLUMNS: usize = 14;
@@ -74,10 +76,15 @@ impl DetailPage {
     pub(super) fn stale_note(self, why: &str, age: &str, columns: usize) -> Self {
         let style = self.theme.changed();
         let when = match age {
-            "now" => "just now".to_owned(),
-            age => format!("{age} ago"),
+            age if age == format_seconds(0) => tr!("just now").to_owned(),
+            age => tr!("{age} ago"),
         };
-        self.wrapped_text(&format!("last read {when}: {why}"), columns, style)
+        self.wrapped_text(&tr!("last read {when}: {why}"), columns, style)
+    }
+
+    pub(super) fn table(mut self, table: Table, columns: usize) -> Self {
+        self.lines.extend(table.into_lines(columns));
+        self
     }
 
     /// Cells of fixed widths, the last one as wide as it is.
@@ -102,44 +109,20 @@ impl DetailPage {
 
 pub(super) fn format_since(app: &App, then: jiff::Timestamp) -> String {
     match format_age(app.now, then).as_str() {
-        "now" => "just now".into(),
-        age => format!("{age} ago"),
+        age if age == format_seconds(0) => tr!("just now").into(),
+        age => tr!("{age} ago"),
     }
 }
 
 /// Breaks text at spaces; a word that is too long is broken anywhere.
 pub(crate) fn wrap_text(text: &str, columns: usize) -> Vec<String> {
-    use unicode_segmentation::UnicodeSegmentation;
-    let columns = columns.max(8);
-    let mut lines = vec![String::new()];
-    let mut used = 0;
-    for word in text.split_word_bounds() {
-        let room = columns - used.min(columns);
-        if display_width(word) <= room {
-            used += display_width(word);
-            if let Some(line) = lines.last_mut() {
-                line.push_str(word);
-            }
-            continue;
-        }
-        let word = word.trim_start();
-        if word.is_empty() {
-            continue;
-        }
-        lines.push(String::new());
-        used = 0;
-        for grapheme in word.graphemes(true) {
-            if used + display_width(grapheme) > columns {
-                lines.push(String::new());
-                used = 0;
-            }
-            used += display_width(grapheme);
-            if let Some(line) = lines.last_mut() {
-                line.push_str(grapheme);
-            }
-        }
-    }
-    lines
+    use textwrap::{Options, WordSeparator, WordSplitter};
+    // Only at spaces: `[backup]` and `docker.io` are found by whoever looks for them.
+    let options = Options::new(columns.max(8))
+        .word_separator(WordSeparator::AsciiSpace)
+        .word_splitter(WordSplitter::NoHyphenation);
+    let lines = textwrap::wrap(text, options).into_iter();
+    lines.map(std::borrow::Cow::into_owned).collect()
 }
 
 /// Formats a list's line: the health's glyph, the name in the room that is left, the rest.

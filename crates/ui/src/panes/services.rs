@@ -1,21 +1,26 @@
 //! Applications, opened to their services and tasks.
 
+use matou_i18n::{tr, trn};
 use ratatui::style::Style;
 use ratatui::text::Line;
 
 use super::page::{DetailPage, format_list_line};
 use super::row::{PaneRow, RowFilter, RowKind};
+use super::table::Table;
 use super::tasks;
+use super::volumes::format_growth;
 use crate::keymap::Action;
 use crate::pane::Tab;
 use crate::state::App;
 use crate::theme::Health;
-use matou_base::text::{clean_line, format_age, format_plural};
+use crate::words;
+use matou_base::text::{clean_line, format_age, format_ago, human_bytes};
 use matou_model::{
-    Fleet, JobState, Service, ServiceMode, Swarm, Task, TaskCount, TaskState, UpdateState,
-    redirects_from_labels,
+    DiskBudget, Fleet, JobState, Service, ServiceMode, Swarm, Task, TaskCount, TaskState,
+    UpdateState, redirects_from_labels,
 };
 use matou_monitor::AnswerHour;
+use matou_stack::find_release_line;
 
 /// Ended tasks that are shown of each slot.
 const ENDED_TASKS_SHOWN: usize = 1;
@@ -200,7 +205,7 @@ pub(super) fn task_line(app: &App, service: usize, task: usize, columns: usize) 
         tasks::task_health(task),
         4,
         &short,
-        &format!("{} {node}", task.state),
+        &format!("{} {node}", task.state.word()),
         columns,
         app.fleet.swarm.is_stale(),
     )
@@ -211,10 +216,10 @@ pub(super) fn empty_services_text(app: &App) -> String {
     match (app.fleet.swarm.value(), app.fleet.swarm.error()) {
         (Some(_), _) => {
             let key = app.keymap.first_key(Action::Deploy).unwrap_or_default();
-            format!("no applications yet: press {key} to deploy one")
+            tr!("no applications yet: press {key} to deploy one")
         }
         (None, Some(reason)) => reason.to_owned(),
-        (None, None) => "reading the swarm …".into(),
+        (None, None) => tr!("reading the swarm …").into(),
     }
 }
 
@@ -225,7 +230,39 @@ pub(super) fn app_detail(app: &App, places: &[usize], tab: Tab, columns: usize) 
         Tab::Labels => services
             .iter()
             .fold(page, |page, s| add_service_labels(page, s)),
-        _ => services_overview(app, &services, columns, page),
+        _ => services_overview(app, &services, columns, add_room(app, &services, page)),
+    }
+}
+
+/// Adds how much room the application's volumes take, and its budget.
+fn add_room(app: &App, services: &[&Service], page: DetailPage) -> DetailPage {
+    let name = services.first().and_then(|s| s.stack.as_deref());
+    let (Some(name), Some(sizes)) = (name, app.fleet.sizes.value()) else {
+        return page;
+    };
+    let Some(room) = sizes.find_app(name) else {
+        return page;
+    };
+    let count = trn!(room.volumes, "{n} volume", "{n} volumes");
+    let (size, measured) = (human_bytes(room.bytes), format_ago(app.now, room.at));
+    let mut text = tr!("{size} in {count}, measured {measured}");
+    if let Some(week) = room.week {
+        text = format!("{text}, {}", format_growth(week));
+    }
+    let page = page.field(tr!("room"), &text);
+    let budgets = app.fleet.swarm.value().map(|swarm| swarm.list_budgets());
+    match budgets.and_then(|all| all.get(name).copied()) {
+        Some(budget) => page.field(tr!("budget"), &describe_budget(budget, room.bytes)),
+        None => page,
+    }
+}
+
+fn describe_budget(budget: DiskBudget, taken: u64) -> String {
+    let all = human_bytes(budget.bytes);
+    let percent = u128::from(taken) * 100 / u128::from(budget.bytes.max(1));
+    match budget.enforce {
+        true => tr!("{all}, {percent} % taken; the storage refuses more"),
+        false => tr!("{all}, {percent} % taken"),
     }
 }
 
@@ -243,43 +280,31 @@ fn services_overview(
         page = add_probe_answers(app, services, columns, page);
         page = add_login(app, services, columns, page).blank_line();
     }
-    let dim = theme.dim();
-    // `● 3/3 failed` takes more than `● 2/2`.
-    let task_columns = match services.iter().any(|s| s.job.is_some()) {
-        true => 14,
-        false => 7,
-    };
-    let image_columns = columns.saturating_sub(35 + task_columns).clamp(14, 40);
-    page = page.cell_row(vec![
-        ("service".into(), 18, dim),
-        ("tasks".into(), task_columns, dim),
-        ("image".into(), image_columns, dim),
-        ("updated".into(), 8, dim),
-    ]);
+    let plain = Style::new();
+    let mut table =
+        Table::new(theme).heads(&[tr!("service"), tr!("tasks"), tr!("image"), tr!("updated")]);
     for s in services {
         let count = TaskCount::of([*s]);
-        let health = count_health(count);
-        page = page.cell_row(vec![
-            (s.name.clone(), 18, Style::new()),
+        let style = theme.health_style(count_health(count));
+        let updated = s.updated_at.map(|then| format_age(app.now, then));
+        table = table.row(vec![
+            (s.name.clone(), plain),
             (
-                format!("{} {count}", theme.health_glyph(health)),
-                task_columns,
-                theme.health_style(health),
+                format!("{} {count}", theme.health_glyph(count_health(count))),
+                style,
             ),
-            (s.image.clone(), image_columns, Style::new()),
-            (
-                s.updated_at
-                    .map_or_else(String::new, |t| format_age(app.now, t)),
-                8,
-                dim,
-            ),
+            (s.image.clone(), plain),
+            (updated.unwrap_or_default(), theme.dim()),
         ]);
-        page = add_update_state(app, s, columns, page);
+        if let Some(state) = format_update_state(s) {
+            table = table.note(&format!("  {state}"), theme.changed());
+        }
         if let Some(job) = s.job.as_ref().filter(|job| job.state != JobState::Done) {
-            let style = theme.health_style(health);
-            page = page.wrapped_text(&format!("  {job}"), columns, style);
+            table = table.note(&format!("  {job}"), style);
         }
     }
+    page = page.table(table, columns);
+    page = add_ends_and_rehearsals(app, services, columns, page);
     page = add_scheduled_jobs(app, services, columns, page).blank_line();
     let swarm = app.fleet.swarm.value();
     let shown: Vec<&Task> = services
@@ -306,11 +331,43 @@ fn add_visitors_page(
         .and_then(|(swarm, name)| swarm.find_page(name))
     {
         Some(shown) => {
-            let text = format!("visitors see the page {}", shown.describe());
+            let text = tr!("visitors see the page {}", shown.describe());
             page.wrapped_text(&text, columns, app.theme.health_style(Health::Partly))
         }
         None => page,
     }
+}
+
+/// Adds release lines that get no fixes any more, and what the last night found out about an update.
+fn add_ends_and_rehearsals(
+    app: &App,
+    services: &[&Service],
+    columns: usize,
+    mut page: DetailPage,
+) -> DetailPage {
+    let theme = app.theme;
+    let lines = services.iter();
+    let lines = lines.filter_map(|s| find_release_line(&s.image, app.now));
+    let mut ended: Vec<String> = lines.filter(|l| l.is_over).map(|l| l.describe()).collect();
+    ended.dedup();
+    for line in ended {
+        page = page.wrapped_text(&line, columns, theme.health_style(Health::Partly));
+    }
+    let (Some(swarm), Some(backups)) = (app.fleet.swarm.value(), app.fleet.backups.value()) else {
+        return page;
+    };
+    let names: Vec<&str> = services.iter().filter_map(|s| s.stack.as_deref()).collect();
+    let nights = backups.rehearsals.iter();
+    let nights = nights.filter(|night| names.contains(&night.app.as_str()));
+    nights
+        .filter(|night| night.is_current(swarm))
+        .fold(page, |page, night| {
+            let style = match night.failure() {
+                Some(_) => theme.health_style(Health::Bad),
+                None => theme.dim(),
+            };
+            page.wrapped_text(&night.describe(app.now), columns, style)
+        })
 }
 
 /// Adds the scheduled jobs of the application: when each runs, and how its newest run ended.
@@ -323,12 +380,12 @@ fn add_scheduled_jobs(
     let theme = app.theme;
     let jobs = services.iter().flat_map(|s| s.list_jobs());
     jobs.fold(page, |page, job| {
-        let begin = format!("job {} ({})", job.name, job.calendar);
+        let begin = tr!("job {} ({})", job.name, job.calendar);
         let Some(runs) = app.fleet.app_jobs.value() else {
             return page.wrapped_text(&begin, columns, theme.dim());
         };
         if let Some(missed) = runs.find_missed(&job) {
-            let text = format!("{begin}: missed {}", format_age(runs.at, missed));
+            let text = tr!("{begin}: missed {}", format_age(runs.at, missed));
             return page.wrapped_text(&text, columns, theme.health_style(Health::Bad));
         }
         let last = runs.of_job(&job).last();
@@ -340,7 +397,7 @@ fn add_scheduled_jobs(
                     Some(_) => Health::Bad,
                     None => Health::Good,
                 };
-                (format!("{begin}: {} ({age})", run.describe_end()), health)
+                (tr!("{begin}: {} ({age})", run.describe_end()), health)
             }
         };
         let style = match health {
@@ -368,7 +425,7 @@ fn add_login(app: &App, services: &[&Service], columns: usize, page: DetailPage)
     };
     let mut lines = login.describe_lines(name);
     if login.secret.is_some() {
-        lines.push("Y copies the password".into());
+        lines.push(tr!("Y copies the password").into());
     }
     lines.iter().fold(page, |page, line| {
         page.wrapped_text(line, columns, app.theme.dim())
@@ -387,10 +444,10 @@ fn add_names(services: &[&Service], page: DetailPage) -> DetailPage {
             }
         }
     }
-    let page = page.field("domains", &answers.join(" "));
+    let page = page.field(tr!("domains"), &answers.join(" "));
     match leads.is_empty() {
         true => page,
-        false => page.field("redirects", &leads.join(" ")),
+        false => page.field(tr!("redirects"), &leads.join(" ")),
     }
 }
 
@@ -404,11 +461,11 @@ fn add_probe_answers(
     let theme = app.theme;
     let probes = app.fleet.probes.value().into_iter().flatten();
     let ours = probes.filter(|p| services.iter().any(|s| s.name == p.service));
-    ours.fold(page, |page, probe| {
+    let table = ours.fold(Table::new(theme), |table, probe| {
         let (health, text) = match (&probe.outcome, probe.problem()) {
-            (Ok(a), None) => (Health::Good, format!("{} in {} ms", a.status, a.millis)),
+            (Ok(a), None) => (Health::Good, tr!("{} in {} ms", a.status, a.millis)),
             (Ok(a), Some(_)) => (Health::Bad, format!("{}", a.status)),
-            (Err(_), _) => (Health::Bad, "no answer".into()),
+            (Err(_), _) => (Health::Bad, tr!("no answer").into()),
         };
         let health = match app.fleet.probes.is_stale() {
             true => Health::Unknown,
@@ -425,26 +482,20 @@ fn add_probe_answers(
             .into_iter()
             .map(|hour| answer_bar(app, hour))
             .collect();
-        let page = page.cell_row(vec![
-            (
-                theme.health_glyph(health).into(),
-                1,
-                theme.health_style(health),
-            ),
-            (
-                probe.domain.clone(),
-                columns.saturating_sub(60).clamp(16, 40),
-                Style::new(),
-            ),
-            (text, 15, theme.health_style(health)),
-            (week, 8, theme.dim()),
-            (day, 0, theme.key()),
+        let name = format!("{} {}", theme.health_glyph(health), probe.domain);
+        let style = theme.health_style(health);
+        let table = table.row(vec![
+            (name, style),
+            (text, style),
+            (week, theme.dim()),
+            (day, theme.key()),
         ]);
         match probe.problem() {
-            Some(why) => page.wrapped_text(&format!("  {why}"), columns, theme.removed()),
-            None => page,
+            Some(why) => table.note(&format!("  {why}"), theme.removed()),
+            None => table,
         }
-    })
+    });
+    page.table(table, columns)
 }
 
 /// Returns the bar of an hour of answers: low for quick ones, `!` when some failed.
@@ -463,20 +514,18 @@ fn answer_bar(app: &App, hour: Option<AnswerHour>) -> &'static str {
 }
 
 /// Adds the state of an update that is not simply completed.
-fn add_update_state(app: &App, s: &Service, columns: usize, page: DetailPage) -> DetailPage {
-    match &s.update {
-        Some((state, message))
-            if *state != UpdateState::Completed && !state.as_str().is_empty() =>
-        {
-            let state = state.as_str().replace('_', " ");
-            // The engine often says the state once more.
-            let text = match message.is_empty() || *message == state {
-                true => format!("  {state}"),
-                false => format!("  {state}: {message}"),
-            };
-            page.wrapped_text(&text, columns, app.theme.changed())
-        }
-        _ => page,
+/// What the engine says of an update that is not complete.
+fn format_update_state(s: &Service) -> Option<String> {
+    let (state, message) = s.update.as_ref()?;
+    if *state == UpdateState::Completed || state.as_str().is_empty() {
+        return None;
+    }
+    let said = state.as_str().replace('_', " ");
+    let state = words::update_state(state);
+    // The engine often says the state once more.
+    match message.is_empty() || *message == said {
+        true => Some(state),
+        false => Some(tr!("{state}: {message}")),
     }
 }
 
@@ -499,20 +548,20 @@ pub(super) fn service_detail(app: &App, at: usize, tab: Tab, columns: usize) -> 
     }
     let mode = match s.mode {
         ServiceMode::Replicated(n) => {
-            format_plural(usize::try_from(n).unwrap_or(usize::MAX), "replica")
+            trn!(n, "{n} replica", "{n} replicas")
         }
-        ServiceMode::Global => "once on every node that fits".into(),
-        ServiceMode::ReplicatedJob(n) => format!("a job of {n} completions"),
-        ServiceMode::GlobalJob => "a job on every node that fits".into(),
+        ServiceMode::Global => tr!("once on every node that fits").into(),
+        ServiceMode::ReplicatedJob(n) => tr!("a job of {n} completions"),
+        ServiceMode::GlobalJob => tr!("a job on every node that fits").into(),
     };
     let page = add_stale_swarm_note(app, page, columns)
-        .field("image", &s.image)
-        .field("runs", &mode)
-        .field("domains", &s.domains.join(" "))
-        .field("ports", &s.ports.join(" "))
-        .field("volumes", &s.volumes.join(" "))
+        .field(tr!("image"), &s.image)
+        .field(tr!("runs"), &mode)
+        .field(tr!("domains"), &s.domains.join(" "))
+        .field(tr!("ports"), &s.ports.join(" "))
+        .field(tr!("volumes"), &s.volumes.join(" "))
         .field(
-            "created",
+            tr!("created"),
             &s.created_at
                 .map_or_else(String::new, |t| format_age(app.now, t)),
         )
@@ -523,7 +572,7 @@ pub(super) fn service_detail(app: &App, at: usize, tab: Tab, columns: usize) -> 
 fn add_service_labels(page: DetailPage, s: &Service) -> DetailPage {
     let page = page.heading(&s.name);
     if s.labels.is_empty() {
-        return page.text("no labels").blank_line();
+        return page.text(tr!("no labels")).blank_line();
     }
     s.labels
         .iter()

@@ -1,9 +1,10 @@
 //! Lists sorted by hand.
 
+use matou_i18n::tr;
 use std::cmp::Ordering;
 
 use super::row::{PaneRow, RowKind};
-use super::{certificates, services};
+use super::{certificates, services, volumes};
 use crate::pane::Pane;
 use crate::state::App;
 use matou_model::{NodeLink, TaskCount};
@@ -30,7 +31,7 @@ impl SortColumn {
         match pane {
             Pane::Nodes => &[Self::Name, Self::Cpu, Self::Memory, Self::Disk],
             Pane::Services => &[Self::Name, Self::Tasks, Self::Updated],
-            Pane::Volumes => &[Self::Name, Self::Node, Self::Age],
+            Pane::Volumes => &[Self::Name, Self::Node, Self::Age, Self::Size],
             Pane::Certificates => &[Self::Name, Self::DaysLeft],
             Pane::Backups => &[Self::Name, Self::Age, Self::Snapshots, Self::Size],
         }
@@ -39,17 +40,17 @@ impl SortColumn {
     /// Returns the word in the title.
     pub(crate) fn title(self) -> &'static str {
         match self {
-            Self::Name => "name",
-            Self::Node => "node",
-            Self::Cpu => "cpu",
-            Self::Memory => "memory",
-            Self::Disk => "disk",
-            Self::Tasks => "tasks",
-            Self::Updated => "updated",
-            Self::Age => "age",
-            Self::DaysLeft => "days left",
-            Self::Snapshots => "snapshots",
-            Self::Size => "size",
+            Self::Name => tr!("name"),
+            Self::Node => tr!("node"),
+            Self::Cpu => tr!("cpu"),
+            Self::Memory => tr!("memory"),
+            Self::Disk => tr!("disk"),
+            Self::Tasks => tr!("tasks"),
+            Self::Updated => tr!("updated"),
+            Self::Age => tr!("age"),
+            Self::DaysLeft => tr!("days left"),
+            Self::Snapshots => tr!("snapshots"),
+            Self::Size => tr!("size"),
         }
     }
 
@@ -142,6 +143,11 @@ fn value(app: &App, row: &PaneRow, column: SortColumn) -> Option<SortValue> {
         (RowKind::Volume { node, volume }, SortColumn::Age) => {
             let volumes = fleet.nodes.get(*node)?.volumes.value()?;
             seconds_since(app, volumes.get(*volume)?.created_at?)
+        }
+        (RowKind::Volume { node, volume }, SortColumn::Size) => {
+            let node = fleet.nodes.get(*node)?;
+            let volume = node.volumes.value()?.get(*volume)?;
+            volumes::find_room(app, node, volume)?.bytes as i64
         }
         (RowKind::Certificate(at), SortColumn::DaysLeft) => certificates::seconds_left(app, *at)?,
         (RowKind::SnapshotGroup { first, count }, column) => {

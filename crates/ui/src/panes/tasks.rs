@@ -1,8 +1,10 @@
 //! Tasks, in tables of nodes and services and one by one.
 
+use matou_i18n::tr;
 use ratatui::style::Style;
 
 use super::page::DetailPage;
+use super::table::Table;
 use crate::state::App;
 use crate::theme::Health;
 use matou_base::text::format_age;
@@ -28,7 +30,7 @@ fn task_error(task: &Task) -> Option<&str> {
 }
 
 /// `web.1`, or the service's name for a global one.
-pub(super) fn format_task_name(service: Option<&Service>, task: &Task) -> String {
+pub(crate) fn format_task_name(service: Option<&Service>, task: &Task) -> String {
     let service = service.map_or("?", |s| &s.name);
     match task.slot {
         Some(slot) => format!("{service}.{slot}"),
@@ -39,18 +41,13 @@ pub(super) fn format_task_name(service: Option<&Service>, task: &Task) -> String
 /// One line a task: name, node, state, since, error.
 pub(super) fn task_table(app: &App, tasks: &[&Task], columns: usize) -> DetailPage {
     let theme = app.theme;
-    let mut page = DetailPage::new(theme);
+    let page = DetailPage::new(theme);
     if tasks.is_empty() {
-        return page.text("no tasks");
+        return page.text(tr!("no tasks"));
     }
-    let dim = theme.dim();
-    let name_columns = columns.saturating_sub(50).clamp(16, 32);
-    page = page.cell_row(vec![
-        ("task".into(), name_columns, dim),
-        ("node".into(), 12, dim),
-        ("state".into(), 12, dim),
-        ("since".into(), 8, dim),
-    ]);
+    let plain = Style::new();
+    let mut table =
+        Table::new(theme).heads(&[tr!("task"), tr!("node"), tr!("state"), tr!("since")]);
     for task in tasks {
         let service = app
             .fleet
@@ -58,33 +55,22 @@ pub(super) fn task_table(app: &App, tasks: &[&Task], columns: usize) -> DetailPa
             .value()
             .and_then(|s| s.services.iter().find(|s| s.id == task.service_id));
         let health = task_health(task);
-        page = page.cell_row(vec![
-            (format_task_name(service, task), name_columns, Style::new()),
-            (
-                app.fleet.node_name(&task.node_id).to_owned(),
-                12,
-                Style::new(),
-            ),
-            (
-                format!("{} {}", theme.health_glyph(health), task.state),
-                12,
-                theme.health_style(health),
-            ),
-            (
-                task.since
-                    .map_or_else(String::new, |t| format_age(app.now, t)),
-                8,
-                dim,
-            ),
+        let state = format!("{} {}", theme.health_glyph(health), task.state.word());
+        let since = task.since.map(|then| format_age(app.now, then));
+        table = table.row(vec![
+            (format_task_name(service, task), plain),
+            (app.fleet.node_name(&task.node_id).to_owned(), plain),
+            (state, theme.health_style(health)),
+            (since.unwrap_or_default(), theme.dim()),
         ]);
         if let Some(error) = task_error(task) {
-            page = page.wrapped_text(&format!("  {error}"), columns, theme.removed());
+            table = table.note(&format!("  {error}"), theme.removed());
         }
     }
-    page
+    page.table(table, columns)
 }
 
-pub(super) fn task_detail(app: &App, service: usize, task: usize) -> DetailPage {
+pub(super) fn task_detail(app: &App, service: usize, task: usize, columns: usize) -> DetailPage {
     let mut page = DetailPage::new(app.theme);
     let Some(swarm) = app.fleet.swarm.value() else {
         return page;
@@ -96,23 +82,27 @@ pub(super) fn task_detail(app: &App, service: usize, task: usize) -> DetailPage 
     page = page
         .heading(&format_task_name(Some(service), task))
         .blank_line()
-        .styled_field("state", task.state.as_str(), app.theme.health_style(health))
-        .field("wanted", task.desired.as_str())
+        .styled_field(
+            tr!("state"),
+            task.state.word(),
+            app.theme.health_style(health),
+        )
+        .field(tr!("wanted"), task.desired.word())
         .field(
-            "since",
+            tr!("since"),
             &task
                 .since
                 .map_or_else(String::new, |t| format_age(app.now, t)),
         )
-        .field("node", app.fleet.node_name(&task.node_id))
-        .field("image", &task.image)
-        .field("says", &task.message)
-        .field("task", &task.id)
-        .field("container", task.container_id.as_deref().unwrap_or(""));
+        .field(tr!("node"), app.fleet.node_name(&task.node_id))
+        .field(tr!("image"), &task.image)
+        .field(tr!("says"), &task.message)
+        .field(tr!("task"), &task.id)
+        .field(tr!("container"), task.container_id.as_deref().unwrap_or(""));
     if let Some(error) = task_error(task) {
         page = page
             .blank_line()
-            .wrapped_text(error, 60, app.theme.removed());
+            .wrapped_text(error, columns, app.theme.removed());
     }
     page
 }

@@ -3,6 +3,7 @@
 
 mod protocol;
 
+use matou_i18n::tr;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -49,12 +50,12 @@ impl AttackResult {
             said => format!(" ({said})"),
         };
         match self {
-            Self::Succeeded => "POSSIBLE".into(),
+            Self::Succeeded => tr!("POSSIBLE").into(),
             Self::OldVersionKept => {
-                "hidden, but an old version of it stays and can be brought back".into()
+                tr!("hidden, but an old version of it stays and can be brought back").into()
             }
-            Self::Refused(said) => format!("refused{}", why(said)),
-            Self::Unclear(said) => format!("NOT KNOWN{}", why(said)),
+            Self::Refused(said) => tr!("refused{}", why(said)),
+            Self::Unclear(said) => tr!("NOT KNOWN{}", why(said)),
         }
     }
 }
@@ -79,12 +80,12 @@ fn parse_attack_output(text: &str) -> (Vec<AttackAttempt>, Option<String>) {
         );
         let (what, harms, ended) = match what {
             "overwrite" => (
-                "overwrite a file".into(),
+                tr!("overwrite a file").into(),
                 true,
                 AttackResult::parse(word, said),
             ),
             "delete" => (
-                "delete a file".into(),
+                tr!("delete a file").into(),
                 true,
                 AttackResult::parse(word, said),
             ),
@@ -92,15 +93,15 @@ fn parse_attack_output(text: &str) -> (Vec<AttackAttempt>, Option<String>) {
                 let (answer, said) = said.split_once(' ').unwrap_or((said, ""));
                 let ended = AttackResult::parse(answer, said);
                 match word {
-                    "locks" => ("remove locks".into(), false, ended),
-                    of => (format!("delete in {of}/"), true, ended),
+                    "locks" => (tr!("remove locks").into(), false, ended),
+                    of => (tr!("delete in {of}/"), true, ended),
                 }
             }
             "unread" => {
                 let said = format!("{word} {said}");
                 let ended =
                     AttackResult::Unclear(matou_base::text::clean_line(said.trim()).into_owned());
-                ("overwrite and delete a file".into(), true, ended)
+                (tr!("overwrite and delete a file").into(), true, ended)
             }
             "damaged" => {
                 damaged = Some(word.to_owned());
@@ -142,7 +143,7 @@ impl AttackRepository {
         let command = script
             .args([self.work.fleet_name(), ATTACK_TAG])
             .timeout(Duration::from_secs(300))
-            .label("restic backup of the attack's own snapshot");
+            .label(tr!("restic backup of the attack's own snapshot"));
         let out = self.restic.host().run(&command).await?;
         if out.code != 0 {
             let said = String::from_utf8_lossy(&out.stderr);
@@ -153,7 +154,7 @@ impl AttackRepository {
             )));
         }
         let made = self.list_markers().await.map_err(backup_step_error)?.pop();
-        made.ok_or_else(|| StepError::failed("the attack's own snapshot is not there"))
+        made.ok_or_else(|| StepError::failed(tr!("the attack's own snapshot is not there")))
     }
 
     /// Tries to delete the attack's own snapshot with `restic forget`.
@@ -162,7 +163,7 @@ impl AttackRepository {
         let command = command
             .arg(marker.id.clone())
             .timeout(Duration::from_secs(120))
-            .label("restic forget of the attack's own snapshot");
+            .label(tr!("restic forget of the attack's own snapshot"));
         let out = self.restic.host().run(&command).await?;
         let left = self.list_markers().await.map_err(backup_step_error)?;
         if !left.iter().any(|s| s.id == marker.id) {
@@ -196,7 +197,7 @@ fn classify_forget_failure(said: &str, code: i32) -> AttackResult {
         }
         None => {
             let why = lines().next_back().map(last);
-            AttackResult::Unclear(why.unwrap_or_else(|| format!("exit code {code}")))
+            AttackResult::Unclear(why.unwrap_or_else(|| tr!("exit code {code}")))
         }
     }
 }
@@ -204,7 +205,7 @@ fn classify_forget_failure(said: &str, code: i32) -> AttackResult {
 #[async_trait]
 impl Step for AttackRepository {
     fn name(&self) -> String {
-        format!("attack {}", self.restic.name())
+        tr!("attack {}", self.restic.name())
     }
 
     fn timeout(&self) -> Duration {
@@ -228,12 +229,10 @@ impl Step for AttackRepository {
             .is_empty()
         {
             true => {
-                format!("a tiny snapshot tagged {ATTACK_TAG} in {place}, which alone is attacked")
+                tr!("a tiny snapshot tagged {ATTACK_TAG} in {place}, which alone is attacked")
             }
             false => {
-                format!(
-                    "the snapshot tagged {ATTACK_TAG} in {place} is attacked again, nothing else"
-                )
+                tr!("the snapshot tagged {ATTACK_TAG} in {place} is attacked again, nothing else")
             }
         };
         Ok(Check::Change(vec![Change::add(line)]))
@@ -248,19 +247,20 @@ impl Step for AttackRepository {
         let mut all = Vec::new();
         match protocol::attack_command(&self.restic, &path, &none) {
             None => {
-                let why =
-                    "overwrite and delete a file: not tried, only restic speaks its protocol here";
+                let why = tr!(
+                    "overwrite and delete a file: not tried, only restic speaks its protocol here"
+                );
                 cx.out.note(format!("{name}: {why}")).await;
             }
             Some(command) => {
-                let label = "attack the attack's own snapshot";
+                let label = tr!("attack the attack's own snapshot");
                 let command = command.timeout(Duration::from_secs(600)).label(label);
                 let out = self.restic.host().run(&command).await?;
                 let (tried, damaged) =
                     parse_attack_output(&self.restic.without_secrets(&out.stdout_text()));
                 all.extend(tried);
                 if let Some(path) = damaged {
-                    let said = format!(
+                    let said = tr!(
                         "{name}: the attack's own {path} could be changed and not be put back: remove that file from the repository"
                     );
                     cx.out.note(said).await;
@@ -277,7 +277,7 @@ impl Step for AttackRepository {
         all.insert(
             0,
             AttackAttempt {
-                what: "delete a snapshot (restic forget)".into(),
+                what: tr!("delete a snapshot (restic forget)").into(),
                 harms: true,
                 ended,
             },
@@ -287,17 +287,21 @@ impl Step for AttackRepository {
             cx.out.note(line).await;
         }
         for line in [
-            "remove data (restic prune): not tried, it would touch more than the attack's own; it deletes files as above",
-            "delete keys and config: not tried on the real ones",
-            "add snapshots, keys and files that are none: possible, whoever backs up can; who has the password reads everything for ever",
+            tr!(
+                "remove data (restic prune): not tried, it would touch more than the attack's own; it deletes files as above"
+            ),
+            tr!("delete keys and config: not tried on the real ones"),
+            tr!(
+                "add snapshots, keys and files that are none: possible, whoever backs up can; who has the password reads everything for ever"
+            ),
         ] {
             cx.out.note(format!("{name}: {line}")).await;
         }
         let left = match is_gone {
-            true => format!(
+            true => tr!(
                 "the attack's own snapshot is gone; its kilobyte of data goes with the next prune of {name}"
             ),
-            false => format!(
+            false => tr!(
                 "the attack's own snapshot {} stays, and is used again by the next attack",
                 marker.short_id
             ),
@@ -307,9 +311,7 @@ impl Step for AttackRepository {
             && !locks.is_empty()
         {
             let n = locks.len();
-            cx.out
-                .note(format!("{name}: {n} locks are there now"))
-                .await;
+            cx.out.note(tr!("{name}: {n} locks are there now")).await;
         }
         judge_attack(name, self.restic.is_append_only(), &all, cx).await
     }
@@ -333,21 +335,21 @@ async fn judge_attack(
     let could = harms(|e| *e == AttackResult::Succeeded);
     let unclear = harms(|e| matches!(e, AttackResult::Unclear(_)));
     match (append_only, could.is_empty(), unclear.is_empty()) {
-        (true, false, _) => Err(StepError::failed(format!(
+        (true, false, _) => Err(StepError::failed(tr!(
             "{name} is append_only in config.toml, and whoever has the fleet's credentials can {}: its server must refuse that",
             could.join(", ")
         ))),
-        (true, true, false) => Err(StepError::failed(format!(
+        (true, true, false) => Err(StepError::failed(tr!(
             "it is not proven that {name} is append-only: {} did not work, and not because it was refused",
             unclear.join(", ")
         ))),
         (true, true, true) => {
-            let line = format!("{name}: what was tried was refused: its snapshots stay");
+            let line = tr!("{name}: what was tried was refused: its snapshots stay");
             cx.out.note(line).await;
             Ok(())
         }
         (false, ..) => {
-            let line = format!(
+            let line = tr!(
                 "{name} is not append-only: whoever breaks into the fleet can delete it; a copy on a server that refuses that can't be deleted (docs/backups.md)"
             );
             cx.out.note(line).await;
