@@ -15,6 +15,7 @@
 
 matou_i18n::catalogue!();
 
+mod awake;
 mod command;
 mod confined;
 mod detached;
@@ -40,6 +41,7 @@ use tracing::Instrument as _;
 use matou_config::{NodeConnection, SshOptions};
 use matou_model::NodeLink;
 
+pub use awake::sleep_awake;
 pub use command::{Command, quote_args};
 pub use confined::ConfinedFolders;
 pub use detached::DetachedUnit;
@@ -688,7 +690,7 @@ impl Host {
         let limit = command.timeout;
         let timeout = async {
             match limit {
-                Some(limit) => tokio::time::sleep(limit).await,
+                Some(limit) => sleep_awake(limit).await,
                 None => std::future::pending().await,
             }
         };

@@ -200,3 +200,14 @@ impl LockFence {
         run_under_locks(locks, self.out.as_ref(), work).await
     }
 }
+
+#[cfg(test)]
+impl LockFence {
+    /// One of a single lock.
+    pub(crate) fn of(lock: &Arc<JobLock>) -> Self {
+        Self {
+            locks: vec![lock.clone()],
+            out: None,
+        }
+    }
+}

@@ -4,6 +4,7 @@ use matou_i18n::tr;
 use std::panic::AssertUnwindSafe;
 
 use futures_util::FutureExt;
+use matou_host::sleep_awake;
 use tokio_util::sync::CancellationToken;
 
 use super::check::{ChangeKind, Check, StepError};
@@ -53,19 +54,28 @@ fn must_apply(found: &Check) -> Result<bool, StepError> {
 }
 
 /// Checks a step, applies it if needed, and verifies it. Returns whether something was changed.
-/// Nothing more is changed when the job's locks are lost: a machine that slept may wake in the middle of it.
+/// Nothing more is done when the job's locks are lost: a machine that slept may wake in the middle of it, and
+/// what it looked at may not be so any more.
 pub(super) async fn run_step(step: &dyn Step, cx: &StepContext) -> Result<bool, StepError> {
     let cx = &cx.until_step_ends();
-    if !must_apply(&run_bounded(step, &cx.cancel, step.check(cx)).await?)? {
+    let check = run_under_fence(cx, step.check(cx));
+    if !must_apply(&run_bounded(step, &cx.cancel, check).await?)? {
         return Ok(false);
     }
-    let work = cx
-        .fence
-        .run_until_lost(tell_late_failure(cx, step.apply(cx)));
-    let work = work.map(|done| done.unwrap_or_else(|loss| Err(loss.into())));
-    run_bounded(step, &cx.cancel, work).await?;
-    run_bounded(step, &cx.cancel, step.verify(cx)).await?;
+    let apply = run_under_fence(cx, tell_late_failure(cx, step.apply(cx)));
+    run_bounded(step, &cx.cancel, apply).await?;
+    let verify = run_under_fence(cx, step.verify(cx));
+    run_bounded(step, &cx.cancel, verify).await?;
     Ok(true)
+}
+
+/// Does a part of a step as long as the job's locks are held.
+async fn run_under_fence<T>(
+    cx: &StepContext,
+    work: impl Future<Output = Result<T, StepError>>,
+) -> Result<T, StepError> {
+    let done = cx.fence.run_until_lost(work).await;
+    done.unwrap_or_else(|loss| Err(loss.into()))
 }
 
 /// Tells why work failed that ended after the job was cancelled: what it began may not be taken back,
@@ -98,7 +108,7 @@ pub(super) async fn run_bounded<T>(
     tokio::pin!(work);
     let out_of_patience = async {
         cancel.cancelled().await;
-        tokio::time::sleep(clean_up).await;
+        sleep_awake(clean_up).await;
     };
     tokio::select! {
         done = &mut work => match done {
@@ -113,11 +123,98 @@ pub(super) async fn run_bounded<T>(
                 Err(StepError::failed(tr!("a bug in matou: {what}")))
             }
         },
-        () = tokio::time::sleep(limit) => {
+        () = sleep_awake(limit) => {
             cancel.cancel();
             let _ = tokio::time::timeout(clean_up, work).await;
             Err(StepError::failed(tr!("not done after {} s", limit.as_secs())))
         }
         () = out_of_patience => Err(StepError::Cancelled),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use matou_docker::Docker;
+    use tokio::sync::mpsc;
+
+    use super::*;
+    use crate::event::EventSink;
+    use crate::held_locks::LockFence;
+    use crate::lock::{JobLock, tests as locks};
+    use crate::redactor::Redactor;
+
+    /// Sleeps too long in one of its parts, and writes down what it did.
+    struct Sleeper {
+        lock: Arc<JobLock>,
+        sleeps_in: &'static str,
+        done: Arc<Mutex<Vec<String>>>,
+    }
+
+    impl Sleeper {
+        async fn part(&self, name: &str) {
+            let write = |what: &str| self.done.lock().unwrap().push(format!("{what} {name}"));
+            write("begins");
+            if name == self.sleeps_in {
+                self.lock.sleep_long();
+            }
+            tokio::task::yield_now().await;
+            write("ends");
+        }
+    }
+
+    #[async_trait::async_trait]
+    impl Step for Sleeper {
+        fn name(&self) -> String {
+            "sleeper".into()
+        }
+
+        async fn check(&self, _: &StepContext) -> Result<Check, StepError> {
+            self.part("check").await;
+            Ok(Check::Unknown("until it is done".into()))
+        }
+
+        async fn apply(&self, _: &StepContext) -> Result<(), StepError> {
+            self.part("apply").await;
+            Ok(())
+        }
+
+        async fn verify(&self, _: &StepContext) -> Result<(), StepError> {
+            self.part("verify").await;
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn no_part_of_a_step_goes_on_after_a_sleep_without_asking_for_the_lock() {
+        let parts = ["check", "apply", "verify"];
+        for (asleep, sleeps_in) in parts.into_iter().enumerate() {
+            let lock = Arc::new(locks::lock());
+            let done = Arc::default();
+            let step = Sleeper {
+                lock: lock.clone(),
+                sleeps_in,
+                done: Arc::clone(&done),
+            };
+            let (events, _heard) = mpsc::channel(8);
+            let host = locks::host();
+            let cx = StepContext {
+                node: "n1".into(),
+                docker: Docker::new(host.clone()),
+                host,
+                out: EventSink::new("n1", "sleeper", Redactor::default(), events),
+                cancel: CancellationToken::new(),
+                fence: LockFence::of(&lock),
+            };
+            let ended = run_step(&step, &cx).await.unwrap_err();
+            assert_eq!(ended.to_string(), lock.loss_reason(), "{sleeps_in}");
+            let mut expected = Vec::new();
+            for part in &parts[..asleep] {
+                expected.extend([format!("begins {part}"), format!("ends {part}")]);
+            }
+            expected.push(format!("begins {sleeps_in}"));
+            assert_eq!(*done.lock().unwrap(), expected);
+        }
     }
 }

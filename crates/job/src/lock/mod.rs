@@ -223,7 +223,7 @@ async fn regain_locks(locks: &[&JobLock], out: Option<&EventSink>) -> Result<(),
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use std::sync::Arc;
 
     use matou_config::NodeConnection;
@@ -232,16 +232,28 @@ mod tests {
 
     use super::*;
 
-    /// A lock that can't be had again once it is lost.
-    fn lock() -> JobLock {
+    /// A host that nothing is run on.
+    pub(crate) fn host() -> Host {
         let options = HostOptions {
             docker_socket: "/nonexistent".into(),
             runtime_dir: "/nonexistent".into(),
             recorder: None,
         };
-        let host = Host::new("n1", &NodeConnection::Local, options);
+        Host::new("n1", &NodeConnection::Local, options)
+    }
+
+    impl JobLock {
+        /// As if the machine had slept for longer than the lock is kept.
+        pub(crate) fn sleep_long(&self) {
+            let awake = boot_clock().saturating_sub(GIVE_UP_LIMIT + LOOK_PERIOD);
+            *self.hold().heard.lock().expect("a clock") = awake;
+        }
+    }
+
+    /// A lock that can't be had again once it is lost.
+    pub(crate) fn lock() -> JobLock {
         JobLock {
-            request: LockRequest::for_apps(&host, ["shop"]),
+            request: LockRequest::for_apps(&host(), ["shop"]),
             title: "a job".into(),
             what: "shop".into(),
             binds: true,
@@ -266,8 +278,7 @@ mod tests {
         let work = async {
             done.push("before it slept");
             // The clock has gone on, and nobody has noticed yet.
-            let awake = boot_clock().saturating_sub(GIVE_UP_LIMIT + LOOK_PERIOD);
-            *lock.hold().heard.lock().expect("a clock") = awake;
+            lock.sleep_long();
             tokio::task::yield_now().await;
             done.push("after it woke");
         };
