@@ -101,7 +101,8 @@ fn dokuwiki_lives() {
     let (host, mails) = Host::with_edge("wiki");
     support::software::dokuwiki(&host.fleet, "n1");
     let address = host.fleet.address("n1");
-    let paths = &["/", "/install.php"];
+    // Its first page only leads to the second one.
+    let paths = &["/", "/doku.php", "/install.php"];
     let stranger = Stranger::comes("wiki.lab.test", address, paths, is_installer);
     let text = host.run(&[
         "deploy",
