@@ -228,6 +228,7 @@ const WRONG_ARGUMENTS: &[&str] = &[
     "provision --only nosuch --yes",
     "provision --only nosuch --yes --json",
     "provision --skip nosuch --yes",
+    "render static new",
     "repo check --repository nosuch --yes",
     "room nosuch",
     "room nosuch --json",
