@@ -229,6 +229,7 @@ const WRONG_ARGUMENTS: &[&str] = &[
     "provision --only nosuch --yes --json",
     "provision --skip nosuch --yes",
     "render static new",
+    "render static new DOMAIN=new.example.org NO_SUCH=1",
     "repo check --repository nosuch --yes",
     "room nosuch",
     "room nosuch --json",
