@@ -54,6 +54,7 @@ const WITH_FLEET: &[&str] = &[
     "dns --json",
     "dns --apply --yes",
     "drain n1 --yes",
+    "drill --dry-run",
     "erase blog --yes",
     "export blog --yes",
     "files",
