@@ -25,6 +25,10 @@ const WRONG_NAMES: &[(&str, &str)] = &[
         "application \"stie\"; did you mean \"site\"?",
     ),
     (
+        "catalogue hellp",
+        "stack \"hellp\"; did you mean \"hello\"?",
+    ),
+    (
         "certificates show nosuch",
         "certificate for \"nosuch\"; there is none yet",
     ),
@@ -165,10 +169,9 @@ const WRONG_NAMES: &[(&str, &str)] = &[
 ];
 
 /// They take no name of something that is there, or need more than this fleet has.
-const WITHOUT_NAMES: [&str; 22] = [
+const WITHOUT_NAMES: [&str; 21] = [
     "bans",
     "bundle",
-    "catalogue",
     "check",
     "completions",
     "config",

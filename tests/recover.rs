@@ -342,6 +342,8 @@ fn drills(world: &World, config: &PathBuf) {
         let args = ["drill", "--image", &registry];
         matou(config, &[&args[..], more].concat())
     };
+    let plan = ok(config, &["drill", "--dry-run"]);
+    assert!(plan.contains("+ notes: its snapshot "), "{plan}");
     let out = drill(&[]);
     let text = said(&out);
     assert!(out.status.success(), "{text}");

@@ -417,7 +417,15 @@ fn print_versions_as_json(
         own_version: own,
     });
     matou_base::out::print_json_line(&written.collect::<Vec<_>>())?;
-    Ok(Exit::Done.into())
+    Ok(exit_of_versions(all).into())
+}
+
+/// Returns the exit code of a list of newer versions: it failed where of an image nothing could be found out.
+fn exit_of_versions(all: &[ServiceVersions]) -> Exit {
+    match all.iter().all(|found| found.newer.is_ok()) {
+        true => Exit::Done,
+        false => Exit::Failed,
+    }
 }
 
 /// Prints the version that an application names itself, and how it is updated where a newer image does
@@ -443,9 +451,8 @@ fn print_newer_versions(
 ) -> Result<ExitCode> {
     if options.wants_json() {
         matou_base::out::print_json_line(all)?;
-        return Ok(Exit::Done.into());
+        return Ok(exit_of_versions(all).into());
     }
-    let mut known = true;
     for found in all {
         outln!(
             "{app}_{}  {}",
@@ -458,7 +465,6 @@ fn print_newer_versions(
         }
         match &found.newer {
             Err(reason) => {
-                known = false;
                 matou_base::out::print_hanging(format_args!("  ? {reason}"))?;
             }
             Ok(newer) if newer.is_empty() => outln!("{}", tr!("  = nothing newer of this kind"))?,
@@ -473,8 +479,23 @@ fn print_newer_versions(
             }
         }
     }
-    Ok(match known {
-        true => Exit::Done.into(),
-        false => Exit::Failed.into(),
-    })
+    Ok(exit_of_versions(all).into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_image_of_which_nothing_is_known_is_a_failure() {
+        let found = |newer| ServiceVersions {
+            service: "web".into(),
+            image: "x:1".into(),
+            newer,
+        };
+        let known = found(Ok(Vec::new()));
+        assert_eq!(exit_of_versions(std::slice::from_ref(&known)), Exit::Done);
+        let silent = found(Err("its registry does not answer".into()));
+        assert_eq!(exit_of_versions(&[known, silent]), Exit::Failed);
+    }
 }

@@ -61,9 +61,12 @@ pub(super) enum CliCommand {
         #[command(flatten)]
         options: job::JobOptions,
     },
-    /// List the stacks that can be deployed, or what is known of their images
+    /// List the stacks that can be deployed, show one, or what is known of their images
     #[command(args_conflicts_with_subcommands = true)]
     Catalogue {
+        /// Show this stack of the catalogue: what it is, what it needs, how one logs in to it
+        #[arg(add = complete(Names::Stacks))]
+        stack: Option<String>,
         /// Print JSON
         #[arg(long)]
         json: bool,

@@ -93,7 +93,9 @@ impl Exit {
                 .downcast_ref::<OpsError>()
                 .is_some_and(OpsError::is_usage);
         let bad_argument = bad_argument
-            || matches!(report.downcast_ref(), Some(StackError::Input(_)))
+            || report
+                .downcast_ref::<StackError>()
+                .is_some_and(StackError::is_usage)
             || report
                 .downcast_ref::<CollectError>()
                 .is_some_and(CollectError::is_usage)

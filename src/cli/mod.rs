@@ -242,8 +242,9 @@ impl Cli {
                 }
                 check::run_check_command(fleet, form, *tell).await
             }
-            CliCommand::Catalogue { json, what } => {
-                catalogue::run_catalogue_command(fleet, *json, what.as_ref()).await
+            CliCommand::Catalogue { stack, json, what } => {
+                let stack = stack.as_deref();
+                catalogue::run_catalogue_command(fleet, *json, stack, what.as_ref()).await
             }
             CliCommand::Render {
                 stack,

@@ -1,6 +1,7 @@
 //! `matou recover` and `matou drill`.
 
-use matou_i18n::tr;
+use matou_i18n::{tr, trn};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -14,11 +15,12 @@ use matou_base::errln;
 use matou_base::outln;
 use matou_config::RepositoryConfig;
 use matou_job::Job;
-use matou_ops::{FleetContext, OpsError, Request, recover};
+use matou_ops::{FleetContext, OpsError, Request, list_primary_snapshots, recover};
 use matou_recover::{
     BootstrapOptions, DrillOptions, NewServer, RecoveryKind, RecoveryReport, Timeline,
-    bootstrap_fleet_folder, list_recovery_reports, run_drill,
+    bootstrap_fleet_folder, check_drill, list_recovery_reports, run_drill,
 };
+use matou_stack::AppFile;
 
 /// What `matou recover` needs when there is no config.toml: it is in the repository.
 #[derive(Debug, Args)]
@@ -227,6 +229,9 @@ fn keep_recovery_report(report: &RecoveryReport, json: bool) -> Result<()> {
 /// Options of a drill.
 #[derive(Debug, Args)]
 pub(crate) struct DrillArgs {
+    /// Show the plan and change nothing
+    #[arg(long, short = 'n', conflicts_with_all = ["history", "json"])]
+    dry_run: bool,
     /// Virtual machines instead of containers
     #[arg(long)]
     vm: bool,
@@ -245,6 +250,68 @@ pub(crate) struct DrillArgs {
     /// Print the report, or the history, as JSON
     #[arg(long)]
     json: bool,
+}
+
+/// Prints what a drill would do with the snapshots that are there now. Nothing is made, and nothing removed.
+async fn print_drill_plan(cx: &FleetContext, options: &DrillOptions) -> Result<ExitCode> {
+    let repository = check_drill(&cx.config, options)?;
+    let all = list_primary_snapshots(cx, None).await?;
+    // The oldest come first.
+    let own = all.iter().filter(|l| l.other_fleet.is_none() && !l.ahead);
+    let newest: BTreeMap<&str, _> = own
+        .filter_map(|l| Some((l.snapshot.app()?, &l.snapshot)))
+        .collect();
+    let nodes = trn!(cx.config.nodes.len(), "{n} node", "{n} nodes");
+    match options.vm {
+        true => outln!(
+            "{}",
+            tr!("+ practice fleet drill: {nodes}, as virtual machines of this machine")
+        )?,
+        false => outln!(
+            "{}",
+            tr!("+ practice fleet drill: {nodes}, as containers of this machine")
+        )?,
+    }
+    outln!(
+        "{}",
+        tr!(
+            "+ config.toml, apps/ and stacks/ out of {}",
+            repository.shown_location()
+        )
+    )?;
+    let folder = cx.config.folder().unwrap_or_default();
+    for app in AppFile::list_names(&folder) {
+        // What was removed stays so. A file that is wrong is told when it is deployed.
+        let file = AppFile::load(&folder, &app).ok().flatten();
+        if file.is_some_and(|file| file.removed.is_some()) {
+            continue;
+        }
+        match newest.get(app.as_str()) {
+            Some(snapshot) => outln!(
+                "{}",
+                tr!(
+                    "+ {app}: its snapshot {} of {}",
+                    snapshot.short_id,
+                    snapshot.time.strftime("%F %R UTC")
+                )
+            )?,
+            None => outln!(
+                "{}",
+                tr!("+ {app}: from its file alone, there is no snapshot")
+            )?,
+        }
+    }
+    match options.keep {
+        true => outln!(
+            "{}",
+            tr!("the practice fleet stays: `matou lab down --name drill` removes it")
+        )?,
+        false => outln!(
+            "{}",
+            tr!("- practice fleet drill, when the report is written")
+        )?,
+    }
+    Ok(Exit::Done.into())
 }
 
 /// Carries out `matou drill`: rebuilds the fleet on a practice fleet of this machine, and prints a
@@ -274,6 +341,9 @@ pub(super) async fn run_drill_command(cx: &FleetContext, args: &DrillArgs) -> Re
         keep: args.keep,
         settings: read_settings(args.settings.as_deref())?,
     };
+    if args.dry_run {
+        return print_drill_plan(cx, &options).await;
+    }
     let json = args.json;
     let report = run_drill(&cx.config, &options, &|said| {
         if !json {

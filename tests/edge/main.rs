@@ -247,7 +247,7 @@ fn two_applications(fleet: &Fleet, config: &PathBuf) {
         assert!(begun.elapsed() < limit, "{text}");
         // Where the name does not lead is told before anything is changed.
         assert!(
-            text.contains(&format!("= domain {domain} (it does not resolve")),
+            text.contains(&format!("! domain {domain} (it does not resolve")),
             "{text}"
         );
         // Waited for, or there already when it was asked for first.

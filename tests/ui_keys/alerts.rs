@@ -171,6 +171,7 @@ fn enter_on_an_alert_opens_the_tab_that_shows_its_cause() {
 fn drift_says_in_how_much_and_leads_to_the_list() {
     let mut c = Console::new();
     let same = (1..=40).map(|n| Change::same(format!("package {n}")));
+    let warned = Change::same("Debian 14").with_warning("it was not tested on that");
     let differing = ["port 22", "port 80", "port 443"].map(Change::add);
     let step = |step: &str, check: Check| StepPlan {
         step: step.into(),
@@ -180,6 +181,7 @@ fn drift_says_in_how_much_and_leads_to_the_list() {
     let mut plan = crate::plan(Confirm::Ask, "nothing");
     plan.stages[0].nodes[0].steps = vec![
         step("packages", Check::Done(same.collect())),
+        step("base", Check::Done(vec![warned])),
         step("firewall", Check::Change(differing.into())),
     ];
     let audits = Vec::new();
@@ -188,11 +190,13 @@ fn drift_says_in_how_much_and_leads_to_the_list() {
         audits,
     });
     open_alert(&mut c, "drift");
-    let screen = c.screen_of(80, 24);
+    let small = c.screen_of(80, 24);
+    assert!(small.contains("+ port 22"), "{small}");
+    let screen = c.screen_of(80, 60);
     let at = |text: &str| screen.find(text);
-    assert!(at("+ port 22").is_some(), "{screen}");
-    assert!(at("+ port 443") < at("package 1"), "{screen}");
-    c.shows("40 as wanted, 3 to add");
+    assert!(at("+ port 443") < at("! Debian 14"), "{screen}");
+    assert!(at("! Debian 14") < at("package 1"), "{screen}");
+    c.shows("41 as wanted, 3 to add");
     c.press("a");
     c.shows("master is not what config.toml says: 3 differences");
 }

@@ -108,11 +108,23 @@ impl Change {
         self.warning = Some(SafeText::from_line(warning.into()));
         self
     }
+    /// Whether it is as it should be and nothing is to be said of it: what may be counted instead of shown.
+    pub fn is_settled(&self) -> bool {
+        self.kind == ChangeKind::Same && self.warning.is_none()
+    }
+    /// Returns the sign in front of the line: that of its kind, but `!` where nothing is changed and there
+    /// is a warning, which would be passed over behind a `=`.
+    pub fn line_sign(&self) -> char {
+        match self.kind {
+            ChangeKind::Same if !self.is_settled() => ChangeKind::Decide.sign(),
+            kind => kind.sign(),
+        }
+    }
 }
 
 impl fmt::Display for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.kind.sign(), self.what)?;
+        write!(f, "{} {}", self.line_sign(), self.what)?;
         match (&self.old, &self.new) {
             (Some(old), Some(new)) => f.write_str(&tr!(": {old} → {new}"))?,
             (None, Some(new)) => write!(f, ": {new}")?,
@@ -199,5 +211,24 @@ impl StepError {
             Self::Unreachable(_) => true,
             Self::Failed(_) | Self::Cancelled => false,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_warning_is_not_passed_over_as_unchanged() {
+        let same = Change::same("data of shop");
+        assert!(same.is_settled());
+        assert_eq!(same.to_string(), "= data of shop");
+        let warned = same.with_warning("it is not backed up");
+        assert!(!warned.is_settled());
+        assert_eq!(warned.to_string(), "! data of shop (it is not backed up)");
+        // It asks for nothing: there is nothing to do.
+        assert!(matches!(Check::from_changes(vec![warned]), Check::Done(_)));
+        let lost = Change::remove("volume shop_db").with_warning("all that it holds is lost");
+        assert_eq!(lost.line_sign(), '-');
     }
 }

@@ -16,6 +16,8 @@ pub struct BackupAge {
     pub app: String,
     /// Its newest snapshot of this fleet that is not dated in the future; `None` when there is none.
     pub newest: Option<Timestamp>,
+    /// How many snapshots bear its name and don't count: of another fleet, or dated in the future.
+    pub left_out: usize,
     /// When its first service was made: a new application has missed no backup yet.
     pub deployed: Option<Timestamp>,
 }
@@ -39,6 +41,10 @@ pub fn backup_ages(fleet: &Fleet) -> Vec<BackupAge> {
                 .filter(|s| s.app.as_deref() == Some(app.name) && s.can_be_newest())
                 .map(|s| s.at)
                 .max(),
+            left_out: snapshots
+                .iter()
+                .filter(|s| s.app.as_deref() == Some(app.name) && !s.can_be_newest())
+                .count(),
             deployed: app.services.iter().filter_map(|s| s.created_at).min(),
         })
         .collect()
@@ -62,7 +68,13 @@ pub fn find_missed_backups(ages: &[BackupAge], hours: u32, now: Timestamp) -> Ve
                 None if age.deployed.is_none_or(|t| old(t) <= limit) => return None,
                 None => (
                     AlertSeverity::Critical,
-                    tr!("NOT BACKED UP: no snapshot holds it").to_owned(),
+                    match age.left_out {
+                        0 => tr!("NOT BACKED UP: no snapshot holds it"),
+                        _ => tr!(
+                            "NOT BACKED UP: its snapshots are another fleet's, or dated in the future"
+                        ),
+                    }
+                    .to_owned(),
                 ),
             };
             Some(Finding {
@@ -283,6 +295,17 @@ mod tests {
             late[0].why,
             "the newest snapshot is 3 d old; 36 h are allowed"
         );
+        // Without the one of this fleet: there are snapshots, and none that counts.
+        assert_eq!(ages[0].left_out, 4);
+        let never = BackupAge {
+            newest: None,
+            deployed: Some(at(0)),
+            ..ages[0].clone()
+        };
+        assert_eq!(
+            find_missed_backups(&[never], 36, at(100))[0].why,
+            "NOT BACKED UP: its snapshots are another fleet's, or dated in the future"
+        );
         let wrong = find_future_snapshots(&fleet);
         assert_eq!((wrong.len(), wrong[0].what.as_str()), (1, "shop"));
         assert!(
@@ -301,6 +324,7 @@ mod tests {
         let age = |app: &str, newest, deployed| BackupAge {
             app: app.into(),
             newest,
+            left_out: 0,
             deployed,
         };
         let ages = [

@@ -66,9 +66,9 @@ impl OpsError {
             self,
             Self::Input(_)
                 | Self::Provision(ProvisionError::Input(_))
-                | Self::Stack(StackError::Input(_))
                 | Self::Backup(BackupError::Input(_))
         ) || matches!(self, Self::Collect(e) if e.is_usage())
+            || matches!(self, Self::Stack(e) if e.is_usage())
     }
 
     /// Returns whether a node, its engine or the swarm gave no answer, so that nothing is known of

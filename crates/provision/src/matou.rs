@@ -683,10 +683,10 @@ mod tests {
         let why = "no other can start there: there is no /nowhere/matou-riscv64; put the static program of \
             the release for riscv64 there as matou-riscv64, or name its folder in `programs` of [provision]";
         let old = planned(facts().with("matou", "matou 0.0.1", 0), programs);
-        let said = format!("= /usr/local/bin/matou stays matou 0.0.1 ({why})");
+        let said = format!("! /usr/local/bin/matou stays matou 0.0.1 ({why})");
         assert_eq!((old.kind, old.to_string()), (ChangeKind::Same, said));
         let none = planned(facts().with("matou", "", 1), programs);
-        let said = format!("= /usr/local/bin/matou is not there ({why})");
+        let said = format!("! /usr/local/bin/matou is not there ({why})");
         assert_eq!((none.kind, none.to_string()), (ChangeKind::Same, said));
         // One of this version that was put there by hand will do.
         let same = format!("matou {VERSION} (built by hand)");

@@ -15,7 +15,7 @@ use super::report::{RecoveryKind, RecoveryReport, Timeline};
 use super::untrusted::overlay_settings;
 use matou_backup::FleetId;
 use matou_backup::identity::StorageIdentity;
-use matou_config::Config;
+use matou_config::{Config, RepositoryConfig};
 use matou_job::{JobEvent, OutputStream};
 use matou_lab as lab;
 use matou_lab::{Lab, VmOptions};
@@ -69,12 +69,11 @@ pub async fn run_drill(
     made
 }
 
-async fn rebuild_on_lab(
-    config: &Config,
-    options: &DrillOptions,
-    lab: &Lab,
-    say: &(dyn Fn(&str) + Sync),
-) -> Result<RecoveryReport> {
+/// Checks what can be checked before there is a practice fleet. Returns the repository that a drill reads.
+///
+/// # Errors
+/// There is no repository; the settings are no TOML, or would lead the fleet's own names to the practice fleet.
+pub fn check_drill<'a>(config: &'a Config, options: &DrillOptions) -> Result<&'a RepositoryConfig> {
     let repository = config.backup.primary_repository().ok_or_else(|| {
         eyre!(
             "{}",
@@ -82,6 +81,16 @@ async fn rebuild_on_lab(
         )
     })?;
     refuse_own_names(config, &options.settings)?;
+    Ok(repository)
+}
+
+async fn rebuild_on_lab(
+    config: &Config,
+    options: &DrillOptions,
+    lab: &Lab,
+    say: &(dyn Fn(&str) + Sync),
+) -> Result<RecoveryReport> {
+    let repository = check_drill(config, options)?;
     let count = config.nodes.len();
     match options.vm {
         true => lab.up_vms(count, &VmOptions::default(), say).await?,

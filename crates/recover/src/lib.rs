@@ -22,6 +22,6 @@ mod report;
 mod untrusted;
 
 pub use bootstrap::{BootstrapOptions, NewServer, bootstrap_fleet_folder};
-pub use drill::{DrillOptions, run_drill};
+pub use drill::{DrillOptions, check_drill, run_drill};
 pub use report::{RecoveryKind, RecoveryPhase, RecoveryReport, Timeline, list_recovery_reports};
 pub use untrusted::filter_untrusted_config;

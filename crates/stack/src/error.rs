@@ -39,6 +39,14 @@ pub(super) struct MissingVariable {
 }
 
 impl StackError {
+    /// Returns whether what was asked for is wrong on every fleet: a name, a value, or a variable that is not given.
+    pub fn is_usage(&self) -> bool {
+        matches!(
+            self,
+            Self::Input(_) | Self::Required { .. } | Self::AllRequired { .. }
+        )
+    }
+
     /// Tells all that is missing at once; `None` where nothing is.
     pub(super) fn from_missing(file: &str, missing: &[MissingVariable]) -> Option<Self> {
         let (first, more) = missing.split_first()?;

@@ -3,6 +3,7 @@
 use crate::translate_stack_text;
 use std::collections::BTreeMap;
 
+use matou_base::text::InvalidInput;
 use matou_i18n::tr;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_yaml::{Mapping, Value};
@@ -609,10 +610,11 @@ fn check_variables(
         if !known && !is_used {
             let hint = find_nearest_name(name, declared())
                 .map_or_else(String::new, |near| tr!("; did you mean {near}?"));
-            return Err(StackError::Other(tr!(
+            return Err(InvalidInput::new(tr!(
                 "the stack {} has no variable {name}{hint}",
                 stack.name
-            )));
+            ))
+            .into());
         }
     }
     for variable in &stack.extension.variables {

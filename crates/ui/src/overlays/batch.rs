@@ -20,7 +20,7 @@ use crate::overlay::{Overlay, OverlayAnswer, OverlayReply};
 use crate::overlays::JobsOverlay;
 use crate::state::App;
 use matou_base::text::{SafeText, clean_line};
-use matou_job::{ChangeKind, Confirm, Plan};
+use matou_job::{Confirm, Plan};
 use matou_ops::{FoundVersions, Request};
 use matou_registry::VersionStep;
 use matou_stack::AppName;
@@ -203,7 +203,7 @@ impl BatchOverlay {
                 .into_iter()
                 .flat_map(|(_, steps)| steps);
             for change in steps.flat_map(step_changes) {
-                if change.kind != ChangeKind::Same || change.warning.is_some() {
+                if !change.is_settled() {
                     push_change_lines(app, change, columns, lines);
                 }
             }

@@ -102,14 +102,14 @@ impl PlanOverlay {
             let short = plan.is_long();
             if short {
                 let same = steps.iter().flat_map(|s| step_changes(s));
-                let same = same.filter(|c| c.kind == ChangeKind::Same).count();
+                let same = same.filter(|c| c.is_settled()).count();
                 title.push(Span::styled(tr!("  {same} as they should be"), theme.dim()));
             }
             lines.push(Line::from(title));
             let mut said = Vec::new();
             for step in steps {
                 for change in step_changes(step) {
-                    if !short || change.kind != ChangeKind::Same || change.warning.is_some() {
+                    if !short || !change.is_settled() {
                         push_change_lines(app, change, columns, lines);
                     }
                 }
@@ -395,12 +395,12 @@ pub(super) fn push_change_lines(
 ) {
     let theme = app.theme;
     let style = match change.kind {
-        ChangeKind::Same => theme.dim(),
+        ChangeKind::Same if change.is_settled() => theme.dim(),
         ChangeKind::Add => theme.added(),
-        ChangeKind::Modify => theme.changed(),
+        ChangeKind::Modify | ChangeKind::Same => theme.changed(),
         ChangeKind::Remove | ChangeKind::Decide => theme.removed(),
     };
-    let mut text = format!("{} {}", change.kind.sign(), change.what);
+    let mut text = format!("{} {}", change.line_sign(), change.what);
     match (&change.old, &change.new) {
         (Some(old), Some(new)) => text += &format!(": {old} {} {new}", theme.arrow()),
         (None, Some(only)) | (Some(only), None) => text += &format!(": {only}"),

@@ -443,10 +443,17 @@ pub(super) fn snapshot_group_detail(
         .get(first..first + count)
         .unwrap_or_default();
     let Some(newest) = of_app.first() else {
-        let text = tr!(
-            "NOT BACKED UP: this application has data and no snapshot. {} backs it up.",
-            key(Action::Backup)
-        );
+        let all = known_snapshots(app);
+        let text = match all.iter().any(|s| s.app.as_deref() == Some(name)) {
+            true => tr!(
+                "NOT BACKED UP: the snapshots of this name are another fleet's. {} backs it up.",
+                key(Action::Backup)
+            ),
+            false => tr!(
+                "NOT BACKED UP: this application has data and no snapshot. {} backs it up.",
+                key(Action::Backup)
+            ),
+        };
         return page.wrapped_text(&text, columns, theme.health_style(Health::Bad));
     };
     page = page

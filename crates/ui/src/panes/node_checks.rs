@@ -67,6 +67,14 @@ fn count_step_differences(step: &StepPlan) -> usize {
     }
 }
 
+/// Whether a line of a step that has nothing to do warns of something.
+fn has_warning(step: &StepPlan) -> bool {
+    match &step.check {
+        Ok(Check::Done(lines)) => lines.iter().any(|line| line.warning.is_some()),
+        _ => false,
+    }
+}
+
 /// Counts in how much a node is known to differ from config.toml.
 pub(super) fn count_differences(app: &App, node: &str) -> usize {
     let steps = node_plan_steps(app, node).unwrap_or_default();
@@ -91,8 +99,8 @@ pub(super) fn node_plan_detail(
             "config.toml does not name this node: there is nothing to compare."
         ));
     };
-    // What differs is looked for; what is as wanted may be many lines.
-    steps.sort_by_key(|step| count_step_differences(step) == 0);
+    // What differs is looked for, and what is warned of; what is as wanted may be many lines.
+    steps.sort_by_key(|step| (count_step_differences(step) == 0, !has_warning(step)));
     let mut page = page
         .field(tr!("compared"), &format_since(app, checked.at))
         .field(
@@ -110,9 +118,9 @@ pub(super) fn node_plan_detail(
             Ok(Check::Done(lines) | Check::Change(lines)) => {
                 lines.iter().fold(page, |page, line| {
                     let style = match line.kind {
-                        ChangeKind::Same => theme.dim(),
+                        ChangeKind::Same if line.is_settled() => theme.dim(),
                         ChangeKind::Add => theme.added(),
-                        ChangeKind::Modify => theme.changed(),
+                        ChangeKind::Modify | ChangeKind::Same => theme.changed(),
                         ChangeKind::Remove | ChangeKind::Decide => theme.removed(),
                     };
                     page.wrapped_text(&line.to_string(), columns, style)
