@@ -229,7 +229,7 @@ mod tests {
                     "{mounts:?}: {plan}"
                 ),
                 Some(why) => assert!(
-                    plan.contains("= /mnt/data exported as a whole to 10.0.0.2")
+                    plan.contains("! /mnt/data exported as a whole to 10.0.0.2")
                         && plan.contains(why),
                     "{mounts:?}: {plan}"
                 ),
