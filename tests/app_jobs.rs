@@ -240,11 +240,19 @@ fn by_hand(world: &World) {
         listed.contains("•••") && !listed.contains(&token),
         "{listed}"
     );
-    let kept = world.fleet.try_run(
-        "n1",
-        &format!("grep -r -l -F {token} /srv /run/matou /var/lib/matou 2>/dev/null | grep /jobs/"),
+    // Where runs are kept, and where they might be. What stands in its place is found in the same way.
+    let kept = |word: &str| {
+        let look = format!(
+            "grep -r -l -F -e {word} /srv /run/matou /var/lib/matou /mnt/data/.matou/jobs 2>/dev/null | grep /jobs/"
+        );
+        let found = world.fleet.try_run("n1", &look);
+        String::from_utf8_lossy(&found.stdout).into_owned()
+    };
+    assert_eq!(
+        kept("•••").trim(),
+        "/mnt/data/.matou/jobs/clock/secret.jsonl"
     );
-    assert_eq!(String::from_utf8_lossy(&kept.stdout), "");
+    assert_eq!(kept(&token), "");
     let out = matou(&world.config, &["run", "clock", "--job", "tock"]);
     assert_eq!(out.status.code(), Some(125), "{}", said(&out));
     assert!(said(&out).contains("tick"), "{}", said(&out));
