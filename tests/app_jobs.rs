@@ -1,6 +1,6 @@
-//! Scheduled jobs of an application on a practice fleet of three managers, of which each looks for what is due as
-//! its timer does: every minute's job runs once in its minute, while its task moves, while the manager that runs
-//! it is killed, and while its node dies. Commands say themselves when they ran, on the task's own node.
+//! Scheduled jobs of an application on a practice fleet of three servers. Three programs look for what is due as the
+//! timers of managers do: every minute's job runs once, while its task moves and while who runs it is killed. What
+//! ran is what the command itself wrote into a volume.
 //!
 //! One fleet for all of it, in the order below.
 
@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use matou::lab::LabKind;
+use jiff::Timestamp;
 use serde_json::Value;
 use support::{Fleet, matou, ok, said, until};
 
@@ -31,7 +31,7 @@ x-matou:
   jobs:
     - name: tick
       service: web
-      command: [sh, -c, 'echo begin; sleep 8; echo end']
+      command: [sh, /tick]
       calendar: minutely
       timeout: 30s
     - name: fails
@@ -51,11 +51,29 @@ services:
   web:
     image: matou/hello:1.0
     secrets: [token]
+    configs: [{source: tick, target: /tick}]
+    volumes: ['trace:/trace']
     healthcheck: {disable: true}
     deploy: {placement: {constraints: [node.hostname == n2]}}
+configs:
+  tick: {file: ./tick}
+volumes:
+  trace: {}
 secrets:
   token: {}
 "#;
+
+/// Says each second that it runs, under a name of its own: what is killed is seen to have ended too.
+const TICK: &str = r#"#!/bin/sh
+id=$(cat /proc/sys/kernel/random/uuid)
+say() { echo "$id $(date +%s) $1" >>/trace/tick; }
+say begin; echo "begin $id"
+for second in 1 2 3 4 5 6 7 8; do sleep 1; say beat; done
+say end; echo end
+"#;
+
+/// The folder of the volume, which all nodes share.
+const TRACE: &str = "/mnt/data/clock_trace/tick";
 
 /// What a manager's timer does, over and over.
 struct Manager {
@@ -118,6 +136,16 @@ fn begin_look(config: &Path, turn: u32) -> Child {
         .expect("started")
 }
 
+/// A run as its command wrote it down.
+#[derive(Debug)]
+struct Trace {
+    id: String,
+    /// When it began, seconds since 1970. No container's clock is changed.
+    begun: i64,
+    /// Whether it came to its end.
+    ended: bool,
+}
+
 struct World {
     fleet: Fleet,
     config: PathBuf,
@@ -127,12 +155,12 @@ struct World {
 impl World {
     fn open() -> Self {
         let begun = Instant::now();
-        let fleet = Fleet::new(FLEET);
-        fleet.wait(fleet.lab.up(3, LabKind::Swarm, &|_| {}));
+        let fleet = Fleet::with_shared_data(FLEET, 3);
         let config = fleet.config("jobs.toml", "");
         let folder = config.with_file_name("stacks");
         std::fs::create_dir_all(&folder).expect("a folder");
         std::fs::write(folder.join("clock.yml"), STACK).expect("written");
+        std::fs::write(folder.join("tick"), TICK).expect("written");
         ok(&config, &["deploy", "clock", "clock", "--yes"]);
         Self {
             fleet,
@@ -170,15 +198,117 @@ impl World {
         });
     }
 
-    /// No time was taken twice, and no run began before another had ended.
+    /// What the commands wrote down, in the order in which they did. A line of a run after one of another would
+    /// say that both were at work.
+    fn traces(&self) -> Vec<Trace> {
+        let text = self.fleet.run("n1", &format!("cat {TRACE}"));
+        let mut found: Vec<Trace> = Vec::new();
+        for line in text.lines() {
+            let words: Vec<&str> = line.split(' ').collect();
+            let [id, second, what] = words[..] else {
+                panic!("{line:?} in\n{text}");
+            };
+            if what == "begin" {
+                found.push(Trace {
+                    id: id.to_owned(),
+                    begun: second.parse().expect("a number"),
+                    ended: false,
+                });
+                continue;
+            }
+            let last = found.last_mut().filter(|last| last.id == id);
+            let last = last.unwrap_or_else(|| panic!("two at a time: {line:?} in\n{text}"));
+            assert!(!last.ended, "{line:?} in\n{text}");
+            last.ended = what == "end";
+        }
+        found
+    }
+
+    /// Waits for one more command that is at work; returns what it calls itself.
+    fn wait_for_running(&self) -> String {
+        let before = self.traces().len();
+        let mut running = None;
+        until(Duration::from_secs(150), || {
+            let mut traces = self.traces();
+            let more = traces.len() > before;
+            running = traces.pop().filter(|last| more && !last.ended);
+            let told = || format!("{traces:?} {:?}", self.runs("tick"));
+            running.is_some().then_some(()).ok_or_else(told)
+        });
+        running.expect("it was waited for").id
+    }
+
+    /// A command that was cut off never came to its end.
+    fn assert_cut(&self, id: &str) {
+        let traces = self.traces();
+        let found: Vec<&Trace> = traces.iter().filter(|t| t.id == id).collect();
+        assert!(found.len() == 1 && !found[0].ended, "{id}: {traces:#?}");
+    }
+
+    /// What is remembered and what the commands wrote down are the same: no time was taken twice; what is said to
+    /// be done was done, once and whole; what else ran was cut off, and is remembered as one run.
     fn assert_once(&self) {
+        let before = self.runs("tick");
+        let traces = self.traces();
         let runs = self.runs("tick");
         let due: Vec<&str> = runs.iter().filter_map(|r| r["due"].as_str()).collect();
         let mut once = due.clone();
         once.sort_unstable();
         once.dedup();
         assert_eq!(due, once, "in order, none twice");
+        for done in before.iter().filter(|r| r["state"] == "done") {
+            let id = id_of(done).unwrap_or_else(|| panic!("{done}"));
+            let found: Vec<&Trace> = traces.iter().filter(|t| t.id == id).collect();
+            assert!(found.len() == 1 && found[0].ended, "{done}: {traces:#?}");
+        }
+        let known: Vec<&str> = runs.iter().filter_map(id_of).collect();
+        let is_known = |t: &&Trace| known.contains(&t.id.as_str());
+        // The oldest are not remembered for ever.
+        let traces = traces.iter().skip_while(|t| !is_known(t));
+        let others: Vec<&Trace> = traces.filter(|t| !is_known(t)).collect();
+        // Of those nobody heard what they call themselves.
+        let unheard = runs.iter().filter(|r| id_of(r).is_none()).count();
+        assert!(others.len() <= unheard, "{others:#?} {runs:#?}");
+        assert!(!known.is_empty(), "{runs:#?}");
     }
+
+    /// None began before its time. Where clocks are right.
+    fn assert_in_time(&self) {
+        let traces = self.traces();
+        let mut seen = 0;
+        for run in self.runs("tick") {
+            let id = id_of(&run);
+            let Some(trace) = traces.iter().find(|t| Some(t.id.as_str()) == id) else {
+                continue;
+            };
+            let second = |key: &str| {
+                let time: Timestamp = run[key].as_str()?.parse().expect("a time");
+                Some(time.as_second())
+            };
+            let begun = second("begun").expect("it began");
+            assert!(second("due") <= Some(begun), "{run}");
+            // The time is noted before the command begins, which takes as long as the machine needs.
+            let late = trace.begun - begun;
+            assert!((0..120).contains(&late), "{late}: {run} {trace:?}");
+            seen += 1;
+        }
+        assert!(seen > 0, "{traces:#?}");
+    }
+
+    /// Writes the stack with another place for its task, and deploys it.
+    fn place(&self, constraint: &str) {
+        let stack = self.config.with_file_name("stacks").join("clock.yml");
+        let moved = STACK
+            .replace("node.hostname == n2", constraint)
+            .replace("exit 3", "exit 0");
+        std::fs::write(&stack, moved).expect("written");
+        ok(&self.config, &["redeploy", "clock", "--yes"]);
+    }
+}
+
+/// What the command of a run calls itself, where somebody heard it.
+fn id_of(run: &Value) -> Option<&str> {
+    run["output"][0].as_str()?.strip_prefix("begin ")
 }
 
 fn count(runs: &[Value], state: &str) -> usize {
@@ -200,10 +330,11 @@ fn each_time_is_taken_once() {
     assert!(runs.iter().all(|r| r["node"] == "n2"), "{runs:?}");
     assert!(
         runs.iter()
-            .all(|r| r["state"] != "done" || r["output"] == serde_json::json!(["begin", "end"])),
+            .all(|r| r["state"] != "done" || (id_of(r).is_some() && r["output"][1] == "end")),
         "{runs:?}"
     );
     world.assert_once();
+    world.assert_in_time();
     world.part("two minutes");
     a_failure_is_told(&world);
     world.part("alert");
@@ -288,27 +419,15 @@ fn a_failure_is_told(world: &World) {
 
 /// Who runs a job is killed in it: its node ends the command, and another manager goes on.
 fn killed_manager(world: &World, managers: &mut [Manager]) {
-    let before = world.runs("tick").len();
-    let limit = Duration::from_secs(100);
-    until(limit, || {
-        let runs = world.runs("tick");
-        let last = runs.last().expect("a run");
-        match runs.len() > before && last["state"] == "running" {
-            true => Ok(()),
-            false => Err(format!("{runs:?}")),
-        }
-    });
+    let cut = world.wait_for_running();
     // One of the first two in turn has it; then the task moves.
     managers[..2].iter_mut().for_each(Manager::kill);
-    let stack = world.config.with_file_name("stacks").join("clock.yml");
-    let moved = STACK
-        .replace("hostname == n2", "hostname == n3")
-        .replace("exit 3", "exit 0");
-    std::fs::write(&stack, moved).expect("written");
-    ok(&world.config, &["redeploy", "clock", "--yes"]);
+    world.place("node.hostname == n3");
     world.wait_for_done(1, 200);
     let runs = world.runs("tick");
     assert_eq!(runs.last().expect("a run")["node"], "n3", "{runs:?}");
     assert_eq!(count(&runs, "lost"), 1, "{runs:?}");
+    world.assert_cut(&cut);
     world.assert_once();
+    world.assert_in_time();
 }
