@@ -1,6 +1,6 @@
 //! Scheduled jobs of an application on a practice fleet of three servers. Three programs look for what is due as the
-//! timers of managers do: every minute's job runs once, while its task moves and while who runs it is killed. What
-//! ran is what the command itself wrote into a volume.
+//! timers of managers do: every minute's job runs once, while its task moves, while who runs it is killed, while its
+//! node dies, and while clocks are wrong by an hour. What ran is what the command itself wrote into a volume.
 //!
 //! One fleet for all of it, in the order below.
 
@@ -16,6 +16,8 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use serde_json::Value;
+use support::cached::made_once;
+use support::edge::sh;
 use support::{Fleet, matou, ok, said, until};
 
 const FLEET: &str = "appjobs";
@@ -75,6 +77,9 @@ say end; echo end
 /// The folder of the volume, which all nodes share.
 const TRACE: &str = "/mnt/data/clock_trace/tick";
 
+/// A clock that is wrong: Debian's libfaketime, and by how much.
+type WrongClock = (PathBuf, &'static str);
+
 /// What a manager's timer does, over and over.
 struct Manager {
     stop: Arc<AtomicBool>,
@@ -83,14 +88,14 @@ struct Manager {
 }
 
 impl Manager {
-    fn start(config: &Path, turn: u32) -> Self {
+    fn start(config: &Path, turn: u32, clock: Option<WrongClock>) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let pid: Arc<std::sync::Mutex<Option<u32>>> = Arc::default();
         let thread = std::thread::spawn({
             let (config, stop, pid) = (config.to_owned(), Arc::clone(&stop), Arc::clone(&pid));
             move || {
                 while !stop.load(Ordering::Relaxed) {
-                    let mut child = begin_look(&config, turn);
+                    let mut child = begin_look(&config, turn, clock.as_ref());
                     *pid.lock().expect("a lock") = Some(child.id());
                     let _ = child.wait();
                     *pid.lock().expect("a lock") = None;
@@ -124,9 +129,15 @@ impl Drop for Manager {
     }
 }
 
-fn begin_look(config: &Path, turn: u32) -> Child {
-    Command::new(env!("CARGO_BIN_EXE_matou"))
-        .arg("--config")
+fn begin_look(config: &Path, turn: u32, clock: Option<&WrongClock>) -> Child {
+    let mut look = Command::new(env!("CARGO_BIN_EXE_matou"));
+    if let Some((library, by)) = clock {
+        // What it waits for takes as long as ever.
+        look.env("LD_PRELOAD", library)
+            .env("FAKETIME", by)
+            .env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
+    }
+    look.arg("--config")
         .arg(config)
         .args(["jobs", "--due", "--turn", &turn.to_string()])
         .stdin(Stdio::null())
@@ -304,6 +315,31 @@ impl World {
         std::fs::write(&stack, moved).expect("written");
         ok(&self.config, &["redeploy", "clock", "--yes"]);
     }
+
+    /// Sets the clock of n1, which keeps the jobs' times: every program that begins there from now on has it. The
+    /// machine's own clock, which all containers share, stays.
+    fn set_clock(&self, by: &str) {
+        self.fleet.run("n1", &format!("echo {by} >/etc/faketimerc"));
+        let there = self.fleet.run("n1", "date +%s");
+        let there: i64 = there.trim().parse().expect("a number");
+        let shift = there - Timestamp::now().as_second();
+        let wanted = match by {
+            "+1h" => 3600,
+            "-1h" => -3600,
+            _ => 0,
+        };
+        assert!((shift - wanted).abs() < 30, "{by}: {shift} s");
+    }
+
+    /// Nothing runs for more than two minutes.
+    fn assert_silent(&self) {
+        // What runs may end, and what has the time of before may begin.
+        std::thread::sleep(Duration::from_secs(70));
+        let before = self.traces().len();
+        std::thread::sleep(Duration::from_secs(130));
+        let traces = self.traces();
+        assert_eq!(traces.len(), before, "{traces:#?}");
+    }
 }
 
 /// What the command of a run calls itself, where somebody heard it.
@@ -320,7 +356,9 @@ fn count(runs: &[Value], state: &str) -> usize {
 fn each_time_is_taken_once() {
     let world = World::open();
     world.part("deployed");
-    let mut managers: Vec<Manager> = (0..3).map(|n| Manager::start(&world.config, n)).collect();
+    let mut managers: Vec<Manager> = (0..3)
+        .map(|n| Manager::start(&world.config, n, None))
+        .collect();
     by_hand(&world);
     world.part("by hand");
     world.wait_for_done(2, 200);
@@ -340,7 +378,16 @@ fn each_time_is_taken_once() {
     world.part("alert");
     killed_manager(&world, &mut managers);
     world.part("killed");
+    // All three again.
+    for (n, manager) in (0..).zip(&mut managers) {
+        manager.kill();
+        *manager = Manager::start(&world.config, n, None);
+    }
+    killed_node(&world);
+    world.part("its node died");
     drop(managers);
+    wrong_clocks(&world);
+    world.part("wrong clocks");
     ok(&world.config, &["remove", "clock", "--yes"]);
     let out = matou(&world.config, &["jobs"]);
     assert!(
@@ -430,4 +477,111 @@ fn killed_manager(world: &World, managers: &mut [Manager]) {
     world.assert_cut(&cut);
     world.assert_once();
     world.assert_in_time();
+}
+
+/// The node of the task dies in a run: that run is cut off and not repeated, and the next ones are elsewhere.
+fn killed_node(world: &World) {
+    // n1 keeps what is remembered.
+    world.place("node.hostname != n1");
+    world.wait_for_done(1, 200);
+    let cut = world.wait_for_running();
+    let runs = world.runs("tick");
+    let run = runs.last().expect("a run");
+    assert_eq!(run["state"], "running", "{runs:?}");
+    let node = run["node"].as_str().expect("a node");
+    world.fleet.kill(node);
+    // The swarm makes another task when it has missed the node for a while.
+    world.wait_for_done(2, 400);
+    let runs = world.runs("tick");
+    let same = runs.iter().find(|r| r["due"] == run["due"]);
+    let same = same.expect("it is remembered");
+    assert_eq!(same["state"], "lost", "{runs:?}");
+    let done = runs.iter().rfind(|r| r["state"] == "done").expect("one");
+    assert_ne!(done["node"], node, "{runs:?}");
+    world.assert_cut(&cut);
+    world.assert_once();
+    // It comes back, and goes on with nothing.
+    world.fleet.wait(world.fleet.lab.start_node(node));
+    let state = format!("docker node inspect -f '{{{{.Status.State}}}}' {node}");
+    until(Duration::from_secs(120), || {
+        let state = world.fleet.run("n1", &state);
+        (state.trim() == "ready").then_some(()).ok_or(state)
+    });
+    world.wait_for_done(2, 250);
+    world.assert_cut(&cut);
+    world.assert_once();
+    world.assert_in_time();
+}
+
+/// Debian's libfaketime, out of its package: nothing is installed on this machine.
+fn fake_clock() -> PathBuf {
+    made_once("libfaketimeMT.so.1", |part| {
+        let folder = tempfile::tempdir().expect("a folder");
+        let take = r#"cd "$1"; apt-get download -qq libfaketime
+            dpkg-deb --fsys-tarfile ./*.deb | tar -x --wildcards '*/libfaketimeMT.so.1'
+            mv "$(find . -name libfaketimeMT.so.1)" "$2""#;
+        let (from, to) = (folder.path().to_string_lossy(), part.to_string_lossy());
+        sh(take, &[&from, &to]);
+    })
+}
+
+/// Clocks go wrong by an hour, and are set right: that of n1, which keeps the jobs' times, backward and forward, while
+/// those of all who look for what is due are wrong all the time. What was run is not run again.
+fn wrong_clocks(world: &World) {
+    let library = fake_clock();
+    let folder = world.config.parent().expect("a folder");
+    sh(
+        "ssh -i \"$1/id_ed25519\" -o UserKnownHostsFile=\"$1/known_hosts\" \"root@$2\" \
+         'cat >/root/libfaketimeMT.so.1 && echo +0 >/etc/faketimerc && echo /root/libfaketimeMT.so.1 >/etc/ld.so.preload' <\"$3\"",
+        &[
+            &folder.to_string_lossy(),
+            &world.fleet.address("n1"),
+            &library.to_string_lossy(),
+        ],
+    );
+    world.set_clock("+0");
+    let wrong = ["+1h", "-1h", "+1h"];
+    let managers: Vec<Manager> = (0..)
+        .zip(wrong)
+        .map(|(n, by)| Manager::start(&world.config, n, Some((library.clone(), by))))
+        .collect();
+    world.wait_for_running();
+    // Who holds the job's lock says since when, by a clock of its own.
+    let since = world.fleet.run(
+        "n1",
+        "grep -h -A 1 -F 'job tick of clock' /run/matou/locks/job-* | grep UTC",
+    );
+    for line in since.lines() {
+        let since = line.trim_end_matches(" UTC").replace(' ', "T") + "Z";
+        let since: Timestamp = since.parse().expect("a time");
+        let shift = since.as_second() - Timestamp::now().as_second();
+        assert!((3000..4200).contains(&shift.abs()), "{line}");
+    }
+    world.wait_for_done(1, 200);
+    world.assert_once();
+    world.part("clocks of managers");
+
+    // Its times were taken already.
+    world.set_clock("-1h");
+    world.assert_silent();
+    world.assert_once();
+    world.set_clock("+0");
+    world.wait_for_done(2, 250);
+    world.assert_once();
+    world.part("backward and right");
+
+    // Of those that were skipped, one run is for the newest.
+    let before = world.traces().len();
+    world.set_clock("+1h");
+    world.wait_for_done(2, 300);
+    let more = world.traces().len() - before;
+    assert!(more < 30, "{more} runs for an hour that was skipped");
+    world.assert_once();
+    world.set_clock("+0");
+    world.assert_silent();
+    world.assert_once();
+    world.part("forward and right");
+    drop(managers);
+    let right = "rm /etc/ld.so.preload /etc/faketimerc";
+    world.fleet.run("n1", right);
 }
