@@ -448,6 +448,91 @@ fn goes_back_whole(fleet: &Fleet, config: &PathBuf, host: &str) {
     ok(config, &["erase", "copied", "--yes"]);
 }
 
+/// Two services that each add their version to the volume when they start. A newer image of the second one ends as soon
+/// as that of the first one has written.
+const PAIR: &str = r"
+x-matou:
+  update:
+    how: newer images write into the volume
+    service: front
+    version: tail -n 1 /www/data/front
+services:
+  front:
+    image: HOST/front:1.0.0
+    entrypoint: [sh, -ec, 'cat /version >>/www/data/front; exec /start']
+    volumes: ['data:/www/data']
+    healthcheck: {test: [CMD, wget, -q, -O, /dev/null, 'http://127.0.0.1:8080/health'], interval: 2s, start_period: 2s}
+    stop_grace_period: 1s
+    deploy: {update_config: {order: stop-first, failure_action: rollback, monitor: 5s}}
+  back:
+    image: HOST/back:1.0.0
+    entrypoint: [sh, -ec, 'cat /version >>/www/data/back; [ $$(cat /version) = 1.0 ] || { until grep -q 1.1 /www/data/front; do sleep 1; done; exit 3; }; exec /start']
+    volumes: ['data:/www/data']
+    healthcheck: {test: [CMD, wget, -q, -O, /dev/null, 'http://127.0.0.1:8080/health'], interval: 2s, start_period: 60s}
+    stop_grace_period: 1s
+    deploy: {update_config: {order: stop-first, failure_action: rollback, monitor: 5s}}
+volumes:
+  data: {}
+";
+
+/// One update gives two services newer images, of which one comes up and the other does not: both go back, with what
+/// they have written.
+fn go_back_together(fleet: &Fleet, config: &PathBuf, host: &str) {
+    let begun = std::time::Instant::now();
+    let file = config.with_file_name("pair.yml");
+    std::fs::write(&file, PAIR.replace("HOST", host)).expect("written");
+    ok(
+        config,
+        &["deploy", &file.to_string_lossy(), "pair", "--yes"],
+    );
+    let written = || {
+        let list = "cd /mnt/data/pair_data; for f in front back kept; do sort -u $f; done";
+        fleet.run("n1", list)
+    };
+    fleet.run("n1", "echo kept >/mnt/data/pair_data/kept");
+    assert_eq!(written(), "1.0\n1.0\nkept\n");
+    let out = matou(config, &["update", "pair", "--to", "newest", "--yes"]);
+    let text = said(&out);
+    assert!(
+        !out.status.success() && text.contains("its data is as it was before the update"),
+        "{text}"
+    );
+    // Both had run with the newer one: what they wrote is kept aside.
+    let aside = fleet.run(
+        "n1",
+        "grep -r -l -x -F 1.1 /mnt/data --include=front --include=back",
+    );
+    assert!(
+        aside.contains("/front\n") && aside.contains("/back\n"),
+        "{aside}\n{text}"
+    );
+    assert_eq!(written(), "1.0\n1.0\nkept\n");
+    let specs = fleet.run(
+        "n1",
+        "docker service inspect -f '{{.Spec.TaskTemplate.ContainerSpec.Image}}' pair_front pair_back",
+    );
+    assert!(
+        specs.contains("/front:1.0.0")
+            && specs.contains("/back:1.0.0")
+            && !specs.contains(":1.1.0"),
+        "{specs}\n{text}"
+    );
+    until(std::time::Duration::from_secs(60), || {
+        let list = "docker ps --no-trunc --format '{{.Image}}' -f name=pair_ -f health=healthy";
+        let runs = fleet.run("n1", list);
+        let earlier = runs.contains("/front:1.0.0")
+            && runs.contains("/back:1.0.0")
+            && !runs.contains(":1.1.0");
+        earlier.then_some(()).ok_or(runs)
+    });
+    let filed = config.with_file_name("apps").join("pair.toml");
+    let filed = std::fs::read_to_string(filed).expect("a file");
+    assert!(!filed.contains(":1.1.0"), "{filed}");
+    ok(config, &["restore", "forget", "pair", "--yes"]);
+    ok(config, &["erase", "pair", "--yes"]);
+    eprintln!("two images go back: {} s", begun.elapsed().as_secs());
+}
+
 #[test]
 fn a_stack_is_tried_with_what_a_registry_has() {
     let fleet = Fleet::with_shared_data("try", 1);
@@ -460,6 +545,10 @@ fn a_stack_is_tried_with_what_a_registry_has() {
         ("matou/hello:1.0", "shop:1.0.0"),
         ("matou/hello:1.1", "shop:1.1.0"),
         (databases::IMAGE, "databases:1"),
+        ("matou/hello:1.0", "front:1.0.0"),
+        ("matou/hello:1.1", "front:1.1.0"),
+        ("matou/hello:1.0", "back:1.0.0"),
+        ("matou/hello:1.1", "back:1.1.0"),
     ] {
         let push = format!("docker tag {from} {host}/{to} && docker push -q {host}/{to}");
         fleet.run("n1", &push);
@@ -560,6 +649,7 @@ fn a_stack_is_tried_with_what_a_registry_has() {
     let foreign = json!({"Entrypoint": ["/start"], "Cmd": null, "User": "", "WorkingDir": "/"});
     registry.push_image("shop", &["1.2.0"], "arm64 s390x", &foreign);
     goes_back_whole(&fleet, &config, &host);
+    go_back_together(&fleet, &config, &host);
 
     // A fleet that somebody relies on is left alone.
     let copy = dir.path().join("config.toml");

@@ -93,14 +93,45 @@ esac
 echo "orders: $n"
 "#;
 
-/// The live one has another port than the copy, so that packets can be told apart.
+/// All that it tries has no answer: a mail, a question to a name server, an echo request, a packet by each IP. It
+/// says so when it has tried all of it.
 const SEND: &str = r#"port=2525
 case $WHO in *rehearsal*) port=2526 ;; esac
 while :; do
+    timeout 1 busybox nslookup out.example 198.51.100.53 >/dev/null 2>&1 &
+    busybox ping -c 1 -W 1 198.51.100.7 >/dev/null 2>&1 &
+    for to in 198.51.100.9 2001:db8::9; do bash -c "echo out >/dev/udp/$to/9009" 2>/dev/null; done
     busybox nc -w 1 "$1" $port </dev/null >/dev/null 2>&1 && echo "sent a mail" || echo "no mail: tried port $port"
     sleep 1
+    wait
 done
 "#;
+
+/// Where it tries to send something, beside the mail: addresses of documentation, and how.
+const TRIED: [[&str; 2]; 3] = [
+    ["198.51.100.53", "udp"],
+    ["198.51.100.7", "icmp"],
+    ["198.51.100.9", "udp"],
+];
+
+/// The same where there is a way for IPv6.
+const TRIED_BY_IPV6: [&str; 2] = ["2001:db8::9", "udp"];
+
+/// Counts each packet that comes out of a container into its node, by source, destination and protocol, before any rule
+/// can drop it or give it another source: what is sent from one container to another over their own network does not.
+/// What stays on a link, as the search for neighbours, is not counted.
+const COUNTER: &str = "table inet proof {
+    set v4 { type ipv4_addr . ipv4_addr . inet_proto; flags dynamic; size 65535; }
+    set v6 { type ipv6_addr . ipv6_addr . inet_proto; flags dynamic; size 65535; }
+    chain come {
+        type filter hook prerouting priority -300;
+        iifname { \"lo\", \"UPLINK\" } return
+        ip daddr 224.0.0.0/24 return
+        ip6 daddr { fe80::/10, ff02::/16 } return
+        meta nfproto ipv4 update @v4 { ip saddr . ip daddr . meta l4proto counter }
+        meta nfproto ipv6 update @v6 { ip6 saddr . ip6 daddr . meta l4proto counter }
+    }
+}";
 
 struct Practice {
     fleet: Fleet,
@@ -224,10 +255,10 @@ fn an_update_is_rehearsed_beside_the_application() {
     practice.open("store");
     a_night_rehearses_patch_releases(&practice);
     stays_what_is_somebodys(&practice);
-    count_packets(&practice);
+    let live = count_packets(&practice);
     fails_with_the_servers_own_words(&practice);
     passes_and_tells_how_long_it_takes(&practice);
-    sends_nothing(&practice);
+    sends_nothing(&practice, &live);
     ends_well_after_it_was_killed(&practice);
     passes_for_real(&practice);
     goes_back_with_its_data_when_it_fails_for_real(&practice);
@@ -401,15 +432,64 @@ fn passes_and_tells_how_long_it_takes(practice: &Practice) {
     practice.expect_nothing_left("after a success");
 }
 
-/// Counts what comes out of containers, before any rule can drop it.
-fn count_packets(practice: &Practice) {
-    practice.n1(
-        "for port in 2525 2526; do iptables -t mangle -I PREROUTING -p tcp --dport $port; iptables -t mangle -I OUTPUT -p tcp --dport $port; done",
-    );
+/// Counts what comes out of containers from now on. Returns the addresses of those that are there: what has another one
+/// is of a copy.
+fn count_packets(practice: &Practice) -> Vec<String> {
+    let uplink = practice.n1("ip -4 route show default | sed -n 's/.* dev \\([^ ]*\\).*/\\1/p'");
+    let table = COUNTER.replace("UPLINK", &uplink);
+    practice.n1(&format!("nft -f - <<'E'\n{table}\nE"));
+    list_addresses(practice)
 }
 
-/// The live mailer's packets are counted, the copy's tries are seen in its own log and on no wire.
-fn sends_nothing(practice: &Practice) {
+/// The addresses by which containers reach their node.
+fn list_addresses(practice: &Practice) -> Vec<String> {
+    let format = "{{range .Containers}}{{.IPv4Address}} {{.IPv6Address}} {{end}}";
+    let networks =
+        format!("docker network inspect -f '{format}' $(docker network ls -q -f driver=bridge)");
+    let listed = practice.n1(&networks);
+    let mut found: Vec<String> = listed
+        .split_whitespace()
+        .filter_map(|address| address.split('/').next())
+        .map(str::to_owned)
+        .collect();
+    found.sort();
+    found
+}
+
+/// Packets that came out of a container.
+#[derive(Debug)]
+struct Sent {
+    from: String,
+    to: String,
+    protocol: String,
+    packets: u64,
+}
+
+fn list_sent(practice: &Practice) -> Vec<Sent> {
+    let listed = practice.n1("nft -j list table inet proof");
+    let listed: Value = serde_json::from_str(&listed).expect("JSON");
+    let objects = listed["nftables"].as_array().expect("a list");
+    let sets = objects.iter().filter_map(|o| o["set"]["elem"].as_array());
+    let read = |element: &Value| {
+        let element = &element["elem"];
+        let key = &element["val"]["concat"];
+        let part = |n: usize| match &key[n] {
+            Value::String(word) => word.clone(),
+            other => other.to_string(),
+        };
+        Sent {
+            from: part(0),
+            to: part(1),
+            protocol: part(2),
+            packets: element["counter"]["packets"].as_u64().expect("a number"),
+        }
+    };
+    sets.flatten().map(read).collect()
+}
+
+/// What the live application tries to send is counted; the copy's tries are seen in its own log, and not one packet of
+/// any rehearsal came out of its networks.
+fn sends_nothing(practice: &Practice, live: &[String]) {
     let tried = AtomicBool::new(false);
     let ended = AtomicBool::new(false);
     let mut routes = String::new();
@@ -420,7 +500,7 @@ fn sends_nothing(practice: &Practice) {
         });
         let look = "c=$(docker ps -q -f label=com.docker.swarm.service.name=store-rehearsal_mail | head -n 1); [ -n \"$c\" ] || exit 0
             docker logs $c 2>&1 | grep -c 'no mail: tried port 2526'
-            nsenter --target $(docker inspect -f '{{.State.Pid}}' $c) --net -- ip -4 route show default";
+            nsenter --target $(docker inspect -f '{{.State.Pid}}' $c) --net -- sh -c 'ip -4 route show default; ip -6 route show default'";
         while !ended.load(Ordering::Relaxed) && !tried.load(Ordering::Relaxed) {
             let out = practice.fleet.try_run("n1", look);
             let text = String::from_utf8_lossy(&out.stdout).into_owned();
@@ -434,16 +514,38 @@ fn sends_nothing(practice: &Practice) {
     });
     assert!(tried.load(Ordering::Relaxed), "its copy tried to send");
     assert_eq!(routes, "", "a way out of the copy");
-    let count = |port: &str| {
-        let line = format!(
-            "iptables -t mangle -nvxL | awk '/dpt:{port}/ {{ n += $1 }} END {{ print n + 0 }}'"
+    // Nobody else came in the place of one of them.
+    assert_eq!(list_addresses(practice), live);
+    let (ours, copies): (Vec<Sent>, Vec<Sent>) = list_sent(practice)
+        .into_iter()
+        .partition(|sent| live.contains(&sent.from));
+    let packets = |list: &[Sent]| list.iter().map(|sent| sent.packets).sum::<u64>();
+    eprintln!(
+        "packets of the live applications: {}, of rehearsals: {}",
+        packets(&ours),
+        packets(&copies)
+    );
+    let address = practice.fleet.address("n1");
+    let relay = format!("{}.1", address.rsplit_once('.').expect("IPv4").0);
+    let mut wanted = TRIED.to_vec();
+    wanted.push([&relay, "tcp"]);
+    let way = practice.n1(
+        "c=$(docker ps -q -f label=com.docker.swarm.service.name=store_mail | head -n 1)
+        nsenter --target $(docker inspect -f '{{.State.Pid}}' $c) --net -- ip -6 route show default",
+    );
+    match way.is_empty() {
+        true => eprintln!("IPv6: the live application has no way out, and nothing is proven"),
+        false => wanted.push(TRIED_BY_IPV6),
+    }
+    for [to, protocol] in wanted {
+        let mut seen = ours.iter();
+        assert!(
+            seen.any(|s| s.to == to && s.protocol == protocol && s.packets > 0),
+            "the counter counts what goes to {to}: {ours:#?}"
         );
-        practice.n1(&line).parse::<u64>().expect("a number")
-    };
-    let (live, copy) = (count("2525"), count("2526"));
-    eprintln!("packets of the live application: {live}, of its rehearsals: {copy}");
-    assert!(live > 0, "the counter counts");
-    assert_eq!(copy, 0);
+    }
+    assert!(copies.is_empty(), "{copies:#?}");
+    practice.n1("nft delete table inet proof");
 }
 
 /// Killed (SIGKILL) in each part, with MATOU_TEST_ALL, else in three; what is left of it is removed by the next one, or by the night.

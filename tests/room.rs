@@ -33,6 +33,9 @@ printf 'FROM matou/hello:1.0\nCOPY f /f\n' >Dockerfile; head -c 300000 /dev/uran
 tar c Dockerfile f | curl -sf -X POST -H 'Content-Type: application/x-tar' --data-binary @- --unix-socket /run/docker.sock 'http://d/build?version=2&t=waste:1' >/dev/null
 docker image inspect waste:1 >/dev/null";
 
+/// What the variable RESTIC_CACHE_DIR is set to on nodes.
+const RESTIC_CACHE: &str = "/var/cache/matou/restic";
+
 struct Practice {
     fleet: Fleet,
     config: PathBuf,
@@ -165,6 +168,10 @@ name' other
         head -c 100000 /dev/urandom >'odd
 name'/x",
     );
+    // What restic keeps of a repository, where matou has it keep that.
+    practice.n1(&format!(
+        "set -e; mkdir -p {RESTIC_CACHE}/5f0c/index/5f; cd {RESTIC_CACHE}/5f0c; echo 1 >version; head -c 3000000 /dev/urandom >index/5f/x"
+    ));
     let manifest = r#"{"app":"site","fleet":"room","time":"2026-11-24T10:00:00Z","volumes":[],"images":[["site_web","kept:1"]]}"#;
     let state = r#"{"app":"site","phase":"restored","begun":"2026-11-24T10:00:00Z","snapshot":"00","snapshot_at":"2026-11-24T10:00:00Z","folder":"/mnt/data/.matou/restores/site","swaps":[],"replicas":[]}"#;
     practice.n1(&format!(
@@ -225,12 +232,17 @@ fn figures_are_those_of_the_engine_and_du(practice: &Practice) {
             "/mnt/data/.matou/restores/site",
             "site".into(),
         ),
+        // Of all repositories, and so of no application.
+        ("restic_cache", "restic's cache", RESTIC_CACHE, Value::Null),
     ] {
         let sizes: Vec<_> = uses(&room, kind).filter(|u| u["name"] == name).collect();
         assert_eq!(sizes.len(), 1, "{kind} {name}: {room:#}");
         assert_eq!(sizes[0]["bytes"], du(path), "{kind} {name}");
         assert_eq!(sizes[0]["app"], app, "{kind} {name}");
     }
+    let cache = &find(&room, "restic_cache", "")["bytes"];
+    let size = cache.as_u64().expect("measured");
+    assert!((3_000_000..3_200_000).contains(&size), "{size}");
     // What has an odd name is one of others; what a link leads to is nobody's.
     assert_eq!(
         find(&room, "volume", "others")["bytes"],

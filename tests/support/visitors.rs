@@ -1,5 +1,5 @@
-//! Visitors of a site behind the edge: fifty requests a second, over connections that are kept, each
-//! judged. What they saw is told at the end.
+//! Visitors of a site behind the edge: more than fifty requests a second, over connections that are kept, each
+//! judged. What they saw is told at the end, and how many a second came through.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -7,8 +7,11 @@ use std::process::{Child, Command, Stdio};
 
 use serde::Deserialize;
 
-/// How many requests they send a second.
-const RATE: u32 = 50;
+/// How many requests a second are to come through, on a machine that has time for them.
+const WANTED: u32 = 50;
+
+/// How many they send a second: some wait while a container is replaced.
+const RATE: u32 = 75;
 
 /// What they saw.
 #[derive(Debug, Deserialize)]
@@ -44,18 +47,29 @@ impl Visitors {
         Self(child)
     }
 
-    /// Sends them away; tells what they saw. At least half of what they are asked to send came through,
-    /// of what a machine has time for.
+    /// Sends them away; tells what they saw, and the rate that it proves something of. On a busy machine that is
+    /// whatever came through, and no claim is made of more.
     pub(crate) fn leave(mut self) -> Seen {
         drop(self.0.stdin.take());
         let out = self.0.wait_with_output().expect("python3 ends");
         let seen: Seen = serde_json::from_slice(&out.stdout).expect("what they saw");
         let all: u32 = seen.sorts.values().sum();
-        assert!(
-            f64::from(all * super::patience()) > seen.seconds * f64::from(RATE) / 2.0,
-            "only {all} requests: {seen:?}"
+        let rate = f64::from(all) / seen.seconds.max(0.1);
+        let patience = super::patience();
+        let claim = match (patience, rate >= f64::from(WANTED)) {
+            (_, true) => "proven",
+            (1, false) => "too few",
+            (_, false) => "NOT proven: the machine is busy",
+        };
+        eprintln!(
+            "visitors: {all} requests in {} s, {rate:.1} a second; {WANTED} a second: {claim} (patience {patience}): {seen:?}",
+            seen.seconds
         );
-        eprintln!("visitors: {seen:?}");
+        assert!(all > 0, "nobody came: {seen:?}");
+        assert!(
+            patience > 1 || rate >= f64::from(WANTED),
+            "only {rate:.1} requests a second: {seen:?}"
+        );
         seen
     }
 }
