@@ -4,8 +4,8 @@
 # test-engines.sh [ENGINE...], as 20.10; MATOU_TEST_ONLY names the files of tests, with spaces.
 set -eu
 
-tests=${MATOU_TEST_ONLY:-fleet service_jobs specs edge backup restore recover}
-fleets="test job spec edge backup res reslocal reco moved drill"
+tests=${MATOU_TEST_ONLY:-fleet service_jobs specs edge backup restore recover adopt volumes history}
+fleets="test job spec edge backup res reslocal reco moved drill adopt vols vold hist"
 [ $# -gt 0 ] || set -- 20.10 26.1
 
 matou() { "${CARGO_TARGET_DIR:-target}/debug/matou" "$@"; }

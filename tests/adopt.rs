@@ -123,6 +123,8 @@ impl Practice {
 }
 
 fn assert_same(what: &str, was: &Picture, is: &Picture) {
+    let names = |picture: &Picture| picture.0.keys().cloned().collect::<Vec<String>>();
+    assert_eq!(names(was), names(is), "services, after {what}");
     for (name, spec) in &was.0 {
         assert_eq!(spec, &is.0[name], "{name}, after {what}");
     }

@@ -341,6 +341,18 @@ fn nothing_is_open(fleet: &Fleet, config: &PathBuf) {
         }
     });
     assert!(!reach(8888), "8888 of n2 is open to everybody");
+    // Where it was open, the plan tells that it will not be.
+    fleet.run("n2", "systemctl stop matou-firewall");
+    let words = "provision --only firewall --node n2 --dry-run";
+    let words: Vec<&str> = words.split(' ').collect();
+    let plan = ok(config, &words);
+    assert!(reach(8888), "8888 of n2 is closed without the firewall");
+    fleet.run("n2", "systemctl start matou-firewall");
+    assert!(plan.contains("port 8888/tcp, service web8888"), "{plan}");
+    assert!(plan.contains("add \"8888/tcp\" to open_ports"), "{plan}");
+    assert!(!plan.contains("port 443/tcp"), "{plan}");
+    assert!(!plan.contains("port 22/tcp"), "{plan}");
+    assert!(!plan.contains("port 7946/"), "{plan}");
     fleet.run("n1", "docker service rm web443 web8888");
 
     // A plan says so before.

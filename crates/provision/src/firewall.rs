@@ -17,6 +17,9 @@ use super::desired::{DesiredFile, DesiredState, compare_desired_file};
 use super::executor::{GuardedChange, NodeExecutor};
 use super::facts::FactQuery;
 use super::node_view::NodeView;
+use super::reached_ports::{
+    AcceptedPorts, describe_other_rules, reached_ports_query, warn_of_dropped_ports,
+};
 use crate::ProvisionError;
 use matou_config::{Config, NodeConfig, StorageDriver};
 use matou_host::shell_script;
@@ -147,6 +150,7 @@ impl Concern for FirewallConcern {
         desired_firewall_unit()
             .fact_query()
             .merge(super::sshd::sshd_config_query())
+            .merge(reached_ports_query())
             .with_files([RULES, LIVE_HASH])
             .with_units([UNIT, "ufw.service", "firewalld.service"])
             .with_command("nft", "nft list table inet matou")
@@ -171,7 +175,8 @@ impl Concern for FirewallConcern {
             }
         }
         let mut lines = desired_firewall_unit().compare(at.facts);
-        lines.push(compare_desired_file(at.facts, &desired_firewall_file(at)?));
+        let file = desired_firewall_file(at)?;
+        lines.push(compare_desired_file(at.facts, &file));
         let stored = at
             .facts
             .file(LIVE_HASH)
@@ -199,6 +204,13 @@ impl Concern for FirewallConcern {
                 "SSH is open to {} and the fleet",
                 from.join(", ")
             )));
+        }
+        if changes {
+            let has = at.facts.succeeded("nft");
+            let has = has.then(|| AcceptedPorts::parse(at.facts.raw_output("nft")));
+            let rules = AcceptedPorts::parse(&file.content);
+            lines.extend(warn_of_dropped_ports(at, has.as_ref(), &rules));
+            lines.extend(describe_other_rules(at.facts));
         }
         Ok(Check::from_changes(lines))
     }

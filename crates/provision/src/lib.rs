@@ -48,6 +48,7 @@ mod nfs;
 mod nfs_exports;
 mod node_view;
 mod program;
+mod reached_ports;
 mod restic;
 mod room;
 mod scaleway;

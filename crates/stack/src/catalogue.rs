@@ -161,7 +161,8 @@ pub struct Adoption {
     pub text: String,
     /// Host names of its routers.
     pub domains: Vec<String>,
-    /// What stands in the file by reference only, and what else is to be known; a sentence each.
+    /// What stands in the file by reference only, what becomes of labels that are migrated, and what else
+    /// is to be known; a sentence each.
     pub notes: Vec<String>,
 }
 
@@ -500,12 +501,16 @@ impl Catalogue {
         let as_it_runs = with_it.render_stack(&stack, &app.name, &BTreeMap::new(), target)?;
         let hashes = as_it_runs.services.into_iter().map(|s| (s.name, s.hash));
         let (text, rendered) = render(&hashes.collect())?;
+        let mut notes = draft.notes;
+        if routes == RouteLabels::Migrate {
+            notes.extend(rendered.notes);
+        }
         Ok(Adoption {
             app: app.name.clone(),
             stack,
             text,
             domains: rendered.domains,
-            notes: draft.notes,
+            notes,
         })
     }
 

@@ -11,6 +11,7 @@ use super::labels::deploy_labels;
 use super::lint::{list_references, section_entries};
 use super::networks::external_networks_by_key;
 use super::traefik_labels::{ENABLE_LABEL, RouteObject, TraefikLabels};
+use super::traefik_rules::{RuleSyntax, parse_rule};
 use super::traefik1::{Labels, is_traefik1_label};
 
 /// The edge's entry point for https.
@@ -132,6 +133,26 @@ impl<'a> EdgeRoutes<'a> {
         let changes = fitting.changes.join("; ");
         (!changes.is_empty())
             .then(|| tr!("the labels of {service} are made to fit the edge: {changes}"))
+    }
+
+    /// Marks rules that Traefik 2 takes, and 3 refuses or takes otherwise, as those of Traefik 2. Returns
+    /// what was changed, in one sentence.
+    ///
+    /// Source: <https://doc.traefik.io/traefik/migrate/v2-to-v3-details/>, "Router Rule Matchers".
+    pub(super) fn mark_older_rules(&self, service: &str, labels: &mut Labels) -> Option<String> {
+        if self.own_traefik.is_some() {
+            return None;
+        }
+        let read = TraefikLabels::read(labels);
+        let mut marked = Vec::new();
+        for router in read.list_routers().filter(|r| has_older_rule(r)) {
+            labels.insert(router.label("rulesyntax"), "v2".to_owned());
+            marked.push(router.name.clone());
+        }
+        let names = list_first(&marked, ", ");
+        (!marked.is_empty()).then(|| {
+            tr!("{service}: rules of Traefik 2 are marked as such (ruleSyntax=v2), which later versions may not take: {names}")
+        })
     }
 
     fn fit_router(&self, router: &RouteObject, fitting: &mut Fitting<'_>) {
@@ -318,6 +339,21 @@ fn list_first(list: &[String], between: &str) -> String {
         true => tr!("{}{between}and more", first.join(between)),
         false => first.join(between),
     }
+}
+
+/// Whether a router's rule is one that Traefik 2 takes, and Traefik 3 does not take for the same.
+fn has_older_rule(router: &RouteObject) -> bool {
+    let (newer, older) = match router.protocol {
+        "http" => (RuleSyntax::Http, RuleSyntax::HttpV2),
+        "tcp" => (RuleSyntax::Tcp, RuleSyntax::TcpV2),
+        _ => return false,
+    };
+    let takes = |rule: &str, syntax: RuleSyntax| {
+        parse_rule(rule, syntax).is_ok_and(|parsed| parsed.doubts.is_empty())
+    };
+    let rule = router.value("rule");
+    let unmarked = rule.filter(|_| router.value("rulesyntax").is_none());
+    unmarked.is_some_and(|rule| !takes(rule, newer) && takes(rule, older))
 }
 
 /// Returns the edge's name of an entry point; `None` where it has none of the kind.
@@ -611,6 +647,41 @@ mod tests {
                 .replace(".m.", ".redirect."),
         );
         assert_eq!(changed.len(), 3, "{changed:?}");
+    }
+
+    /// Rules as Traefik's guide to its third version has them, with and without a change.
+    #[test]
+    fn rules_of_traefik_2_are_marked() {
+        let edge = edge();
+        let routes = EdgeRoutes::of_file(&Mapping::new(), &edge);
+        for (protocol, rule, is_older) in [
+            ("http", "Host(`a.org`) && PathPrefix(`/x`)", false),
+            ("http", "HostRegexp(`^[a-z]+\\.a\\.org$`)", false),
+            ("http", "Header(`A`, `b`)", false),
+            ("http", "Host(`a.org`, `b.org`)", true),
+            ("http", "HostRegexp(`{sub:[a-z]+}.a.org`)", true),
+            ("http", "Host(`a.org`) && Headers(`A`, `b`)", true),
+            ("http", "HeadersRegexp(`A`, `b.*`)", true),
+            ("http", "Path(`/{id:[0-9]+}`)", true),
+            ("http", "PathPrefix(`/a`, `/b`)", true),
+            ("tcp", "HostSNI(`*`)", false),
+            ("tcp", "HostSNI(`a.org`, `b.org`)", true),
+            // Neither takes it: what is wrong is told elsewhere.
+            ("http", "Hots(`a.org`)", false),
+        ] {
+            let rule_label = format!("traefik.{protocol}.routers.a.rule");
+            let mut labels = Labels::from([(rule_label, rule.to_owned())]);
+            let before = labels.clone();
+            let note = routes.mark_older_rules("web", &mut labels);
+            assert_eq!(note.is_some(), is_older, "{rule}");
+            let mark = labels.remove(&format!("traefik.{protocol}.routers.a.rulesyntax"));
+            assert_eq!(mark.as_deref(), is_older.then_some("v2"), "{rule}");
+            assert_eq!(labels, before, "{rule}");
+            let rule_syntax = format!("traefik.{protocol}.routers.a.ruleSyntax");
+            labels.insert(rule_syntax, "v3".to_owned());
+            let note = routes.mark_older_rules("web", &mut labels);
+            assert_eq!(note, None, "{rule}");
+        }
     }
 
     #[test]

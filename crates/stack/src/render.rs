@@ -748,6 +748,11 @@ fn render_services(
                 out.notes.extend(migrated.notes);
                 let mut labels = migrated.labels;
                 out.notes.extend(routes.fit_labels(&name, &mut labels));
+                // Its rules are known to work, as Traefik 2 reads them.
+                if stack.extension.adopted.is_some() {
+                    out.notes
+                        .extend(routes.mark_older_rules(&name, &mut labels));
+                }
                 labels
             }
         };
