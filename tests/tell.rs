@@ -1,5 +1,5 @@
 //! `matou check --tell` on a practice fleet: a node is killed, and those of `[receivers]` are told once that it is
-//! down, and once that it is well again, by a real mail server and by HTTP.
+//! down, with the applications that ran there alone, and once that it is well again, by a real mail server and by HTTP.
 
 mod support;
 
@@ -102,6 +102,36 @@ fn alerts_of(post: &str) -> Vec<(String, String)> {
         .collect()
 }
 
+/// Applications that run on n2 alone.
+const PINNED: [&str; 5] = ["pin1", "pin2", "pin3", "pin4", "pin5"];
+
+/// Starts them, and waits until they run.
+fn start_pinned(fleet: &Fleet) {
+    for app in PINNED {
+        fleet.run(
+            "n1",
+            &format!(
+                "docker service create -d -q --name {app}_web --label com.docker.stack.namespace={app} --no-resolve-image --endpoint-mode dnsrr --constraint node.hostname==n2 matou/hello:1.0"
+            ),
+        );
+    }
+    until(Duration::from_secs(120), || {
+        let running = fleet.run(
+            "n1",
+            "docker service ls --filter name=pin --format '{{.Replicas}}'",
+        );
+        match running.lines().filter(|l| *l == "1/1").count() {
+            5 => Ok(()),
+            _ => Err(running),
+        }
+    });
+}
+
+/// Whether an alert's key says that n2 is lost: of those, one is told, whichever comes first.
+fn is_loss_of_n2(key: &str) -> bool {
+    ["node/n2/link", "node/n2/swarm", "node/n2/engine"].contains(&key)
+}
+
 /// Whether a line about n2 is of more than its load, as "critical  n2: can't be connected to".
 fn is_of_n2(line: &str) -> bool {
     let is_of_load = ["CPU", "memory", "disk"].iter().any(|l| line.contains(l));
@@ -112,6 +142,7 @@ fn is_of_n2(line: &str) -> bool {
 fn a_node_that_dies_is_told_once_and_its_return_once() {
     let fleet = Fleet::new("tell");
     fleet.wait(fleet.lab.up(2, LabKind::Swarm, &|_| ()));
+    start_pinned(&fleet);
     let folder = tempfile::tempdir().expect("a folder");
     let here = folder.path();
     std::fs::create_dir(here.join("mails")).expect("made");
@@ -201,12 +232,12 @@ fn a_node_that_dies_is_told_once_and_its_return_once() {
 
     told.fleet.kill("n2");
     // The managers say so after some heartbeats.
-    let begun = ("node/n2/link".to_owned(), "begun".to_owned());
+    let is_begun = |(key, state): &(String, String)| is_loss_of_n2(key) && state == "begun";
     until(Duration::from_secs(120), || {
         let out = told.check();
         let posts = told.arrived("json");
         let mut new = posts.iter().skip(before.1);
-        match new.any(|p| alerts_of(p).contains(&begun)) {
+        match new.any(|p| alerts_of(p).iter().any(is_begun)) {
             true => Ok(()),
             false => Err(said(&out)),
         }
@@ -245,6 +276,36 @@ fn a_node_that_dies_is_told_once_and_its_return_once() {
     let hook: Value =
         serde_json::from_str(post("/hook/")["body"].as_str().expect("text")).expect("JSON");
     assert_eq!(hook["alerts"][0]["state"], "begun", "{hook}");
+    assert_eq!(
+        hook["alerts"][0]["apps"],
+        serde_json::json!(PINNED),
+        "{hook}"
+    );
+    let names = "5 applications are affected: pin1, pin2, pin3, pin4, pin5";
+    assert!(
+        hook["text"].as_str().is_some_and(|t| t.contains(names)),
+        "{hook}"
+    );
+    // All that follows is found, and nobody is told of it.
+    until(Duration::from_secs(120), || {
+        let text = said(&told.check());
+        let seen = PINNED
+            .iter()
+            .all(|app| text.contains(&format!("{app}_web: 0 of 1 tasks run")));
+        match seen && text.contains("n2: the swarm sees it") {
+            true => Ok(()),
+            false => Err(text),
+        }
+    });
+    // They last as long as they must to be told.
+    std::thread::sleep(Duration::from_secs(20));
+    told.check();
+    let losses = || {
+        let posts = told.arrived("json");
+        let keys = posts.iter().skip(before.1).flat_map(|p| alerts_of(p));
+        keys.filter(is_begun).count()
+    };
+    assert_eq!(losses(), 1);
 
     // Well again, while the mail server is away: the others are told once, the mail comes later.
     drop(mail);
@@ -265,7 +326,8 @@ fn a_node_that_dies_is_told_once_and_its_return_once() {
         let text = said(&told.check());
         let posts = told.arrived("json");
         let last: BTreeMap<String, String> = posts.iter().flat_map(of_n2).collect();
-        let is_over = last.contains_key("node/n2/link") && last.values().all(|s| s == "over");
+        let is_over =
+            last.keys().any(|key| is_loss_of_n2(key)) && last.values().all(|s| s == "over");
         let mail_waits = text.contains("e-mail was not told");
         match is_over && mail_waits && !text.lines().any(is_of_n2) {
             true => Ok(()),
@@ -298,6 +360,11 @@ fn a_node_that_dies_is_told_once_and_its_return_once() {
     assert_eq!(after.0, 1, "{}", said(&out));
     told.check();
     assert_eq!(endings(), after);
+    // Of no application that it took with it anybody was told, neither that it began nor that it is over.
+    let posts = told.arrived("json");
+    let keys = posts.iter().flat_map(|p| alerts_of(p));
+    let of_apps: Vec<(String, String)> = keys.filter(|(key, _)| key.contains("pin")).collect();
+    assert_eq!(of_apps, Vec::new());
 
     a_domain_that_ends_is_told_once(&told);
     a_digest_arrives_once_at_each_receiver(&told, mail, mail_port);

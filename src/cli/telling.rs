@@ -181,6 +181,7 @@ async fn tell_alerts(telling: &mut Telling<'_>, receivers: &[TellReceiver]) -> R
     let looked = LookedAt {
         read: &|source| is_source_read(&cx.config, &look.fleet, source),
         quiet: is_quiet(telling),
+        lost: &monitor::find_lost_nodes(&look.fleet, &look.alerts, look.now),
     };
     let mut refused = 0;
     for receiver in &receivers {

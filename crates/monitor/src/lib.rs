@@ -26,6 +26,7 @@ pub mod exposition;
 mod history;
 mod ledger;
 mod load_history;
+mod lost_nodes;
 mod prometheus;
 mod rules;
 mod store;
@@ -40,6 +41,7 @@ pub use engine::{Alert, AlertChanges, AlertEngine};
 pub use history::{AnswerHistory, AnswerHour, AnswerSample, LoadSample};
 pub use ledger::{AlertLedger, Silence};
 pub use load_history::{LoadHistory, MeanLoad};
+pub use lost_nodes::{LostNode, find_lost_nodes};
 pub use prometheus::{
     AlertReceivers, EmailReceiver, MonitoringInputs, ProbeTarget,
     render_monitoring_files as generate,

@@ -1,13 +1,15 @@
 //! Whom was told what: the messages about alerts that begin, last and end, for one receiver, from one look after
-//! another. Pure; [`super::ToldStore`] keeps it between the looks.
+//! another. What follows from a lost node is told with that node, and by itself when it outlasts it. Pure;
+//! [`super::ToldStore`] keeps it between the looks.
 
 use matou_i18n::{tr, trn};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::domains::KEY_PREFIX;
+use super::lost_nodes::LostNode;
 use super::{Alert, AlertKind, AlertSeverity, AlertTarget};
 use matou_base::text::{clean_line, format_age};
 
@@ -16,6 +18,9 @@ const REPEAT: i64 = 12 * 3600;
 
 /// An alert is over when it was not seen for this long, seconds: longer than a task takes to be replaced.
 const RELEASE: i64 = 60;
+
+/// So many applications of a lost node are named in a text.
+const NAMED: usize = 18;
 
 /// What one receiver was told.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,6 +47,12 @@ struct ToldAlert {
     /// What it was read from.
     #[serde(default)]
     source: AlertSource,
+    /// Where it says that a node is lost: the applications that its messages counted.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    counted: BTreeSet<String>,
+    /// Keys of the alerts that follow from it, and were not told.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    followers: BTreeSet<String>,
 }
 
 /// What an alert is read from: when that could not be read, the alert is not over.
@@ -119,9 +130,12 @@ pub struct TellLine {
     pub why: String,
     /// Since when, if that is known.
     pub since: Option<Timestamp>,
+    /// Applications that are not well because this node is lost: nobody is told of each.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub apps: Vec<String>,
 }
 
-/// All that one receiver is to be told after one look: one message, however many alerts one cause has.
+/// All that one receiver is to be told after one look: one message, however many alerts there are.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct TellMessage {
     /// Name of the fleet.
@@ -138,6 +152,15 @@ pub struct LookedAt<'a> {
     pub read: &'a dyn Fn(&AlertSource) -> bool,
     /// Whether the operator sleeps: only what is critical is told, and that it is over.
     pub quiet: bool,
+    /// Nodes that are lost: what follows from that is told with them.
+    pub lost: &'a [LostNode],
+}
+
+impl LookedAt<'_> {
+    /// Whether nobody wants to hear of an alert now.
+    fn is_kept_back(&self, alert: &Alert) -> bool {
+        alert.silence.is_some() || self.quiet && alert.severity < AlertSeverity::Critical
+    }
 }
 
 impl ToldAlerts {
@@ -151,8 +174,14 @@ impl ToldAlerts {
         now: Timestamp,
     ) -> (Option<TellMessage>, Self) {
         let mut next = self.clone();
-        let mut lines = Vec::new();
+        let mut lines = next.end_missing(alerts, looked, now);
+        for node in looked.lost {
+            lines.extend(next.tell_loss(node, alerts, looked, now));
+        }
         for alert in alerts {
+            if next.take_follower(alert, looked, now) {
+                continue;
+            }
             let state = match next.alerts.get_mut(&alert.key) {
                 Some(told) => {
                     told.gone = None;
@@ -171,22 +200,11 @@ impl ToldAlerts {
                         false => TellReason::Still,
                     }
                 }
-                None if alert.silence.is_some() || !has_lasted(alert, now) => continue,
-                None if looked.quiet && alert.severity < AlertSeverity::Critical => continue,
+                None if looked.is_kept_back(alert) || !has_lasted(alert, now) => continue,
                 None => TellReason::Begun,
             };
-            next.alerts
-                .insert(alert.key.clone(), ToldAlert::of(alert, now));
-            lines.push(TellLine {
-                state,
-                key: alert.key.clone(),
-                severity: alert.severity,
-                what: clean_line(&alert.what).into_owned(),
-                why: clean_line(&alert.why).into_owned(),
-                since: alert.since,
-            });
+            lines.push(next.tell_alert(alert, state, looked, now));
         }
-        lines.extend(next.end_missing(alerts, looked, now));
         let rank = |l: &TellLine| (l.state == TellReason::Over, std::cmp::Reverse(l.severity));
         lines.sort_by_key(rank);
         let message = (!lines.is_empty()).then(|| TellMessage {
@@ -203,6 +221,109 @@ impl ToldAlerts {
             told.what = clean_line(&told.what).into_owned();
             told.why = clean_line(&told.why).into_owned();
         }
+    }
+
+    /// Remembers that an alert is told. Returns its line.
+    fn tell_alert(
+        &mut self,
+        alert: &Alert,
+        state: TellReason,
+        looked: &LookedAt<'_>,
+        now: Timestamp,
+    ) -> TellLine {
+        let mut told = ToldAlert::of(alert, now);
+        let mut why = told.why.clone();
+        let mut apps = Vec::new();
+        if let Some(node) = looked.lost.iter().find(|n| n.is_told_by(alert)) {
+            if node.had_edge() {
+                why = tr!("{why}; no node takes https without it");
+            }
+            apps.extend(node.apps().iter().map(|a| clean_line(a).into_owned()));
+            told.counted.clone_from(node.apps());
+        }
+        let line = TellLine {
+            state,
+            key: alert.key.clone(),
+            severity: alert.severity,
+            what: told.what.clone(),
+            why,
+            since: alert.since,
+            apps,
+        };
+        if let Some(before) = self.alerts.remove(&alert.key) {
+            told.counted.extend(before.counted);
+            told.followers = before.followers;
+        }
+        self.alerts.insert(alert.key.clone(), told);
+        line
+    }
+
+    /// Tells that a node is lost as soon as that, or anything that follows from it, is to be told. Of its alerts one is
+    /// told: the managers' word rather than that of a link, which may be broken alone.
+    fn tell_loss(
+        &mut self,
+        node: &LostNode,
+        alerts: &[Alert],
+        looked: &LookedAt<'_>,
+        now: Timestamp,
+    ) -> Option<TellLine> {
+        if self.find_loss(node).is_some() {
+            return None;
+        }
+        let is_wanted = |a: &&Alert| !looked.is_kept_back(a);
+        let own = alerts.iter().filter(is_wanted);
+        let first = own
+            .filter(|a| node.is_told_by(a))
+            .max_by_key(|a| a.kind == AlertKind::NodeDown)?;
+        let is_due = alerts.iter().filter(is_wanted).any(|a| {
+            let is_of_it = node.is_told_by(a) || node.find_app_of(a).is_some();
+            is_of_it && !self.alerts.contains_key(&a.key) && has_lasted(a, now)
+        });
+        is_due.then(|| self.tell_alert(first, TellReason::Begun, looked, now))
+    }
+
+    /// Returns the key of the alert by which the loss of a node was told.
+    fn find_loss(&self, node: &LostNode) -> Option<String> {
+        let mut keys = node.list_keys().into_iter();
+        keys.find(|key| self.alerts.contains_key(key))
+    }
+
+    /// Whether an alert that was not told follows from a node whose loss was; remembers that then.
+    fn take_follower(&mut self, alert: &Alert, looked: &LookedAt<'_>, now: Timestamp) -> bool {
+        if self.alerts.contains_key(&alert.key) {
+            return false;
+        }
+        let mut lost = looked.lost.iter();
+        let cause = lost.find_map(|node| self.find_cause(alert, node));
+        let cause = cause.or_else(|| self.find_cause_that_ends(alert, now));
+        let Some(told) = cause.and_then(|key| self.alerts.get_mut(&key)) else {
+            return false;
+        };
+        told.followers.insert(alert.key.clone());
+        true
+    }
+
+    /// Returns the key of the told loss of a node from which an alert follows. One that is critical follows from none
+    /// that was told without its application.
+    fn find_cause(&self, alert: &Alert, node: &LostNode) -> Option<String> {
+        let key = self.find_loss(node)?;
+        let counted = &self.alerts.get(&key)?.counted;
+        let is_known =
+            |app: &str| alert.severity < AlertSeverity::Critical || counted.contains(app);
+        let follows = node.is_told_by(alert) || node.find_app_of(alert).is_some_and(is_known);
+        follows.then_some(key)
+    }
+
+    /// Returns the key of the loss from which an alert followed until now, while that is about to be over: what comes
+    /// back has as long to come back too.
+    fn find_cause_that_ends(&self, alert: &Alert, now: Timestamp) -> Option<String> {
+        let is_ending =
+            |gone: Timestamp| (0..RELEASE).contains(&(now.as_second() - gone.as_second()));
+        let mut all = self.alerts.iter();
+        let found = all.find(|(_, told)| {
+            told.followers.contains(&alert.key) && told.gone.is_some_and(is_ending)
+        });
+        found.map(|(key, _)| key.clone())
     }
 
     /// Takes out what was not seen for long enough, in looks that would have seen it.
@@ -233,6 +354,7 @@ impl ToldAlerts {
                 what: told.what.clone(),
                 why: told.why.clone(),
                 since: told.since,
+                apps: Vec::new(),
             });
             false
         });
@@ -264,6 +386,8 @@ impl ToldAlert {
             gone: None,
             eased: None,
             source: AlertSource::of(alert),
+            counted: BTreeSet::new(),
+            followers: BTreeSet::new(),
         }
     }
 }
@@ -274,6 +398,39 @@ fn has_lasted(alert: &Alert, now: Timestamp) -> bool {
     alert.since.is_none_or(|since| {
         since > now || now.as_second() - since.as_second() >= alert.kind.hold_seconds()
     })
+}
+
+impl TellLine {
+    /// The reason, and how many applications are concerned.
+    fn summary(&self) -> String {
+        match self.apps.len() {
+            0 => self.why.clone(),
+            count => trn!(
+                count,
+                "{why}; {n} application is affected",
+                "{why}; {n} applications are affected",
+                why = self.why
+            ),
+        }
+    }
+
+    /// The same, with the names of the first of them.
+    fn details(&self) -> String {
+        let summary = self.summary();
+        if self.apps.is_empty() {
+            return summary;
+        }
+        let (named, others) = self.apps.split_at(self.apps.len().min(NAMED));
+        let names = named.join(", ");
+        match others.len() {
+            0 => tr!("{summary}: {names}"),
+            count => trn!(
+                count,
+                "{summary}: {names} and {n} other",
+                "{summary}: {names} and {n} others"
+            ),
+        }
+    }
 }
 
 impl TellMessage {
@@ -289,6 +446,7 @@ impl TellMessage {
                 what: tr!("trial").into(),
                 why: tr!("this is how matou tells you when something is wrong; nothing is").into(),
                 since: None,
+                apps: Vec::new(),
             }],
         }
     }
@@ -311,14 +469,14 @@ impl TellMessage {
         // One alert is told by its name.
         let what = match self.alerts.as_slice() {
             [one] if one.state == TellReason::Over => tr!("over: {}: {}", one.what, one.why),
-            [one] => tr!("{}: {}", one.what, one.why),
+            [one] => tr!("{}: {}", one.what, one.summary()),
             all if begun + still > 0 => {
                 trn!(
                     all.len() - 1,
                     "{what}: {why} (and one more)",
                     "{what}: {why} (and {n} more)",
                     what = all[0].what,
-                    why = all[0].why
+                    why = all[0].summary()
                 )
             }
             _ => trn!(over, "{n} alert over", "{n} alerts over"),
@@ -343,7 +501,7 @@ impl TellMessage {
                 TellReason::Over => tr!("over").to_owned(),
                 TellReason::Trial => tr!("no alert").to_owned(),
             };
-            text.push_str(&tr!("{word}  {}: {}", line.what, line.why));
+            text.push_str(&tr!("{word}  {}: {}", line.what, line.details()));
             match age.as_deref() {
                 None => {}
                 Some(age) if line.state == TellReason::Over => {
@@ -359,8 +517,16 @@ impl TellMessage {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{AlertKind, Remedy, Silence};
+    use super::super::{
+        AlertEngine, AlertInputs, AlertLedger, DiskTrends, Remedy, Silence, evaluate_rules,
+        find_lost_nodes,
+    };
     use super::*;
+    use matou_config::Config;
+    use matou_model::{
+        Datum, Fleet, Node, NodeLink, NodeState, Probe, Service, Swarm, SwarmNode, Task, TaskState,
+        Update,
+    };
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(1_800_000_000 + second).unwrap()
@@ -384,6 +550,7 @@ mod tests {
     const ALL: LookedAt<'static> = LookedAt {
         read: &|_| true,
         quiet: false,
+        lost: &[],
     };
 
     /// The message of a look, as `state key` of each line; what was told is taken over.
@@ -516,7 +683,7 @@ mod tests {
         look(&mut told, &all, &ALL, 0);
         let without_n2 = LookedAt {
             read: &|source| *source == AlertSource::Load("n1".into()),
-            quiet: false,
+            ..ALL
         };
         assert_eq!(look(&mut told, &[], &without_n2, 100), "");
         assert_eq!(look(&mut told, &[], &without_n2, 300), "Over node/n1/disk");
@@ -532,7 +699,7 @@ mod tests {
     fn a_domain_that_was_not_read_is_not_over() {
         let without = LookedAt {
             read: &|source| *source != AlertSource::Domain("example.org".into()),
-            quiet: false,
+            ..ALL
         };
         let mut told = ToldAlerts::default();
         let all = [alert("domain/example.org", AlertKind::Dns, None)];
@@ -601,5 +768,321 @@ mod tests {
         let (_, next) = next.take_look("f", &[], &ALL, at(10));
         let (message, _) = next.take_look("f", &[], &ALL, at(100));
         assert_eq!(message.unwrap().title(), "f: 2 alerts over");
+    }
+
+    /// What is wrong in a look at thirty applications on n2, and one on n3.
+    #[derive(Clone, Copy)]
+    struct Scene<'a> {
+        /// Since when n2 can't be connected to.
+        link: Option<i64>,
+        /// Since when the managers do not see n2.
+        down: Option<i64>,
+        /// Applications whose task failed, though its node is there.
+        broken: &'a [&'a str],
+        /// Applications that do not answer; `all` are those of n2.
+        silent: &'a [&'a str],
+    }
+
+    const WELL: Scene<'static> = Scene {
+        link: None,
+        down: None,
+        broken: &[],
+        silent: &[],
+    };
+
+    fn task(app: &str, node: &str, state: TaskState, desired: TaskState, since: i64) -> Task {
+        Task {
+            id: format!("{app}-{since}"),
+            service_id: format!("id-{app}"),
+            slot: Some(1),
+            node_id: node.to_owned(),
+            state,
+            desired,
+            message: String::new(),
+            error: String::new(),
+            container_id: None,
+            exit_code: None,
+            ended_unasked: false,
+            iteration: None,
+            image: "x:1".into(),
+            outdated: false,
+            since: Some(at(since)),
+        }
+    }
+
+    impl Scene<'_> {
+        /// The tasks of an application, and how many of them count.
+        fn tasks_of(&self, app: &str, node: &str) -> (Vec<Task>, u64) {
+            use matou_model::TaskState::{Failed, Pending, Running, Shutdown};
+            let waiting = |since| Task {
+                error: "no suitable node (scheduling constraints not satisfied on 3 nodes)".into(),
+                ..task(app, "", Pending, Running, since)
+            };
+            match self.down.filter(|_| node == "id-n2") {
+                Some(down) => {
+                    let cut = task(app, node, Running, Shutdown, -9000);
+                    (vec![waiting(down), cut], 0)
+                }
+                None if self.broken.contains(&app) => {
+                    let failed = task(app, node, Failed, Shutdown, -5000);
+                    (vec![waiting(-4999), failed], 0)
+                }
+                None => (vec![task(app, node, Running, Running, -9000)], 1),
+            }
+        }
+
+        fn fleet(&self, now: i64) -> Fleet {
+            let link = |name: &str| match self.link.filter(|_| name == "n2") {
+                Some(since) => NodeLink::Down {
+                    reason: "no route".into(),
+                    since: at(since),
+                },
+                None => NodeLink::Up,
+            };
+            let names = ["n1", "n2", "n3"];
+            let nodes = names.map(|name| Node {
+                name: name.into(),
+                configured: true,
+                link: link(name),
+                ..Node::default()
+            });
+            let mut swarm = Swarm {
+                nodes: names
+                    .map(|name| SwarmNode {
+                        id: format!("id-{name}"),
+                        hostname: name.into(),
+                        state: match self.down.filter(|_| name == "n2") {
+                            Some(_) => NodeState::Down,
+                            None => NodeState::Ready,
+                        },
+                        ..SwarmNode::default()
+                    })
+                    .into(),
+                ..Swarm::default()
+            };
+            let mut probes = Vec::new();
+            let on_n2 = (0..30).map(|i| (format!("app{i:02}"), "id-n2"));
+            for (app, node) in on_n2.chain([("other".to_owned(), "id-n3")]) {
+                let (tasks, running) = self.tasks_of(&app, node);
+                swarm.tasks.extend(tasks);
+                swarm.services.push(Service {
+                    id: format!("id-{app}"),
+                    name: format!("{app}_web"),
+                    stack: Some(app.clone()),
+                    wanted: 1,
+                    running,
+                    ..Service::default()
+                });
+                let of_node = self.silent.contains(&"all") && node == "id-n2";
+                if of_node || self.silent.contains(&app.as_str()) {
+                    probes.push(Probe {
+                        app: app.clone(),
+                        service: format!("{app}_web"),
+                        domain: format!("{app}.example"),
+                        path: "/".into(),
+                        outcome: Err("it did not answer within 5 s".into()),
+                    });
+                }
+            }
+            let mut fleet = Fleet::new("f", nodes.into());
+            for datum in [Datum::Swarm(Ok(swarm)), Datum::Probes(Ok(probes))] {
+                fleet.apply(Update { at: at(now), datum });
+            }
+            fleet
+        }
+    }
+
+    /// Looks after each other, as the managers' timer takes them.
+    #[derive(Default)]
+    struct Looks {
+        ledger: AlertLedger,
+        told: ToldAlerts,
+    }
+
+    impl Looks {
+        fn message(&mut self, scene: Scene<'_>, now: i64) -> Option<TellMessage> {
+            let fleet = scene.fleet(now);
+            let mut engine = AlertEngine::for_single_look(self.ledger.clone());
+            let findings = evaluate_rules(AlertInputs {
+                fleet: &fleet,
+                limits: &Config::this_machine().alerts,
+                trends: &DiskTrends::default(),
+                drift: &[],
+                backups: &[],
+                now: at(now),
+            });
+            engine.take_findings(findings, at(now));
+            engine.end_unseen(at(now), |_| true);
+            if let Some(ledger) = engine.take_changes() {
+                self.ledger = ledger;
+            }
+            let alerts = engine.alerts(at(now));
+            let looked = LookedAt {
+                lost: &find_lost_nodes(&fleet, &alerts, at(now)),
+                ..ALL
+            };
+            // As it is kept between two looks.
+            let kept = serde_json::to_string(&self.told).unwrap();
+            let told: ToldAlerts = serde_json::from_str(&kept).unwrap();
+            let (message, next) = told.take_look("f", &alerts, &looked, at(now));
+            self.told = next;
+            message
+        }
+
+        /// The lines of a message as `state key`, sorted.
+        fn take(&mut self, scene: Scene<'_>, now: i64) -> Vec<String> {
+            let lines = self.message(scene, now).into_iter().flat_map(|m| m.alerts);
+            let mut lines: Vec<String> =
+                lines.map(|l| format!("{:?} {}", l.state, l.key)).collect();
+            lines.sort();
+            lines
+        }
+    }
+
+    const NOTHING: [&str; 0] = [];
+
+    #[test]
+    fn a_node_that_dies_is_one_message_and_what_stays_wrong_is_told_after_it() {
+        let mut looks = Looks::default();
+        assert_eq!(looks.take(WELL, 0), NOTHING);
+        // Its link first, which may come back at once.
+        let cut_off = Scene {
+            link: Some(100),
+            ..WELL
+        };
+        assert_eq!(looks.take(cut_off, 100), NOTHING);
+        let message = looks.message(cut_off, 130).unwrap();
+        let names: Vec<String> = (0..18).map(|i| format!("app{i:02}")).collect();
+        assert_eq!(
+            message.text(),
+            format!(
+                "CRITICAL  n2: no route; 30 applications are affected: {} and 12 others\n",
+                names.join(", ")
+            )
+        );
+        assert_eq!(
+            message.title(),
+            "f: n2: no route; 30 applications are affected"
+        );
+        assert_eq!(message.alerts[0].apps.len(), 30);
+        // Then the managers miss it, and with it the tasks of all; then nobody answers.
+        let down = Scene {
+            down: Some(150),
+            ..cut_off
+        };
+        assert_eq!(looks.take(down, 160), NOTHING);
+        let silent = Scene {
+            silent: &["all", "other"],
+            ..down
+        };
+        // One of another node fails meanwhile.
+        assert_eq!(
+            looks.take(silent, 190),
+            ["Begun app/other/http/other.example"]
+        );
+        assert_eq!(looks.take(silent, 310), NOTHING);
+        // It is back; two of its applications are not.
+        let back = Scene {
+            broken: &["app08"],
+            silent: &["app07"],
+            ..WELL
+        };
+        assert_eq!(looks.take(back, 430), NOTHING);
+        assert_eq!(
+            looks.take(back, 550),
+            [
+                "Begun app/app07/http/app07.example",
+                "Begun service/app08_web/tasks",
+                "Over app/other/http/other.example",
+                "Over node/n2/link",
+            ]
+        );
+        assert_eq!(looks.take(WELL, 670), NOTHING);
+        assert_eq!(
+            looks.take(WELL, 790),
+            [
+                "Over app/app07/http/app07.example",
+                "Over service/app08_web/tasks"
+            ]
+        );
+        assert_eq!(looks.told, ToldAlerts::default());
+    }
+
+    #[test]
+    fn a_node_is_told_before_its_own_time_when_what_follows_from_it_is_due() {
+        let mut looks = Looks::default();
+        let silent = Scene {
+            link: Some(10),
+            silent: &["all"],
+            ..WELL
+        };
+        assert_eq!(looks.take(silent, 10), ["Begun node/n2/link"]);
+        assert_eq!(looks.take(silent, 40), NOTHING);
+        // The managers still see it: what does not answer has another reason.
+        let told = looks.take(silent, 130);
+        assert_eq!(told.len(), 30, "{told:?}");
+        assert!(told[0].starts_with("Begun app/app00/http/"), "{told:?}");
+    }
+
+    #[test]
+    fn the_managers_word_of_a_node_goes_before_that_of_its_link() {
+        let mut looks = Looks::default();
+        let lost = Scene {
+            link: Some(90),
+            down: Some(95),
+            silent: &["all"],
+            ..WELL
+        };
+        assert_eq!(looks.take(lost, 120), ["Begun node/n2/swarm"]);
+        assert_eq!(looks.take(lost, 240), NOTHING);
+        // The managers see it, and it can't be connected to: that is another thing.
+        let unreachable = Scene {
+            link: Some(90),
+            ..WELL
+        };
+        assert_eq!(looks.take(unreachable, 360), NOTHING);
+        assert_eq!(
+            looks.take(unreachable, 480),
+            ["Begun node/n2/link", "Over node/n2/swarm"]
+        );
+    }
+
+    #[test]
+    fn what_was_told_before_the_node_was_lost_remains_its_own() {
+        let mut looks = Looks::default();
+        let broken = Scene {
+            broken: &["app08"],
+            ..WELL
+        };
+        assert_eq!(looks.take(broken, 0), ["Begun service/app08_web/tasks"]);
+        let lost = Scene {
+            link: Some(110),
+            down: Some(110),
+            ..broken
+        };
+        assert_eq!(looks.take(lost, 120), ["Begun node/n2/swarm"]);
+        assert_eq!(looks.take(WELL, 240), NOTHING);
+        assert_eq!(
+            looks.take(WELL, 360),
+            ["Over node/n2/swarm", "Over service/app08_web/tasks"]
+        );
+    }
+
+    /// Earlier versions told of a node without its applications: of those that is told.
+    #[test]
+    fn a_critical_alert_follows_from_no_message_that_did_not_count_it() {
+        let mut looks = Looks::default();
+        let lost = Scene {
+            link: Some(100),
+            down: Some(110),
+            ..WELL
+        };
+        assert_eq!(looks.take(lost, 120), ["Begun node/n2/swarm"]);
+        let mut kept = serde_json::to_value(&looks.told).unwrap();
+        let node = kept["alerts"]["node/n2/swarm"].as_object_mut().unwrap();
+        assert!(node.remove("counted").is_some() && node.remove("followers").is_some());
+        looks.told = serde_json::from_value(kept).unwrap();
+        let told = looks.take(lost, 240);
+        assert_eq!(told.len(), 30, "{told:?}");
     }
 }
