@@ -10,7 +10,7 @@ use serde_json::Value as Json;
 
 use super::secrets::{APP_LABEL, SecretStore};
 use crate::{FleetContext, OpsError};
-use matou_docker::{SwarmFile, SwarmObjectKind};
+use matou_docker::{SwarmFile, SwarmObject, SwarmObjectKind};
 use matou_host::Command;
 use matou_stack::{Labels, RenderedStack};
 
@@ -294,6 +294,18 @@ pub(crate) async fn has_kept_externals(fleet: &FleetContext, app: &str) -> Resul
 /// Whether a stack uses something that matou does not make.
 pub(crate) fn uses_externals(rendered: &RenderedStack, fleet: &FleetContext) -> bool {
     !External::list_all(rendered, &fleet.config.edge.network).is_empty()
+}
+
+/// Whether what is kept for an application is this config or secret, as it is.
+///
+/// # Errors
+/// The storage node can't be asked.
+pub(crate) async fn is_kept(store: &SecretStore, object: &SwarmObject) -> Result<bool, OpsError> {
+    let external = External::new(object.kind, &object.name);
+    let kept = external
+        .read_kept(store, &store.list_files().await?)
+        .await?;
+    Ok(kept.is_some_and(|kept| kept.head.id == object.id))
 }
 
 #[cfg(test)]

@@ -254,6 +254,7 @@ async fn remove_copy(
             app: name.to_owned(),
             volumes_removed_later: Vec::new(),
             file_stays: false,
+            kept: None,
         }),
         Box::new(RemoveLeftovers {
             app: name.to_owned(),
