@@ -650,6 +650,22 @@ mod tests {
     }
 
     #[test]
+    fn what_others_made_is_kept_as_it_is_now() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = dir.path().join("sh op");
+        let (d, file) = (
+            folder.to_str().unwrap(),
+            folder.join("x.v1.external-secret"),
+        );
+        let f = file.to_str().unwrap();
+        for content in [b"a\nb\0", b"a\nb\0", b"c\nd\xff"] {
+            sh(KEEP_FILE, &[d, f, "4"], content);
+            assert_eq!(std::fs::read(&file).unwrap(), content);
+            assert_eq!(sh(LIST_FILES, &[d], b""), "4 x.v1.external-secret\n");
+        }
+    }
+
+    #[test]
     fn a_kept_value_is_known_by_its_mark() {
         let value = SecretString::from("0123456789abcdef-x".to_owned());
         let mark = SecretMark::new_label(&value).unwrap();
