@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use matou::lab::LabKind;
 use serde_json::Value;
-use support::{Fleet, matou, ok, said, until};
+use support::{Fleet, exposure, matou, ok, private, said, until};
 
 /// Of this test alone; `scripts/test.sh` removes it too.
 const FLEET: &str = "adopt";
@@ -63,6 +63,29 @@ const UNSPEAKABLE: &[(&str, &str)] = &[
         "BindOptions.NonRecursive",
     ),
 ];
+
+/// Uses what it made itself and what others made.
+const KEPT: &str = include_str!("files/adopt/kept.yml");
+
+/// In a secret from outside; nobody sees it.
+const WORD: &str = "practice-word-4711-of-kept";
+
+/// What the stack of [`KEPT`] takes from files and from outside. One secret is no text.
+const KEPT_GROUND: &str = "cd /tmp; printf 'a\\377\\000\\n\\nb' >kept.key; printf '$X {{.Y}}\\n' >kept.page\n\
+    docker network create --driver overlay --attachable --label of=others --subnet 10.77.9.0/24 kept-proxy";
+
+/// Prints digests of what the container of [`KEPT`] has, and how its network is.
+const KEPT_CONTENT: &str = "c=$(docker ps -q -f name=kept_app | head -n 1); [ -n \"$c\" ] || exit 1\n\
+    for file in /run/secrets/key /run/secrets/outside /page /files/mine; do docker exec $c cat $file | sha256sum; done\n\
+    docker network inspect -f '{{(index .IPAM.Config 0).Subnet}} {{.Attachable}} {{.Labels}}' kept-proxy\n\
+    docker secret inspect -f '{{.Spec.Labels}}' kept_key; docker config inspect -f '{{.Spec.Labels}}' kept_page";
+
+/// Removes what [`KEPT`] has from others, its data, and what is kept of it on the node. Containers that have just
+/// stopped hold it a moment longer.
+const KEPT_LOSS: &str = "set -e; if docker secret inspect kept_key >/dev/null 2>&1; then exit 1; fi\n\
+    docker secret rm kept_v1; for what in 'network rm kept-proxy' 'volume rm kept_files'; do\n\
+    i=0; until docker $what; do i=$((i+1)); [ $i -lt 30 ]; sleep 1; done; done\n\
+    rm -r /mnt/data/.matou/secrets/kept";
 
 struct Practice {
     fleet: Fleet,
@@ -213,4 +236,67 @@ fn what_was_deployed_by_hand_is_adopted_as_it_runs() {
         "{}",
         said(&out)
     );
+    comes_back_with_what_it_did_not_make(&practice);
+}
+
+/// What `docker stack rm` takes with it, and what the stack has from others, is kept by a backup and made again.
+fn comes_back_with_what_it_did_not_make(practice: &Practice) {
+    let fleet = &practice.fleet;
+    support::backup::restic(fleet);
+    let config = fleet.config(
+        "kept.toml",
+        "[storage]\nnode = \"n1\"\ndriver = \"local\"\n[backup]\nrepository = \"/srv/restic\"\npassword_file = \"restic-password\"\n",
+    );
+    private(&config.with_file_name("restic-password"), "correct horse\n");
+    support::backup::repository(fleet, &config);
+    fleet.run("n1", KEPT_GROUND);
+    fleet.run(
+        "n1",
+        &format!("printf {WORD} | docker secret create kept_v1 -"),
+    );
+    practice.deploy("kept", KEPT, "never").expect("it takes it");
+    practice.settled();
+    fleet.run("n1", "rm /tmp/kept.*");
+    let container = "docker exec $(docker ps -q -f name=kept_app) sh -c 'echo mine >/files/mine'";
+    fleet.run("n1", container);
+    let was = fleet.run("n1", KEPT_CONTENT);
+    ok(&config, &["adopt", "kept", "--yes"]);
+
+    let watch = exposure::Watch::begin(&[WORD]);
+    let told = said(&matou(&config, &["remove", "kept", "--dry-run"]));
+    for lost in ["secret kept_key", "config kept_page", "no backup keeps"] {
+        assert!(told.contains(lost), "{lost}: {told}");
+    }
+    assert!(!told.contains("kept_v1"), "it is of others: {told}");
+    let told = ok(&config, &["backup", "kept"]);
+    assert!(!told.contains("NOT kept"), "{told}");
+    let told = said(&matou(&config, &["remove", "kept", "--dry-run"]));
+    assert!(told.contains("secret kept_key"), "{told}");
+    assert!(!told.contains("no backup keeps"), "{told}");
+    // A secret whose service is stopped stays kept.
+    fleet.run("n1", "docker service scale kept_app=0");
+    let told = ok(&config, &["backup", "kept"]);
+    assert!(!told.contains("NOT kept"), "{told}");
+
+    ok(&config, &["remove", "kept", "--yes"]);
+    fleet.run("n1", KEPT_LOSS);
+    // Nothing is kept here: the plan of a deploy says what is missing.
+    let out = matou(&config, &["redeploy", "kept", "--yes"]);
+    let told = said(&out);
+    assert!(
+        !out.status.success() && told.contains("kept-proxy"),
+        "{told}"
+    );
+
+    ok(&config, &["restore", "kept", "--yes"]);
+    let mut is = String::new();
+    until(Duration::from_secs(60), || {
+        let out = fleet.try_run("n1", KEPT_CONTENT);
+        is = said(&out);
+        out.status.success().then_some(()).ok_or_else(|| is.clone())
+    });
+    assert_eq!(is, was);
+    let told = ok(&config, &["diff", "kept", "kept"]);
+    assert!(told.contains("nothing to do"), "{told}");
+    watch.end(fleet, &["n1"]);
 }

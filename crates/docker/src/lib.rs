@@ -33,6 +33,7 @@ mod references;
 mod retry;
 mod room;
 mod swarm;
+mod swarm_files;
 
 pub use client::{Docker, OLDEST_API};
 pub use container_end::{ContainerEnd, FailedHealth};
@@ -46,3 +47,4 @@ pub use raw::RawSpec;
 pub use references::{ObjectReferences, SwarmObject, SwarmObjectKind};
 pub use room::{NetworkRoom, NodeRoom, SwarmRoom};
 pub use swarm::ServiceSpec;
+pub use swarm_files::SwarmFile;

@@ -6,13 +6,15 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 
+use super::deploy::external_record::is_kept;
+use super::deploy::secrets::SecretStore;
 use super::deploy::{WriteAppFiles, file_change};
 use super::dns::{DropNames, list_file_names};
 use super::job_on_node::build_job_on_node;
 use super::leftovers::{LeftoverScope, RemoveLeftovers};
 use super::{FleetContext, Request};
 use crate::OpsError;
-use matou_docker::{NodeHandle, Nodes};
+use matou_docker::{NodeHandle, Nodes, SwarmObjectKind};
 use matou_host::{Command, shell_script};
 use matou_job::{Change, Check, Confirm, Job, Step, StepContext, StepError};
 use matou_model::{Service, Swarm, TaskState};
@@ -71,6 +73,7 @@ async fn remove_steps(
         app: app.to_string(),
         volumes_removed_later: volumes.to_vec(),
         file_stays: has_file,
+        kept: SecretStore::open(fleet, app).ok(),
     })];
     if !volumes.is_empty() {
         let storage = &fleet.config.storage;
@@ -270,6 +273,8 @@ pub(super) struct RemoveApp {
     pub volumes_removed_later: Vec<String>,
     /// It has a file in apps/ that nothing removes.
     pub file_stays: bool,
+    /// Where backups keep what its stack made: the plan says what is lost. `None` where that is no matter.
+    pub kept: Option<SecretStore>,
 }
 
 impl RemoveApp {
@@ -288,6 +293,35 @@ impl RemoveApp {
             self.app
         );
         self.file_stays.then(|| Change::same(line)).into_iter()
+    }
+
+    /// The lines about configs and secrets that the stack made, and that go with it.
+    async fn describe_stack_files(&self, cx: &StepContext) -> Result<Vec<Change>, StepError> {
+        let Some(store) = &self.kept else {
+            return Ok(Vec::new());
+        };
+        let mut lines = Vec::new();
+        for object in cx.docker.list_swarm_objects().await? {
+            if object.kind == SwarmObjectKind::Network || object.stack() != Some(self.app.as_str())
+            {
+                continue;
+            }
+            let line = Change::remove(object.to_string());
+            let app = &self.app;
+            lines.push(match (is_kept(store, &object).await, self.file_stays) {
+                (Ok(true), _) => line,
+                (Ok(false), true) => line.with_warning(tr!(
+                    "no backup keeps what is in it, and it is LOST: `matou backup {app}` first, while it runs"
+                )),
+                (Ok(false), false) => line.with_warning(tr!(
+                    "no backup keeps what is in it, and it is LOST: `matou adopt {app}` and `matou backup {app}` first, while it runs"
+                )),
+                (Err(why), _) => line.with_warning(tr!(
+                    "whether a backup keeps what is in it can't be told: {why}"
+                )),
+            });
+        }
+        Ok(lines)
     }
 
     async fn query_networks(&self, cx: &StepContext) -> Result<Vec<String>, StepError> {
@@ -345,6 +379,7 @@ impl Step for RemoveApp {
                 .iter()
                 .map(|v| Change::same(tr!("volume {v} stays, with its data"))),
         );
+        changes.extend(self.describe_stack_files(cx).await?);
         changes.extend(self.describe_file());
         Ok(Check::Change(changes))
     }

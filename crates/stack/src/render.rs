@@ -25,7 +25,9 @@ use super::lint::{
     parse_published_ports, section_entries,
 };
 use super::name_labels::NameLabels;
-use super::networks::{count_own_networks, external_networks_by_key, list_external_networks};
+use super::networks::{
+    count_own_networks, external_networks_by_key, list_external_files, list_external_networks,
+};
 use super::refusals::add_refusals;
 use super::rendered::{AppLogin, GUARD_USER, NeededSecret, RenderedService, RenderedStack};
 use super::requirements;
@@ -384,6 +386,7 @@ fn render_filled_file(
         Ok(named) => out.secrets = named,
         Err((name, message)) => faults.push(at(&["secrets", &name], message)),
     }
+    note_external_files(&file, out);
     out.adopted.clone_from(&stack.extension.adopted);
     out.volumes = match &out.adopted {
         Some(_) => volumes::list_volumes(app, &file),
@@ -565,6 +568,18 @@ fn name_generated_secrets(
         });
     }
     Ok(needed)
+}
+
+/// Notes the configs and secrets that services use and that matou does not make.
+fn note_external_files(file: &Mapping, out: &mut RenderedStack) {
+    let mut configs = list_external_files(file, "configs");
+    configs.retain(|name| out.configs.iter().all(|c| c.name != *name));
+    let mut secrets = list_external_files(file, "secrets");
+    secrets.retain(|name| {
+        let is_made = out.secrets.iter().any(|s| s.swarm_name == *name);
+        !is_made && out.file_secrets.iter().all(|s| s.name != *name)
+    });
+    (out.external_configs, out.external_secrets) = (configs, secrets);
 }
 
 /// Lists the absolute paths of nodes that services mount. A path with a file's extension is taken

@@ -29,6 +29,10 @@ pub struct RenderedStack {
     pub file_secrets: Vec<FileSecret>,
     /// Secrets that are generated when they do not exist yet.
     pub secrets: Vec<NeededSecret>,
+    /// Configs from outside the stack that services use, as Swarm knows them: matou makes none of them.
+    pub external_configs: Vec<String>,
+    /// Secrets from outside the stack that services use, as Swarm knows them: matou makes none of them.
+    pub external_secrets: Vec<String>,
     /// External networks, as Swarm knows them.
     pub networks: Vec<String>,
     /// How many networks the engine makes for the stack.

@@ -6,6 +6,7 @@ use matou_i18n::tr;
 use serde_yaml::{Mapping, Value};
 
 use super::compose_yaml::{read_compose, write_compose};
+use super::networks::list_external_files;
 use super::{HASH_LABEL, RenderedStack, StackError, labels, requirements};
 
 /// Reads what was rendered.
@@ -35,6 +36,13 @@ impl RenderedStack {
                 let name = name.as_str().unwrap_or_default();
                 names.iter().any(|n| n == name)
             });
+        }
+        for (section, of_others) in [
+            ("configs", &mut self.external_configs),
+            ("secrets", &mut self.external_secrets),
+        ] {
+            let used = list_external_files(&file, section);
+            of_others.retain(|name| used.contains(name));
         }
         self.yaml = write_compose(&Value::Mapping(file));
         self.services.retain(|s| names.contains(&s.name));

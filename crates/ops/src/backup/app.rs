@@ -12,6 +12,7 @@ use jiff::Timestamp;
 use super::context::{BackupContext, backup_step_error};
 use super::{dump, files, merge, restic_unit, volume_copy};
 use crate::OpsError;
+use crate::deploy::external_keep::ExternalKeeping;
 use crate::restore::{SwapLog, check_restore_settled};
 use matou_backup::{
     AppBackupReport, AppStorage, BackupError, BackupResult, FLEET, FleetId, INCOMPLETE, MANIFEST,
@@ -207,10 +208,7 @@ impl BackUpApp {
         }
         let mut layout = self.load_app_storage().await.map_err(backup_step_error)?;
         let unit = app_backup_unit(&self.app);
-        let (running, secrets) = tokio::try_join!(
-            is_unit_running(&self.work, &unit),
-            folder_exists(&self.work, &layout.secrets)
-        )?;
+        let running = is_unit_running(&self.work, &unit).await?;
         if part == BackupPart::Watch && !running {
             return Ok(false);
         }
@@ -223,7 +221,9 @@ impl BackUpApp {
         } else {
             self.write_dumps_and_manifest(cx, &mut layout, &missed, report)
                 .await?;
+            self.keep_externals(cx, &layout).await;
         }
+        let secrets = folder_exists(&self.work, &layout.secrets).await?;
         let source = self.backup_source(&layout, binds, secrets);
         make_snapshot(&self.work, cx, &source, running, report).await?;
         if !layout.left_out.is_empty() {
@@ -241,6 +241,37 @@ impl BackUpApp {
                 some.join(", "),
                 self.app
             ))),
+        }
+    }
+
+    /// Returns lines of the plan about what the application uses and matou did not make.
+    async fn plan_externals(&self, layout: &AppStorage) -> Vec<Change> {
+        let Some(file) = &layout.file else {
+            return Vec::new();
+        };
+        match ExternalKeeping::find_all(&self.app, file, &self.work.fleet).await {
+            Ok(found) => found.plan_lines(),
+            Err(why) => {
+                let what = tr!("what {} uses and matou did not make", self.app);
+                vec![Change::same(what).with_warning(why.to_string())]
+            }
+        }
+    }
+
+    /// Keeps what the application uses and matou did not make. What can't be kept is told: its data is backed up all the
+    /// same.
+    async fn keep_externals(&self, cx: &StepContext, layout: &AppStorage) {
+        let Some(file) = &layout.file else { return };
+        let not_kept = match ExternalKeeping::find_all(&self.app, file, &self.work.fleet).await {
+            Ok(found) => found.keep_all().await,
+            Err(why) => {
+                let what = tr!("what {} uses and matou did not make", self.app);
+                vec![format!("{what}: {why}")]
+            }
+        };
+        for why in not_kept {
+            let stream = matou_job::OutputStream::Stderr;
+            cx.out.send_line(stream, tr!("WARNING: {why}")).await;
         }
     }
 
@@ -605,11 +636,12 @@ impl Step for BackUpApp {
     }
 
     async fn check(&self, _: &StepContext) -> Result<Check, StepError> {
-        let mut unsaved = Vec::new();
+        let (mut unsaved, mut of_others) = (Vec::new(), Vec::new());
         let line = match self.load_app_storage().await {
             Err(why) => Change::add(tr!("snapshot of {}", self.app))
                 .with_warning(tr!("it will FAIL: {why}")),
             Ok(layout) => {
+                of_others = self.plan_externals(&layout).await;
                 let dumps = match layout.spec.dumps.as_slice() {
                     [] => String::new(),
                     some => {
@@ -640,7 +672,8 @@ impl Step for BackUpApp {
         };
         let not_saved = (!unsaved.is_empty())
             .then(|| Change::same(tr!("not backed up of {}: {}", self.app, unsaved.join("; "))));
-        Ok(Check::Change([line].into_iter().chain(not_saved).collect()))
+        let more = not_saved.into_iter().chain(of_others);
+        Ok(Check::Change([line].into_iter().chain(more).collect()))
     }
 
     async fn apply(&self, cx: &StepContext) -> Result<(), StepError> {

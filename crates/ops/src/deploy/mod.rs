@@ -3,6 +3,9 @@
 
 mod answers;
 mod engine_verdict;
+pub(super) mod external_keep;
+mod external_make;
+pub(super) mod external_record;
 mod file;
 mod folders;
 mod guard;
@@ -594,8 +597,10 @@ fn prerequisite_steps(
     let mut steps: Vec<Box<dyn Step>> = Vec::new();
     if !rendered.networks.is_empty() {
         steps.push(Box::new(network::EnsureNetworks {
+            app: app.to_owned(),
             wanted: rendered.networks.clone(),
             edge: fleet.config.edge.network.clone(),
+            store: secrets::SecretStore::open(fleet, app).ok(),
         }));
     }
     let folders: Vec<_> = rendered
@@ -632,6 +637,14 @@ fn prerequisite_steps(
     let has_secrets = !(rendered.secrets.is_empty()
         && rendered.file_secrets.is_empty()
         && rendered.configs.is_empty());
+    let of_others = external_record::External::list_files(rendered);
+    if !of_others.is_empty() {
+        steps.push(Box::new(external_make::MakeExternals {
+            app: app.to_owned(),
+            wanted: of_others,
+            store: secrets::SecretStore::open(fleet, app)?,
+        }));
+    }
     if has_secrets {
         steps.push(Box::new(secrets::EnsureSecrets {
             app: app.to_owned(),

@@ -47,6 +47,16 @@ impl SecretStore {
     /// Lists what is kept: name and version, and whether the file is not empty. An empty file, as a
     /// power cut may leave it, is no value.
     async fn list_kept(&self) -> Result<BTreeMap<(String, u32), bool>, OpsError> {
+        let files = self.list_files().await?;
+        let entry = |(file, is_filled): (String, bool)| {
+            let (name, version) = file.rsplit_once(".v")?;
+            Some(((name.to_owned(), version.parse().ok()?), is_filled))
+        };
+        Ok(files.into_iter().filter_map(entry).collect())
+    }
+
+    /// Lists the files that are kept, and whether each is not empty.
+    pub(super) async fn list_files(&self) -> Result<BTreeMap<String, bool>, OpsError> {
         let list = Command::sh(LIST_FILES)
             .arg(&self.folder)
             .sudo()
@@ -55,10 +65,45 @@ impl SecretStore {
         let out = self.host.run_ok(&list).await?;
         let entry = |line: &str| {
             let (size, file) = line.split_once(' ')?;
-            let (name, version) = file.rsplit_once(".v")?;
-            Some(((name.to_owned(), version.parse().ok()?), size != "0"))
+            Some((file.to_owned(), size != "0"))
         };
         Ok(out.stdout_text().lines().filter_map(entry).collect())
+    }
+
+    /// The content of a file that is kept.
+    ///
+    /// # Errors
+    /// When it is not there, or can't be read.
+    pub(super) async fn read_file(&self, file: &str) -> Result<SecretBox<Vec<u8>>, OpsError> {
+        let read = Command::new("cat")
+            .arg("--")
+            .arg(format!("{}/{file}", self.folder))
+            .sudo()
+            .timeout(Duration::from_secs(20))
+            .label(tr!("read {file}"));
+        let out = self.host.run_ok(&read).await?;
+        Ok(SecretBox::new(Box::new(out.stdout)))
+    }
+
+    /// Keeps a file, in the place of one that holds something else.
+    ///
+    /// # Errors
+    /// When it can't be written.
+    pub(super) async fn keep_file(
+        &self,
+        file: &str,
+        content: SecretBox<Vec<u8>>,
+    ) -> Result<(), OpsError> {
+        let keep = Command::sh(KEEP_FILE)
+            .arg(&self.folder)
+            .arg(format!("{}/{file}", self.folder))
+            .arg(content.expose_secret().len().to_string())
+            .secret_stdin(content)
+            .sudo()
+            .timeout(Duration::from_secs(60))
+            .label(tr!("keep {file}"));
+        self.host.run_ok(&keep).await?;
+        Ok(())
     }
 
     /// The newest version of each secret.
@@ -150,6 +195,9 @@ const LIST_FILES: &str =
 /// Keeps what comes, of `$3` bytes, as the file `$2` of the folder `$1`, where none is kept: root's own
 /// folder first, then the file, on the disk, then its name. An empty file was never a value.
 const KEEP_VALUE: &str = shell_script(include_str!("../../scripts/keep_secret.sh"));
+
+/// Keeps what comes, of `$3` bytes, as the file `$2` of the folder `$1`, whatever is kept there.
+const KEEP_FILE: &str = shell_script(include_str!("../../scripts/keep_external.sh"));
 
 /// Prints a digest for each salt and file.
 const PRINT_DIGESTS: &str = shell_script(include_str!("../../scripts/print_secret_digests.sh"));
@@ -319,7 +367,7 @@ fn new_create_command(kind: &str, app: &str) -> Command {
 }
 
 /// Makes a secret or config, whose content goes by standard input.
-async fn create_object(
+pub(super) async fn create_object(
     cx: &StepContext,
     create: Command,
     name: &str,
@@ -599,6 +647,22 @@ mod tests {
         sh(KEEP_VALUE, &[d, f, "6"], b"value9");
         assert_eq!(kept(), "value9");
         assert_eq!(sh(LIST_FILES, &["/nowhere"], b""), "");
+    }
+
+    #[test]
+    fn what_others_made_is_kept_as_it_is_now() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = dir.path().join("sh op");
+        let (d, file) = (
+            folder.to_str().unwrap(),
+            folder.join("x.v1.external-secret"),
+        );
+        let f = file.to_str().unwrap();
+        for content in [b"a\nb\0", b"a\nb\0", b"c\nd\xff"] {
+            sh(KEEP_FILE, &[d, f, "4"], content);
+            assert_eq!(std::fs::read(&file).unwrap(), content);
+            assert_eq!(sh(LIST_FILES, &[d], b""), "4 x.v1.external-secret\n");
+        }
     }
 
     #[test]

@@ -81,6 +81,7 @@ pub(super) async fn build_erase_job(app: &AppName, fleet: &FleetContext) -> Resu
             app: app.to_string(),
             volumes_removed_later: gone,
             file_stays: false,
+            kept: None,
         }),
         Box::new(objects::RemoveSwarmObjects(work.clone())),
         Box::new(objects::ForgetCertificates(work.clone())),

@@ -13,6 +13,7 @@ use super::findings::{RecoveryFindings, StuckAt};
 use super::job_in_step::run_job_in_step;
 use super::own_volumes::find_own_volumes;
 use crate::OpsError;
+use crate::deploy::external_record::{has_kept_externals, uses_externals};
 use crate::restore::{SwapLog, build_restore_job, has_to_deploy};
 use crate::{FleetContext, Request, RestoreDestination, RestoreScope};
 use matou_backup::identity::{StorageIdentity, find_namesakes, keep_fleet_id};
@@ -150,10 +151,16 @@ impl RecoverAppData {
             // An interrupted recovery may have put it in place without loading all of it.
             let journal = SwapLog::new(&cx.host, &matou_folder(&self.fleet.config), app);
             let half = has_to_deploy(journal.read_state().await?.as_ref(), true);
+            let has_nothing = !has_folders && rendered.secrets.is_empty();
+            // What matou did not make for it comes out of its snapshot.
+            let folder = format!("/.matou/secrets/{app}");
+            let is_kept = newest.is_some_and(|s| s.paths.iter().any(|p| p.ends_with(&folder)));
+            let lacks_kept = has_nothing
+                && is_kept
+                && uses_externals(rendered, &self.fleet)
+                && !has_kept_externals(&self.fleet, app).await?;
             let found = match candidates {
-                _ if !has_folders && rendered.secrets.is_empty() => {
-                    AppDataState::Present(tr!("it has no data"))
-                }
+                _ if has_nothing && !lacks_kept => AppDataState::Present(tr!("it has no data")),
                 _ if has_folders && is_there && !half => {
                     AppDataState::Present(tr!("its data is there"))
                 }

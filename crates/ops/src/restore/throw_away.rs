@@ -254,6 +254,7 @@ async fn remove_copy(
             app: name.to_owned(),
             volumes_removed_later: Vec::new(),
             file_stays: false,
+            kept: None,
         }),
         Box::new(RemoveLeftovers {
             app: name.to_owned(),
@@ -261,9 +262,10 @@ async fn remove_copy(
         }),
     ];
     matou_job::run_steps(manager, &steps).await?;
-    // Those that were made at random are nobody's leftovers otherwise: an application keeps them.
+    // Those that were made at random are nobody's leftovers otherwise: an application keeps them. So are those that
+    // a backup kept.
     let secrets = Command::sh(
-        "docker secret ls -q --filter \"label=org.matou.app=$1\" | xargs -r docker secret rm >/dev/null",
+        "for kind in secret config; do docker $kind ls -q --filter \"label=org.matou.app=$1\" | xargs -r docker $kind rm >/dev/null || exit 1; done",
     )
     .arg(name)
     .sudo()
