@@ -7,11 +7,13 @@
 
 matou_i18n::catalogue!();
 
+mod command_secrets;
 mod error;
 mod folder;
 mod git;
 mod open_secrets;
 mod revisions;
+mod secret_words;
 
 pub use error::HistoryError;
 pub use folder::{FileChange, FleetFolder, Reason};
