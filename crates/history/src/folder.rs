@@ -3,6 +3,7 @@
 use matou_i18n::tr;
 use std::collections::BTreeMap;
 use std::fs::File;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -39,7 +40,7 @@ pub enum FileChange {
         name: String,
         /// All of it.
         content: Vec<u8>,
-        /// Permissions.
+        /// Permissions, where no secret stands in it in the open.
         mode: u32,
     },
     /// Written over what it held. Where that is in no commit and can't be put into one, it stays as
@@ -49,7 +50,7 @@ pub enum FileChange {
         name: String,
         /// All of it.
         content: Vec<u8>,
-        /// Permissions.
+        /// Permissions, where no secret stands in it in the open.
         mode: u32,
     },
     /// Taken away.
@@ -496,6 +497,19 @@ impl FleetFolder {
         Ok(())
     }
 
+    /// Returns the permissions that a content is written with: what holds a secret in the open is for nobody
+    /// else, but for a group to which the file belongs already.
+    fn find_mode(&self, name: &str, content: &[u8], wanted: u32) -> u32 {
+        if find_open_secrets(name, &String::from_utf8_lossy(content)).is_empty() {
+            return wanted;
+        }
+        let there = self.path.join(name).metadata();
+        match there.map(|m| m.permissions().mode() & 0o777) {
+            Ok(mode) if mode & 0o007 == 0 => mode,
+            _ => wanted & 0o700,
+        }
+    }
+
     /// Refuses a file that comes from elsewhere, as a revision's, where a folder on the way to it is a link: it
     /// could lead anywhere.
     fn check_place(&self, change: &FileChange) -> Result<(), HistoryError> {
@@ -528,7 +542,8 @@ impl FleetFolder {
             let done = match change {
                 FileChange::Write { content, mode, .. }
                 | FileChange::Replace { content, mode, .. } => {
-                    files::write_atomically(&path, content, *mode)
+                    let mode = self.find_mode(change.name(), content, *mode);
+                    files::write_atomically(&path, content, mode)
                 }
                 FileChange::Remove { .. } => match std::fs::remove_file(&path) {
                     Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(()),

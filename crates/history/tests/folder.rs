@@ -222,6 +222,37 @@ async fn secrets_and_ignored_files_stay_out_and_it_is_told() {
     assert_eq!(edited, ["stacks/link.yml"]);
 }
 
+/// The operator's, with a secret in the open: no commit takes it.
+const WITH_SECRET: &str =
+    "stack = \"ghost\"\n# the operator's\n[variables]\nAPI_TOKEN = \"planted\"\n";
+
+#[tokio::test]
+async fn a_file_with_a_secret_in_the_open_is_for_nobody_else() {
+    use std::os::unix::fs::PermissionsExt;
+    for config in [CONFIG.to_owned(), CONFIG.replace("true", "false")] {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = make_folder(dir.path(), &config);
+        let mode = |name: &str| {
+            let found = fs::metadata(dir.path().join(name)).unwrap();
+            found.permissions().mode() & 0o777
+        };
+        let stack = "services:\n  web:\n    image: x\n    command: [server, --token=planted]\n";
+        let files = [
+            write("stacks/shop.yml", stack),
+            write("apps/shop.toml", WITH_SECRET),
+            write("apps/plain.toml", "stack = \"x\"\n"),
+        ];
+        change(&folder, &files, "first").await;
+        let found = ["stacks/shop.yml", "apps/shop.toml", "apps/plain.toml"].map(mode);
+        assert_eq!(found, [0o600, 0o600, 0o644]);
+        // A group that has it already keeps it.
+        let path = dir.path().join("stacks/shop.yml");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
+        change(&folder, &files, "again").await;
+        assert_eq!(mode("stacks/shop.yml"), 0o640);
+    }
+}
+
 #[tokio::test]
 async fn it_may_be_a_part_of_a_larger_repository() {
     let dir = tempfile::tempdir().unwrap();
