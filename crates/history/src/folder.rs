@@ -8,11 +8,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use super::error::HistoryError;
 use super::git::Git;
 use super::open_secrets::find_open_secrets;
+use super::own_writes::{OwnWrites, hash_bytes};
 use matou_base::files;
 use matou_config::Config;
 
@@ -31,10 +31,11 @@ const IGNORED: &str = "# What this history keeps; keys and passwords, which lie 
 /// Folders below `stacks/` that are looked into.
 const MAX_DEPTH: usize = 6;
 
-/// A change of a file of the fleet folder. Names are relative to it, as `apps/shop.toml`.
+/// A change of a file of the fleet folder. Names are relative to it, as `apps/shop.toml`. With a history, what the
+/// operator has edited in the file, and no commit can take, stays as `NAME.before`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FileChange {
-    /// Written; what it held is in the new content.
+    /// Written; what matou has written before is in the new content.
     Write {
         /// The file.
         name: String,
@@ -43,8 +44,7 @@ pub enum FileChange {
         /// Permissions, where no secret stands in it in the open.
         mode: u32,
     },
-    /// Written over what it held. Where that is in no commit and can't be put into one, it stays as
-    /// `NAME.before`.
+    /// Written over what it held, by a content from elsewhere: what matou wrote, and no commit has, stays so too.
     Replace {
         /// The file.
         name: String,
@@ -176,10 +176,16 @@ impl FleetFolder {
         };
         let mut notes = Vec::new();
         let prepared = self.prepare(git, changes, reason, &mut notes).await;
-        if prepared.is_err() {
+        if prepared.is_err()
+            && self
+                .keep_aside_edited(git, changes, &mut notes)
+                .await
+                .is_err()
+        {
             self.keep_aside(changes, &mut notes)?;
         }
         self.write_files(changes)?;
+        self.note_own_writes(changes);
         let recorded = match prepared {
             Ok(lock) => {
                 let names: Vec<&str> = changes.iter().map(FileChange::name).collect();
@@ -456,17 +462,14 @@ impl FleetFolder {
         Ok(standings)
     }
 
-    /// Sets aside what would be written over and is in no commit.
+    /// Sets aside what would be written over or taken away and is in no commit.
     async fn keep_aside_edited(
         &self,
         git: &Git,
         changes: &[FileChange],
         notes: &mut Vec<String>,
     ) -> Result<(), HistoryError> {
-        let replaced = changes
-            .iter()
-            .filter(|c| matches!(c, FileChange::Replace { .. }));
-        let names: Vec<&str> = replaced.map(FileChange::name).collect();
+        let names: Vec<&str> = changes.iter().map(FileChange::name).collect();
         let standings = self.find_standings(git, &names).await?;
         let edited = changes.iter().filter(|change| {
             standings
@@ -476,25 +479,66 @@ impl FleetFolder {
         self.keep_aside(&edited.cloned().collect::<Vec<_>>(), notes)
     }
 
-    /// Sets aside what would be written over.
+    /// Sets aside what would be written over or taken away: all that the operator has edited since matou wrote it,
+    /// and whatever a file from elsewhere goes over. In a folder that is in no repository yet, the latter alone.
     fn keep_aside(
         &self,
         changes: &[FileChange],
         notes: &mut Vec<String>,
     ) -> Result<(), HistoryError> {
+        let own = OwnWrites::load_noted(&self.path);
         for change in changes {
-            let FileChange::Replace { name, content, .. } = change else {
+            let name = change.name();
+            let Ok(old) = std::fs::read(self.path.join(name)) else {
                 continue;
             };
-            let path = self.path.join(name);
-            if std::fs::read(&path).map_or(true, |old| old == *content) {
+            let is_kept = matches!(change, FileChange::Replace { .. })
+                || own.as_ref().is_some_and(|own| !own.was_written(name, &old));
+            if !is_kept || change.content() == Some(old.as_slice()) {
                 continue;
             }
-            let before = self.path.join(format!("{name}.before"));
-            std::fs::rename(&path, &before).map_err(HistoryError::of_file(&path))?;
-            notes.push(tr!("what {name} held is kept as {name}.before"));
+            let before = self.copy_aside(name, &old)?;
+            let note = tr!("what {name} held is kept as {before}");
+            if !notes.contains(&note) {
+                notes.push(note);
+            }
         }
         Ok(())
+    }
+
+    /// Copies what a file holds to the first name beside it that is free or holds the same. Returns that name.
+    fn copy_aside(&self, name: &str, content: &[u8]) -> Result<String, HistoryError> {
+        let mut number = 1_u32;
+        loop {
+            let before = match number {
+                1 => format!("{name}.before"),
+                n => format!("{name}.{n}.before"),
+            };
+            let path = self.path.join(&before);
+            if std::fs::read(&path).is_ok_and(|kept| kept == content) {
+                return Ok(before);
+            }
+            if path.symlink_metadata().is_err() {
+                let found = self.path.join(name).metadata();
+                let mode = found.map_or(files::PRIVATE_MODE, |m| m.permissions().mode() & 0o777);
+                let mode = self.find_mode(name, content, mode);
+                files::write_atomically(&path, content, mode)
+                    .map_err(HistoryError::of_file(&path))?;
+                return Ok(before);
+            }
+            number += 1;
+        }
+    }
+
+    /// Notes what matou has written, by which an edit is known the next time. Where that fails, more is kept aside
+    /// than must be.
+    fn note_own_writes(&self, changes: &[FileChange]) {
+        if let Some(mut own) = OwnWrites::load_noted(&self.path) {
+            for change in changes {
+                own.note_write(change.name(), change.content());
+            }
+            let _ = own.write_down();
+        }
     }
 
     /// Returns the permissions that a content is written with: what holds a secret in the open is for nobody
@@ -609,9 +653,4 @@ impl FleetFolder {
 fn read_pending(path: &Path) -> Option<Pending> {
     let text = files::read_text(path, files::MAX_CONFIG_BYTES).ok()?;
     serde_json::from_str(&text).ok()
-}
-
-fn hash_bytes(content: &[u8]) -> String {
-    let digest = Sha256::digest(content);
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -12,6 +12,7 @@ mod error;
 mod folder;
 mod git;
 mod open_secrets;
+mod own_writes;
 mod revisions;
 mod secret_words;
 

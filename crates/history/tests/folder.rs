@@ -226,6 +226,92 @@ async fn secrets_and_ignored_files_stay_out_and_it_is_told() {
 const WITH_SECRET: &str =
     "stack = \"ghost\"\n# the operator's\n[variables]\nAPI_TOKEN = \"planted\"\n";
 
+/// The three kinds of a change of a file.
+fn kinds_of_change(name: &str, content: &str) -> [FileChange; 3] {
+    let replaced = FileChange::Replace {
+        name: name.to_owned(),
+        content: content.as_bytes().to_vec(),
+        mode: 0o644,
+    };
+    let removed = FileChange::Remove {
+        name: name.to_owned(),
+    };
+    [write(name, content), replaced, removed]
+}
+
+#[tokio::test]
+async fn an_edit_that_no_commit_can_take_is_kept_beside_the_file() {
+    const NAME: &str = "apps/shop.toml";
+    const NEW: &str = "stack = \"ghost\"\nplace = \"n1\"\n";
+    for (reason_why, edit) in [("secret", WITH_SECRET), ("ignored", "# the operator's\n")] {
+        for change_of_file in kinds_of_change(NAME, NEW) {
+            let told = format!("{reason_why} {change_of_file:?}");
+            let dir = tempfile::tempdir().unwrap();
+            let folder = make_folder(dir.path(), CONFIG);
+            if reason_why == "ignored" {
+                fs::write(dir.path().join(".gitignore"), "/apps/\n").unwrap();
+            }
+            let first = [write("apps/other.toml", "stack = \"x\"\n")];
+            change(&folder, &first, "first").await;
+            let path = dir.path().join(NAME);
+            fs::write(&path, edit).unwrap();
+            let said = change(&folder, std::slice::from_ref(&change_of_file), "next").await;
+            let note = "what apps/shop.toml held is kept as apps/shop.toml.before";
+            assert!(said.iter().any(|s| s == note), "{told}: {said:?}");
+            let kept = fs::read_to_string(dir.path().join("apps/shop.toml.before")).unwrap();
+            assert_eq!(kept, edit, "{told}");
+            let held = fs::read(&path).ok();
+            assert_eq!(held.as_deref(), change_of_file.content(), "{told}");
+            assert!(!is_anywhere(dir.path(), "planted"), "{told}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_matou_wrote_itself_is_not_kept_beside_and_no_copy_is_written_over() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = make_folder(dir.path(), CONFIG);
+    let path = dir.path().join("apps/shop.toml");
+    let second = dir.path().join("apps/shop.toml.2.before");
+    let own = |n: u32| format!("stack = \"ghost\"\n[variables]\nAPI_TOKEN = \"planted{n}\"\n");
+    fs::write(&path, WITH_SECRET).unwrap();
+    change(&folder, &[write("apps/shop.toml", &own(1))], "first").await;
+    // It was the operator's.
+    let before = dir.path().join("apps/shop.toml.before");
+    assert_eq!(fs::read_to_string(&before).unwrap(), WITH_SECRET);
+    for n in 2..4 {
+        let said = change(&folder, &[write("apps/shop.toml", &own(n))], "next").await;
+        assert!(!said.iter().any(|s| s.contains("is kept as")), "{said:?}");
+    }
+    assert!(!second.exists());
+    // Also while git fails.
+    let index = dir.path().join(".git/index");
+    let whole = fs::read(&index).unwrap();
+    fs::write(&index, "no index").unwrap();
+    let said = change(&folder, &[write("apps/shop.toml", &own(4))], "next").await;
+    assert!(
+        said.len() == 1 && said[0].starts_with("what changed is not in the history yet"),
+        "{said:?}"
+    );
+    let edit = format!("{}# edited\n", own(4));
+    fs::write(&path, &edit).unwrap();
+    let said = change(&folder, &[write("apps/shop.toml", &own(5))], "next").await;
+    assert_eq!(
+        said[0],
+        "what apps/shop.toml held is kept as apps/shop.toml.2.before"
+    );
+    fs::write(&index, whole).unwrap();
+    assert_eq!(fs::read_to_string(&second).unwrap(), edit);
+    assert_eq!(fs::read_to_string(&before).unwrap(), WITH_SECRET);
+    // Taken away, it is no edit either.
+    let removed = FileChange::Remove {
+        name: "apps/shop.toml".into(),
+    };
+    change(&folder, &[removed], "remove shop").await;
+    assert!(!path.exists());
+    assert!(!dir.path().join("apps/shop.toml.3.before").exists());
+}
+
 #[tokio::test]
 async fn a_file_with_a_secret_in_the_open_is_for_nobody_else() {
     use std::os::unix::fs::PermissionsExt;
@@ -472,6 +558,13 @@ async fn without_the_switch_there_is_no_git() {
     )
     .await;
     assert!(!PathBuf::from(dir.path()).join(".git").exists());
+    // What the folder holds is all that it has, and no copies are made.
+    for change_of_file in kinds_of_change("apps/shop.toml", "stack = \"y\"\n") {
+        fs::write(dir.path().join("apps/shop.toml"), "# mine\n").unwrap();
+        let said = change(&folder, &[change_of_file], "next").await;
+        assert!(said.is_empty(), "{said:?}");
+        assert!(!dir.path().join("apps/shop.toml.before").exists());
+    }
     let said = folder.list_revisions(&[], 1).await.unwrap_err().to_string();
     assert!(said.starts_with("no history is kept"), "{said}");
 }
