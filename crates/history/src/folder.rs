@@ -13,6 +13,7 @@ use super::error::HistoryError;
 use super::git::Git;
 use super::open_secrets::find_open_secrets;
 use super::own_writes::{OwnWrites, hash_bytes};
+use super::staged::{commit_staged, find_obstacle};
 use matou_base::files;
 use matou_config::Config;
 
@@ -119,6 +120,10 @@ enum Standing {
     Committed,
     /// Another one than in the newest commit, or in none.
     Edited,
+    /// The same, and the index holds a third version.
+    Staged,
+    /// A conflict in it is not resolved.
+    Conflicted,
     /// Git is told to leave it out.
     Ignored,
 }
@@ -187,7 +192,7 @@ impl FleetFolder {
         self.write_files(changes)?;
         self.note_own_writes(changes);
         let recorded = match prepared {
-            Ok(lock) => {
+            Ok((lock, None)) => {
                 let names: Vec<&str> = changes.iter().map(FileChange::name).collect();
                 let recorded = self.commit(git, &names, reason, &mut notes).await;
                 let pending = git.own_path(PENDING).await;
@@ -197,6 +202,7 @@ impl FleetFolder {
                 drop(lock);
                 recorded
             }
+            Ok((_lock, Some(why))) => Err(HistoryError::Other(why)),
             Err(e) => Err(e),
         };
         if let Err(e) = recorded {
@@ -250,45 +256,64 @@ impl FleetFolder {
         let standings = self.find_standings(git, names).await?;
         let edited = standings
             .into_iter()
-            .filter(|(_, s)| *s == Standing::Edited);
+            .filter(|(_, s)| !matches!(s, Standing::Committed | Standing::Ignored));
         Ok(edited.map(|(name, _)| name).collect())
     }
 
     /// Makes the repository where there is none, finishes what was interrupted, commits what the operator has
-    /// edited in the files that will change, and notes what comes.
+    /// edited in the files that will change, and notes what comes. Also returns why nothing is to be committed
+    /// now, where that is so.
     async fn prepare(
         &self,
         git: &Git,
         changes: &[FileChange],
         reason: &Reason,
         notes: &mut Vec<String>,
-    ) -> Result<File, HistoryError> {
+    ) -> Result<(File, Option<String>), HistoryError> {
         if !git.is_repository().await? {
             self.make_repository(git, notes).await?;
         }
         let lock = self.lock(git).await?;
-        self.finish_pending(git).await?;
-        let names: Vec<&str> = changes.iter().map(FileChange::name).collect();
-        let by_hand = Reason {
-            title: tr!("{} as edited by hand", names.join(", ")),
-            lines: vec![tr!("Before: {}", reason.title)],
-        };
-        // What is left out for its secrets is told once, of what is written now.
-        self.commit(git, &names, &by_hand, &mut Vec::new()).await?;
+        let obstacle = find_obstacle(git).await?;
+        if obstacle.is_none() {
+            self.finish_pending(git).await?;
+            let names: Vec<&str> = changes.iter().map(FileChange::name).collect();
+            let by_hand = Reason {
+                title: tr!("{} as edited by hand", names.join(", ")),
+                lines: vec![tr!("Before: {}", reason.title)],
+            };
+            // What is left out for its secrets is told once, of what is written now.
+            self.commit(git, &names, &by_hand, &mut Vec::new()).await?;
+        }
         self.keep_aside_edited(git, changes, notes).await?;
-        let files = changes.iter().map(|change| {
+        self.note_pending(git, changes, reason).await?;
+        Ok((lock, obstacle))
+    }
+
+    /// Notes what is about to be committed. What could not be committed since an earlier change goes with it.
+    async fn note_pending(
+        &self,
+        git: &Git,
+        changes: &[FileChange],
+        reason: &Reason,
+    ) -> Result<(), HistoryError> {
+        let path = git.own_path(PENDING).await?;
+        let mut pending = Pending {
+            reason: reason.clone(),
+            files: BTreeMap::new(),
+        };
+        if let Some(earlier) = read_pending(&path) {
+            let line = tr!("Before: {}", earlier.reason.title);
+            pending.reason.lines.push(line);
+            pending.files = earlier.files;
+        }
+        pending.files.extend(changes.iter().map(|change| {
             let hash = change.content().map(hash_bytes);
             (change.name().to_owned(), hash)
-        });
-        let pending = Pending {
-            reason: reason.clone(),
-            files: files.collect(),
-        };
-        let path = git.own_path(PENDING).await?;
+        }));
         let text = serde_json::to_vec(&pending).map_err(|e| HistoryError::Other(e.to_string()))?;
         files::write_atomically(&path, &text, files::PRIVATE_MODE)
-            .map_err(HistoryError::of_file(&path))?;
-        Ok(lock)
+            .map_err(HistoryError::of_file(&path))
     }
 
     /// Makes a repository of the folder, whose first commit holds its files as they are.
@@ -332,8 +357,9 @@ impl FleetFolder {
         }
     }
 
-    /// Commits those of the files that changed since the newest commit, as they are now. Files that git ignores
-    /// or that hold secrets in the open are left out, which is told.
+    /// Commits those of the files that changed since the newest commit, as they are now; before that, what is
+    /// staged of them and would be lost. Files that git ignores or that hold secrets in the open are left out,
+    /// which is told.
     async fn commit(
         &self,
         git: &Git,
@@ -341,15 +367,33 @@ impl FleetFolder {
         reason: &Reason,
         notes: &mut Vec<String>,
     ) -> Result<(), HistoryError> {
-        let mut wanted = Vec::new();
+        let (mut wanted, mut staged) = (Vec::new(), Vec::new());
         for (name, standing) in self.find_standings(git, names).await? {
             match standing {
                 Standing::Committed => {}
                 Standing::Ignored => notes.push(tr!("git ignores {name}: it has no history")),
-                Standing::Edited => match self.why_left_out(&name) {
+                Standing::Conflicted => {
+                    let why = tr!("git has a conflict in it that is not resolved");
+                    notes.push(tr!("{name} is not put into the history: {why}"));
+                }
+                Standing::Edited | Standing::Staged => match self.why_left_out(&name) {
+                    None if standing == Standing::Staged => staged.push(name),
                     None => wanted.push(name),
                     Some(why) => notes.push(tr!("{name} is not put into the history: {why}")),
                 },
+            }
+        }
+        if !staged.is_empty() {
+            let names: Vec<&str> = staged.iter().map(String::as_str).collect();
+            let by_hand = Reason {
+                title: tr!("{} as staged by hand", names.join(", ")),
+                lines: vec![tr!("Before: {}", reason.title)],
+            };
+            let refused = commit_staged(git, &names, &by_hand.message()).await?;
+            staged.retain(|name| !refused.contains_key(name));
+            wanted.append(&mut staged);
+            for (name, why) in refused {
+                notes.push(tr!("{name} is not put into the history: {why}"));
             }
         }
         if wanted.is_empty() {
@@ -358,13 +402,7 @@ impl FleetFolder {
         let mut add = vec!["add", "--"];
         add.extend(wanted.iter().map(String::as_str));
         git.run(&add, b"").await?;
-        let mut commit: Vec<String> = Vec::new();
-        if git.call(&["var", "GIT_COMMITTER_IDENT"], b"").await?.code != 0 {
-            let who = matou_base::operator::operator_name();
-            let name = who.split('@').next().unwrap_or_default().to_owned();
-            commit.extend(["-c".into(), format!("user.name={name}")]);
-            commit.extend(["-c".into(), format!("user.email={who}")]);
-        }
+        let mut commit = git.identity_options().await?;
         let options = [
             "commit",
             "--quiet",
@@ -436,13 +474,10 @@ impl FleetFolder {
             let Some(name) = name.strip_prefix(prefix) else {
                 continue;
             };
-            let standing = match state {
-                "!! " => Standing::Ignored,
-                _ => Standing::Edited,
-            };
+            let standing = find_standing(state);
             if let Some(found) = standings.get_mut(name) {
                 *found = standing;
-            } else if standing == Standing::Edited {
+            } else if standing != Standing::Ignored {
                 // In a folder that was named.
                 standings.insert(name.to_owned(), standing);
             } else {
@@ -605,6 +640,9 @@ impl FleetFolder {
         let Some(pending) = read_pending(&path) else {
             return Ok(false);
         };
+        if find_obstacle(git).await?.is_some() {
+            return Ok(false);
+        }
         let mut written = Vec::new();
         for (name, hash) in &pending.files {
             if self.hash_file(name)? == *hash {
@@ -653,4 +691,17 @@ impl FleetFolder {
 fn read_pending(path: &Path) -> Option<Pending> {
     let text = files::read_text(path, files::MAX_CONFIG_BYTES).ok()?;
     serde_json::from_str(&text).ok()
+}
+
+/// Takes `XY ` of `git status` for how a file stands: X in the index, Y in the folder.
+fn find_standing(state: &str) -> Standing {
+    let mut letters = state.chars();
+    match (letters.next(), letters.next()) {
+        (Some('!'), _) => Standing::Ignored,
+        (Some('U'), _) | (_, Some('U')) | (Some('A'), Some('A')) | (Some('D'), Some('D')) => {
+            Standing::Conflicted
+        }
+        (Some('M' | 'A' | 'T'), Some('M' | 'T' | 'D')) => Standing::Staged,
+        _ => Standing::Edited,
+    }
 }

@@ -313,6 +313,143 @@ async fn what_matou_wrote_itself_is_not_kept_beside_and_no_copy_is_written_over(
 }
 
 #[tokio::test]
+async fn a_version_that_is_staged_gets_a_commit_of_its_own() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = make_folder(dir.path(), CONFIG);
+    let path = dir.path().join("apps/shop.toml");
+    change(&folder, &[write("apps/shop.toml", "# 1\n")], "first").await;
+    fs::write(&path, "# staged\n").unwrap();
+    fs::write(dir.path().join("apps/blog.toml"), "# staged, too\n").unwrap();
+    git(dir.path(), &["add", "apps"]);
+    fs::write(&path, "# edited\n").unwrap();
+    let said = change(&folder, &[write("apps/shop.toml", "# 2\n")], "second").await;
+    assert!(said.is_empty(), "{said:?}");
+    assert_eq!(
+        titles(dir.path())[..4],
+        [
+            "second",
+            "apps/shop.toml as edited by hand",
+            "apps/shop.toml as staged by hand",
+            "first"
+        ]
+    );
+    for (commit, content) in [
+        ("HEAD", "# 2\n"),
+        ("HEAD~1", "# edited\n"),
+        ("HEAD~2", "# staged\n"),
+    ] {
+        let shown = git(dir.path(), &["show", &format!("{commit}:apps/shop.toml")]);
+        assert_eq!(shown, content, "{commit}");
+        let names = ["show", "--format=", "--name-only", commit];
+        assert_eq!(git(dir.path(), &names), "apps/shop.toml\n", "{commit}");
+    }
+    // What else is staged stays so.
+    assert_eq!(
+        git(dir.path(), &["status", "--porcelain"]),
+        "A  apps/blog.toml\n"
+    );
+
+    // One with a secret stays where it is, and the new version is not put over it.
+    fs::write(&path, WITH_SECRET).unwrap();
+    git(dir.path(), &["add", "apps/shop.toml"]);
+    fs::write(&path, "# edited\n").unwrap();
+    let said = change(&folder, &[write("apps/shop.toml", "# 3\n")], "third").await;
+    assert_eq!(
+        said,
+        [
+            "what apps/shop.toml held is kept as apps/shop.toml.before",
+            "apps/shop.toml is not put into the history: another version of it is staged, which holds in the open what looks like a secret (API_TOKEN)"
+        ]
+    );
+    assert_eq!(git(dir.path(), &["show", ":apps/shop.toml"]), WITH_SECRET);
+    assert_eq!(titles(dir.path())[0], "second");
+    assert_eq!(fs::read_to_string(&path).unwrap(), "# 3\n");
+}
+
+#[tokio::test]
+async fn a_version_that_is_staged_before_the_first_commit_gets_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path().join("fleet");
+    fs::create_dir(&root).unwrap();
+    let folder = make_folder(&root, CONFIG);
+    git(dir.path(), &["init", "--quiet"]);
+    git(dir.path(), &["add", "fleet/apps"]);
+    fs::write(root.join("apps/shop.toml"), "# edited\n").unwrap();
+    let said = change(&folder, &[write("apps/shop.toml", "# 2\n")], "first").await;
+    assert!(said.is_empty(), "{said:?}");
+    assert_eq!(
+        titles(dir.path()),
+        [
+            "first",
+            "apps/shop.toml as edited by hand",
+            "apps/shop.toml as staged by hand"
+        ]
+    );
+    let names = ["show", "--format=", "--name-only", "HEAD~2"];
+    assert_eq!(git(dir.path(), &names), "fleet/apps/shop.toml\n");
+}
+
+#[tokio::test]
+async fn nothing_is_committed_into_a_merge_or_on_no_branch() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = make_folder(dir.path(), CONFIG);
+    change(&folder, &[write("apps/shop.toml", "# 1\n")], "first").await;
+    let main = git(dir.path(), &["branch", "--show-current"]);
+    git(dir.path(), &["checkout", "--quiet", "-b", "other"]);
+    fs::write(dir.path().join("config.toml"), format!("{CONFIG}# 2\n")).unwrap();
+    git(dir.path(), &["commit", "--quiet", "--all", "-m", "other"]);
+    git(dir.path(), &["checkout", "--quiet", main.trim()]);
+    git(
+        dir.path(),
+        &["merge", "--quiet", "--no-ff", "--no-commit", "other"],
+    );
+    let head = git(dir.path(), &["rev-parse", "HEAD"]);
+    fs::write(dir.path().join("apps/shop.toml"), "# edited\n").unwrap();
+    let said = change(&folder, &[write("apps/shop.toml", "# 2\n")], "second").await;
+    assert_eq!(
+        said,
+        [
+            "what apps/shop.toml held is kept as apps/shop.toml.before",
+            "what changed is not in the history yet: a merge is under way in its repository: finish or abort it"
+        ]
+    );
+    change(&folder, &[write("apps/new.toml", "# 1\n")], "third").await;
+    assert_eq!(git(dir.path(), &["rev-parse", "HEAD"]), head);
+    assert!(!folder.finish_interrupted().await.unwrap());
+    git(dir.path(), &["commit", "--quiet", "-m", "merged"]);
+    let names = ["diff", "--name-only", "HEAD~1", "HEAD"];
+    assert_eq!(git(dir.path(), &names), "config.toml\n");
+    // All that was written meanwhile is committed then.
+    assert!(folder.finish_interrupted().await.unwrap());
+    assert_eq!(titles(dir.path())[0], "third");
+    assert_eq!(
+        git(dir.path(), &["show", "--format=", "--name-only", "HEAD"]),
+        "apps/new.toml\napps/shop.toml\n"
+    );
+
+    git(dir.path(), &["checkout", "--quiet", "--detach"]);
+    let said = change(&folder, &[write("apps/shop.toml", "# 3\n")], "fourth").await;
+    assert_eq!(
+        said,
+        [
+            "what changed is not in the history yet: no branch is checked out in its repository (HEAD is detached): check one out"
+        ]
+    );
+    git(dir.path(), &["checkout", "--quiet", main.trim()]);
+    change(&folder, &[write("apps/shop.toml", "# 4\n")], "fifth").await;
+    assert_eq!(titles(dir.path())[..3], ["fifth", "fourth", "third"]);
+
+    for name in ["rebase-merge", "rebase-apply"] {
+        let under_way = dir.path().join(".git").join(name);
+        fs::create_dir(&under_way).unwrap();
+        let said = change(&folder, &[write("apps/shop.toml", "# 5\n")], "sixth").await;
+        assert!(said[0].contains("a rebase is under way"), "{said:?}");
+        fs::remove_dir(&under_way).unwrap();
+    }
+    assert_eq!(titles(dir.path())[0], "fifth");
+}
+
+#[tokio::test]
 async fn a_file_with_a_secret_in_the_open_is_for_nobody_else() {
     use std::os::unix::fs::PermissionsExt;
     for config in [CONFIG.to_owned(), CONFIG.replace("true", "false")] {
