@@ -3,15 +3,17 @@
 use matou_i18n::tr;
 use std::collections::BTreeMap;
 use std::fs::File;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use super::error::HistoryError;
 use super::git::Git;
 use super::open_secrets::find_open_secrets;
+use super::own_writes::{OwnWrites, hash_bytes};
+use super::staged::{commit_staged, find_obstacle};
 use matou_base::files;
 use matou_config::Config;
 
@@ -30,26 +32,26 @@ const IGNORED: &str = "# What this history keeps; keys and passwords, which lie 
 /// Folders below `stacks/` that are looked into.
 const MAX_DEPTH: usize = 6;
 
-/// A change of a file of the fleet folder. Names are relative to it, as `apps/shop.toml`.
+/// A change of a file of the fleet folder. Names are relative to it, as `apps/shop.toml`. With a history, what the
+/// operator has edited in the file, and no commit can take, stays as `NAME.before`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FileChange {
-    /// Written; what it held is in the new content.
+    /// Written; what matou has written before is in the new content.
     Write {
         /// The file.
         name: String,
         /// All of it.
         content: Vec<u8>,
-        /// Permissions.
+        /// Permissions, where no secret stands in it in the open.
         mode: u32,
     },
-    /// Written over what it held. Where that is in no commit and can't be put into one, it stays as
-    /// `NAME.before`.
+    /// Written over what it held, by a content from elsewhere: what matou wrote, and no commit has, stays so too.
     Replace {
         /// The file.
         name: String,
         /// All of it.
         content: Vec<u8>,
-        /// Permissions.
+        /// Permissions, where no secret stands in it in the open.
         mode: u32,
     },
     /// Taken away.
@@ -118,6 +120,10 @@ enum Standing {
     Committed,
     /// Another one than in the newest commit, or in none.
     Edited,
+    /// The same, and the index holds a third version.
+    Staged,
+    /// A conflict in it is not resolved.
+    Conflicted,
     /// Git is told to leave it out.
     Ignored,
 }
@@ -175,12 +181,18 @@ impl FleetFolder {
         };
         let mut notes = Vec::new();
         let prepared = self.prepare(git, changes, reason, &mut notes).await;
-        if prepared.is_err() {
+        if prepared.is_err()
+            && self
+                .keep_aside_edited(git, changes, &mut notes)
+                .await
+                .is_err()
+        {
             self.keep_aside(changes, &mut notes)?;
         }
         self.write_files(changes)?;
+        self.note_own_writes(changes);
         let recorded = match prepared {
-            Ok(lock) => {
+            Ok((lock, None)) => {
                 let names: Vec<&str> = changes.iter().map(FileChange::name).collect();
                 let recorded = self.commit(git, &names, reason, &mut notes).await;
                 let pending = git.own_path(PENDING).await;
@@ -190,6 +202,7 @@ impl FleetFolder {
                 drop(lock);
                 recorded
             }
+            Ok((_lock, Some(why))) => Err(HistoryError::Other(why)),
             Err(e) => Err(e),
         };
         if let Err(e) = recorded {
@@ -243,45 +256,64 @@ impl FleetFolder {
         let standings = self.find_standings(git, names).await?;
         let edited = standings
             .into_iter()
-            .filter(|(_, s)| *s == Standing::Edited);
+            .filter(|(_, s)| !matches!(s, Standing::Committed | Standing::Ignored));
         Ok(edited.map(|(name, _)| name).collect())
     }
 
     /// Makes the repository where there is none, finishes what was interrupted, commits what the operator has
-    /// edited in the files that will change, and notes what comes.
+    /// edited in the files that will change, and notes what comes. Also returns why nothing is to be committed
+    /// now, where that is so.
     async fn prepare(
         &self,
         git: &Git,
         changes: &[FileChange],
         reason: &Reason,
         notes: &mut Vec<String>,
-    ) -> Result<File, HistoryError> {
+    ) -> Result<(File, Option<String>), HistoryError> {
         if !git.is_repository().await? {
             self.make_repository(git, notes).await?;
         }
         let lock = self.lock(git).await?;
-        self.finish_pending(git).await?;
-        let names: Vec<&str> = changes.iter().map(FileChange::name).collect();
-        let by_hand = Reason {
-            title: tr!("{} as edited by hand", names.join(", ")),
-            lines: vec![tr!("Before: {}", reason.title)],
-        };
-        // What is left out for its secrets is told once, of what is written now.
-        self.commit(git, &names, &by_hand, &mut Vec::new()).await?;
+        let obstacle = find_obstacle(git).await?;
+        if obstacle.is_none() {
+            self.finish_pending(git).await?;
+            let names: Vec<&str> = changes.iter().map(FileChange::name).collect();
+            let by_hand = Reason {
+                title: tr!("{} as edited by hand", names.join(", ")),
+                lines: vec![tr!("Before: {}", reason.title)],
+            };
+            // What is left out for its secrets is told once, of what is written now.
+            self.commit(git, &names, &by_hand, &mut Vec::new()).await?;
+        }
         self.keep_aside_edited(git, changes, notes).await?;
-        let files = changes.iter().map(|change| {
+        self.note_pending(git, changes, reason).await?;
+        Ok((lock, obstacle))
+    }
+
+    /// Notes what is about to be committed. What could not be committed since an earlier change goes with it.
+    async fn note_pending(
+        &self,
+        git: &Git,
+        changes: &[FileChange],
+        reason: &Reason,
+    ) -> Result<(), HistoryError> {
+        let path = git.own_path(PENDING).await?;
+        let mut pending = Pending {
+            reason: reason.clone(),
+            files: BTreeMap::new(),
+        };
+        if let Some(earlier) = read_pending(&path) {
+            let line = tr!("Before: {}", earlier.reason.title);
+            pending.reason.lines.push(line);
+            pending.files = earlier.files;
+        }
+        pending.files.extend(changes.iter().map(|change| {
             let hash = change.content().map(hash_bytes);
             (change.name().to_owned(), hash)
-        });
-        let pending = Pending {
-            reason: reason.clone(),
-            files: files.collect(),
-        };
-        let path = git.own_path(PENDING).await?;
+        }));
         let text = serde_json::to_vec(&pending).map_err(|e| HistoryError::Other(e.to_string()))?;
         files::write_atomically(&path, &text, files::PRIVATE_MODE)
-            .map_err(HistoryError::of_file(&path))?;
-        Ok(lock)
+            .map_err(HistoryError::of_file(&path))
     }
 
     /// Makes a repository of the folder, whose first commit holds its files as they are.
@@ -325,8 +357,9 @@ impl FleetFolder {
         }
     }
 
-    /// Commits those of the files that changed since the newest commit, as they are now. Files that git ignores
-    /// or that hold secrets in the open are left out, which is told.
+    /// Commits those of the files that changed since the newest commit, as they are now; before that, what is
+    /// staged of them and would be lost. Files that git ignores or that hold secrets in the open are left out,
+    /// which is told.
     async fn commit(
         &self,
         git: &Git,
@@ -334,15 +367,33 @@ impl FleetFolder {
         reason: &Reason,
         notes: &mut Vec<String>,
     ) -> Result<(), HistoryError> {
-        let mut wanted = Vec::new();
+        let (mut wanted, mut staged) = (Vec::new(), Vec::new());
         for (name, standing) in self.find_standings(git, names).await? {
             match standing {
                 Standing::Committed => {}
                 Standing::Ignored => notes.push(tr!("git ignores {name}: it has no history")),
-                Standing::Edited => match self.why_left_out(&name) {
+                Standing::Conflicted => {
+                    let why = tr!("git has a conflict in it that is not resolved");
+                    notes.push(tr!("{name} is not put into the history: {why}"));
+                }
+                Standing::Edited | Standing::Staged => match self.why_left_out(&name) {
+                    None if standing == Standing::Staged => staged.push(name),
                     None => wanted.push(name),
                     Some(why) => notes.push(tr!("{name} is not put into the history: {why}")),
                 },
+            }
+        }
+        if !staged.is_empty() {
+            let names: Vec<&str> = staged.iter().map(String::as_str).collect();
+            let by_hand = Reason {
+                title: tr!("{} as staged by hand", names.join(", ")),
+                lines: vec![tr!("Before: {}", reason.title)],
+            };
+            let refused = commit_staged(git, &names, &by_hand.message()).await?;
+            staged.retain(|name| !refused.contains_key(name));
+            wanted.append(&mut staged);
+            for (name, why) in refused {
+                notes.push(tr!("{name} is not put into the history: {why}"));
             }
         }
         if wanted.is_empty() {
@@ -351,13 +402,7 @@ impl FleetFolder {
         let mut add = vec!["add", "--"];
         add.extend(wanted.iter().map(String::as_str));
         git.run(&add, b"").await?;
-        let mut commit: Vec<String> = Vec::new();
-        if git.call(&["var", "GIT_COMMITTER_IDENT"], b"").await?.code != 0 {
-            let who = matou_base::operator::operator_name();
-            let name = who.split('@').next().unwrap_or_default().to_owned();
-            commit.extend(["-c".into(), format!("user.name={name}")]);
-            commit.extend(["-c".into(), format!("user.email={who}")]);
-        }
+        let mut commit = git.identity_options().await?;
         let options = [
             "commit",
             "--quiet",
@@ -429,13 +474,10 @@ impl FleetFolder {
             let Some(name) = name.strip_prefix(prefix) else {
                 continue;
             };
-            let standing = match state {
-                "!! " => Standing::Ignored,
-                _ => Standing::Edited,
-            };
+            let standing = find_standing(state);
             if let Some(found) = standings.get_mut(name) {
                 *found = standing;
-            } else if standing == Standing::Edited {
+            } else if standing != Standing::Ignored {
                 // In a folder that was named.
                 standings.insert(name.to_owned(), standing);
             } else {
@@ -455,17 +497,14 @@ impl FleetFolder {
         Ok(standings)
     }
 
-    /// Sets aside what would be written over and is in no commit.
+    /// Sets aside what would be written over or taken away and is in no commit.
     async fn keep_aside_edited(
         &self,
         git: &Git,
         changes: &[FileChange],
         notes: &mut Vec<String>,
     ) -> Result<(), HistoryError> {
-        let replaced = changes
-            .iter()
-            .filter(|c| matches!(c, FileChange::Replace { .. }));
-        let names: Vec<&str> = replaced.map(FileChange::name).collect();
+        let names: Vec<&str> = changes.iter().map(FileChange::name).collect();
         let standings = self.find_standings(git, &names).await?;
         let edited = changes.iter().filter(|change| {
             standings
@@ -475,25 +514,79 @@ impl FleetFolder {
         self.keep_aside(&edited.cloned().collect::<Vec<_>>(), notes)
     }
 
-    /// Sets aside what would be written over.
+    /// Sets aside what would be written over or taken away: all that the operator has edited since matou wrote it,
+    /// and whatever a file from elsewhere goes over. In a folder that is in no repository yet, the latter alone.
     fn keep_aside(
         &self,
         changes: &[FileChange],
         notes: &mut Vec<String>,
     ) -> Result<(), HistoryError> {
+        let own = OwnWrites::load_noted(&self.path);
         for change in changes {
-            let FileChange::Replace { name, content, .. } = change else {
+            let name = change.name();
+            let Ok(old) = std::fs::read(self.path.join(name)) else {
                 continue;
             };
-            let path = self.path.join(name);
-            if std::fs::read(&path).map_or(true, |old| old == *content) {
+            let is_kept = matches!(change, FileChange::Replace { .. })
+                || own.as_ref().is_some_and(|own| !own.was_written(name, &old));
+            if !is_kept || change.content() == Some(old.as_slice()) {
                 continue;
             }
-            let before = self.path.join(format!("{name}.before"));
-            std::fs::rename(&path, &before).map_err(HistoryError::of_file(&path))?;
-            notes.push(tr!("what {name} held is kept as {name}.before"));
+            let before = self.copy_aside(name, &old)?;
+            let note = tr!("what {name} held is kept as {before}");
+            if !notes.contains(&note) {
+                notes.push(note);
+            }
         }
         Ok(())
+    }
+
+    /// Copies what a file holds to the first name beside it that is free or holds the same. Returns that name.
+    fn copy_aside(&self, name: &str, content: &[u8]) -> Result<String, HistoryError> {
+        let mut number = 1_u32;
+        loop {
+            let before = match number {
+                1 => format!("{name}.before"),
+                n => format!("{name}.{n}.before"),
+            };
+            let path = self.path.join(&before);
+            if std::fs::read(&path).is_ok_and(|kept| kept == content) {
+                return Ok(before);
+            }
+            if path.symlink_metadata().is_err() {
+                let found = self.path.join(name).metadata();
+                let mode = found.map_or(files::PRIVATE_MODE, |m| m.permissions().mode() & 0o777);
+                let mode = self.find_mode(name, content, mode);
+                files::write_atomically(&path, content, mode)
+                    .map_err(HistoryError::of_file(&path))?;
+                return Ok(before);
+            }
+            number += 1;
+        }
+    }
+
+    /// Notes what matou has written, by which an edit is known the next time. Where that fails, more is kept aside
+    /// than must be.
+    fn note_own_writes(&self, changes: &[FileChange]) {
+        if let Some(mut own) = OwnWrites::load_noted(&self.path) {
+            for change in changes {
+                own.note_write(change.name(), change.content());
+            }
+            let _ = own.write_down();
+        }
+    }
+
+    /// Returns the permissions that a content is written with: what holds a secret in the open is for nobody
+    /// else, but for a group to which the file belongs already.
+    fn find_mode(&self, name: &str, content: &[u8], wanted: u32) -> u32 {
+        if find_open_secrets(name, &String::from_utf8_lossy(content)).is_empty() {
+            return wanted;
+        }
+        let there = self.path.join(name).metadata();
+        match there.map(|m| m.permissions().mode() & 0o777) {
+            Ok(mode) if mode & 0o007 == 0 => mode,
+            _ => wanted & 0o700,
+        }
     }
 
     /// Refuses a file that comes from elsewhere, as a revision's, where a folder on the way to it is a link: it
@@ -528,7 +621,8 @@ impl FleetFolder {
             let done = match change {
                 FileChange::Write { content, mode, .. }
                 | FileChange::Replace { content, mode, .. } => {
-                    files::write_atomically(&path, content, *mode)
+                    let mode = self.find_mode(change.name(), content, *mode);
+                    files::write_atomically(&path, content, mode)
                 }
                 FileChange::Remove { .. } => match std::fs::remove_file(&path) {
                     Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(()),
@@ -546,6 +640,9 @@ impl FleetFolder {
         let Some(pending) = read_pending(&path) else {
             return Ok(false);
         };
+        if find_obstacle(git).await?.is_some() {
+            return Ok(false);
+        }
         let mut written = Vec::new();
         for (name, hash) in &pending.files {
             if self.hash_file(name)? == *hash {
@@ -596,7 +693,15 @@ fn read_pending(path: &Path) -> Option<Pending> {
     serde_json::from_str(&text).ok()
 }
 
-fn hash_bytes(content: &[u8]) -> String {
-    let digest = Sha256::digest(content);
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+/// Takes `XY ` of `git status` for how a file stands: X in the index, Y in the folder.
+fn find_standing(state: &str) -> Standing {
+    let mut letters = state.chars();
+    match (letters.next(), letters.next()) {
+        (Some('!'), _) => Standing::Ignored,
+        (Some('U'), _) | (_, Some('U')) | (Some('A'), Some('A')) | (Some('D'), Some('D')) => {
+            Standing::Conflicted
+        }
+        (Some('M' | 'A' | 'T'), Some('M' | 'T' | 'D')) => Standing::Staged,
+        _ => Standing::Edited,
+    }
 }

@@ -36,6 +36,8 @@ const FOREIGN_VARIABLES: [&str; 7] = [
 #[derive(Debug, Clone)]
 pub(super) struct Git {
     folder: PathBuf,
+    /// In the place of the repository's.
+    index: Option<PathBuf>,
 }
 
 /// How git ended.
@@ -67,7 +69,28 @@ impl Git {
     pub(super) fn in_folder(folder: &Path) -> Self {
         Self {
             folder: folder.to_owned(),
+            index: None,
         }
+    }
+
+    /// Returns git with another index than the operator's; the path is absolute.
+    pub(super) fn with_index(&self, index: &Path) -> Self {
+        Self {
+            folder: self.folder.clone(),
+            index: Some(index.to_owned()),
+        }
+    }
+
+    /// Returns the options by which a commit has an author, where the operator has not told git who he is.
+    pub(super) async fn identity_options(&self) -> Result<Vec<String>, HistoryError> {
+        if self.call(&["var", "GIT_COMMITTER_IDENT"], b"").await?.code == 0 {
+            return Ok(Vec::new());
+        }
+        let who = matou_base::operator::operator_name();
+        let name = who.split('@').next().unwrap_or_default().to_owned();
+        let options = ["-c".into(), format!("user.name={name}")];
+        let address = ["-c".into(), format!("user.email={who}")];
+        Ok(options.into_iter().chain(address).collect())
     }
 
     /// Runs git, whatever it ends with.
@@ -95,6 +118,9 @@ impl Git {
             .kill_on_drop(true);
         for name in FOREIGN_VARIABLES {
             command.env_remove(name);
+        }
+        if let Some(index) = &self.index {
+            command.env("GIT_INDEX_FILE", index);
         }
         let mut child = command.spawn().map_err(HistoryError::NoGit)?;
         let mut stdin = child.stdin.take();
@@ -145,6 +171,13 @@ impl Git {
     /// Returns where the repository keeps a file of its own, as `.git/NAME`.
     pub(super) async fn own_path(&self, name: &str) -> Result<PathBuf, HistoryError> {
         let path = self.run(&["rev-parse", "--git-path", name], b"").await?;
+        let path = String::from_utf8_lossy(&path);
+        Ok(self.folder.join(path.trim_end_matches('\n')))
+    }
+
+    /// Returns where the repository keeps what is of this work tree alone.
+    pub(super) async fn own_folder(&self) -> Result<PathBuf, HistoryError> {
+        let path = self.run(&["rev-parse", "--git-dir"], b"").await?;
         let path = String::from_utf8_lossy(&path);
         Ok(self.folder.join(path.trim_end_matches('\n')))
     }

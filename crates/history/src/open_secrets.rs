@@ -1,33 +1,20 @@
 //! Secrets that stand in a file in the open. Such a file is not put into the history, from which nothing
 //! goes away.
+//!
+//! Of a stack these places are looked at: environments, labels of services and of their deploys, commands, entrypoints,
+//! health checks and options of logs, for names that say secret, and for hashes of passwords. What only refers
+//! to a secret is none: a variable without a default, a file, what another command prints. Of an application's file its
+//! variables are looked at, by their names: hashes of passwords in `basic_auth` and in variables are let in.
 
 use matou_i18n::tr;
 use std::collections::BTreeSet;
 
 use serde_yaml::Value;
 
-/// Words of a name that say that its value is a secret.
-const SECRET_WORDS: [&str; 14] = [
-    "PASS",
-    "PASSWORD",
-    "PASSWD",
-    "PASSPHRASE",
-    "PWD",
-    "SECRET",
-    "SECRETS",
-    "TOKEN",
-    "KEY",
-    "APIKEY",
-    "CREDENTIAL",
-    "CREDENTIALS",
-    "AUTH",
-    "DSN",
-];
-
-/// Words at the end of a name by which its value is not the secret itself.
-const REFERENCE_WORDS: [&str; 9] = [
-    "FILE", "PATH", "NAME", "ID", "TYPE", "COMMAND", "ENABLED", "URL", "LENGTH",
-];
+use super::command_secrets::find_in_command;
+use super::secret_words::{
+    ends_as_secret, has_password_hash, has_password_in_url, is_literal, is_secret_name, stands_open,
+};
 
 /// Returns the names, in order, of what is a secret in the text of a file of the fleet folder: of
 /// variables, or of what else was seen. The file's name tells how it is read.
@@ -42,7 +29,9 @@ pub fn find_open_secrets(name: &str, text: &str) -> Vec<String> {
     let extension = name.rsplit_once('.').map(|(_, e)| e);
     match extension {
         Some("yml" | "yaml") => {
-            if let Ok(value) = serde_yaml::from_str::<Value>(text) {
+            if let Ok(mut value) = serde_yaml::from_str::<Value>(text) {
+                // What can't be merged stays as it is, and is looked at all the same.
+                let _ = value.apply_merge();
                 find_in_services(&value, &mut found);
             }
         }
@@ -62,29 +51,87 @@ pub fn find_open_secrets(name: &str, text: &str) -> Vec<String> {
     found.into_iter().collect()
 }
 
-/// Looks at the environments of all services, in both of their forms.
+/// Looks at all services of a stack.
 fn find_in_services(file: &Value, found: &mut BTreeSet<String>) {
     let services = file.get("services").and_then(Value::as_mapping);
     for service in services.into_iter().flat_map(|all| all.values()) {
-        match service.get("environment") {
-            Some(Value::Mapping(pairs)) => {
-                for (key, value) in pairs {
-                    let value = match value {
-                        Value::String(text) => text.clone(),
-                        Value::Number(number) => number.to_string(),
-                        _ => continue,
-                    };
-                    note_secret(key.as_str().unwrap_or_default(), &value, found);
-                }
-            }
-            Some(Value::Sequence(pairs)) => {
-                let pairs = pairs.iter().filter_map(Value::as_str);
-                for (key, value) in pairs.filter_map(|p| p.split_once('=')) {
-                    note_secret(key, value, found);
-                }
-            }
-            _ => {}
+        for (key, value) in list_pairs(service.get("environment")) {
+            note_secret(&key, &value, found);
+            note_hash(&key, &value, found);
         }
+        let deploy = service.get("deploy").and_then(|d| d.get("labels"));
+        for labels in [service.get("labels"), deploy] {
+            for (key, value) in list_pairs(labels) {
+                note_label(&key, &value, found);
+                note_hash(&key, &value, found);
+            }
+        }
+        let test = service.get("healthcheck").and_then(|h| h.get("test"));
+        for command in [service.get("command"), service.get("entrypoint"), test] {
+            find_in_command(command, found);
+        }
+        let options = service.get("logging").and_then(|l| l.get("options"));
+        for (key, value) in list_pairs(options) {
+            if is_named_secret(&key) && stands_open(&value) {
+                found.insert(key.clone());
+            }
+            note_hash(&key, &value, found);
+        }
+    }
+}
+
+/// Returns names and values, in both forms that a compose file has for them.
+fn list_pairs(pairs: Option<&Value>) -> Vec<(String, String)> {
+    match pairs {
+        Some(Value::Mapping(pairs)) => {
+            let texts = pairs.iter().filter_map(|(key, value)| {
+                let value = match value {
+                    Value::String(text) => text.clone(),
+                    Value::Number(number) => number.to_string(),
+                    _ => return None,
+                };
+                Some((key.as_str()?.to_owned(), value))
+            });
+            texts.collect()
+        }
+        Some(Value::Sequence(pairs)) => {
+            let pairs = pairs.iter().filter_map(Value::as_str);
+            let pairs = pairs.filter_map(|p| p.split_once('='));
+            pairs.map(|(k, v)| (k.to_owned(), v.to_owned())).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// Notes a label: users of Traefik's with what tells their passwords, a header that lets in, or what is named as a
+/// secret by the last part of the label's name.
+fn note_label(key: &str, value: &str, found: &mut BTreeSet<String>) {
+    let lower = key.to_ascii_lowercase();
+    let last = key.rsplit('.').next().unwrap_or_default();
+    let has_users = lower.ends_with("basicauth.users") || lower.ends_with("digestauth.users");
+    let is_open = if has_users {
+        let mut users = value.split(',').filter_map(|user| user.rsplit_once(':'));
+        stands_open(value) && users.any(|(_, password)| stands_open(password))
+    } else if lower.ends_with(".authorization") {
+        // Behind `Bearer` or `Basic`.
+        let word = value.split_whitespace().next_back();
+        stands_open(value) && word.is_some_and(stands_open)
+    } else {
+        is_named_secret(last) && stands_open(value)
+    };
+    if is_open {
+        found.insert(key.to_owned());
+    }
+}
+
+/// Whether the name of an option or of a label's last part says secret; `key` alone does, too.
+fn is_named_secret(name: &str) -> bool {
+    ends_as_secret(name) || name.eq_ignore_ascii_case("key")
+}
+
+fn note_hash(key: &str, value: &str, found: &mut BTreeSet<String>) {
+    if has_password_hash(value) {
+        found.insert(key.to_owned());
     }
 }
 
@@ -104,71 +151,13 @@ fn note_secret(key: &str, value: &str, found: &mut BTreeSet<String>) {
     }
 }
 
-/// Whether a variable of this name holds a secret: by its words, `dbPassword` being `DB_PASSWORD`.
-fn is_secret_name(name: &str) -> bool {
-    let mut words = vec![String::new()];
-    let mut was_lower = false;
-    for c in name.chars() {
-        let is_break = !c.is_ascii_alphanumeric() || (was_lower && c.is_ascii_uppercase());
-        if is_break {
-            words.push(String::new());
-        }
-        if let (true, Some(word)) = (c.is_ascii_alphanumeric(), words.last_mut()) {
-            word.push(c.to_ascii_uppercase());
-        }
-        was_lower = c.is_ascii_lowercase() || c.is_ascii_digit();
-    }
-    words.retain(|word| !word.is_empty());
-    let refers = |word: &String| REFERENCE_WORDS.contains(&word.as_str());
-    words.iter().any(|w| SECRET_WORDS.contains(&w.as_str())) && !words.last().is_some_and(refers)
-}
-
-/// Whether a value stands there itself: no path, no switch, no number of a few digits, and no variable
-/// without a default.
-fn is_literal(value: &str) -> bool {
-    let value = value.trim_matches(['"', '\'']);
-    let is_variable = value
-        .strip_prefix("${")
-        .and_then(|rest| rest.strip_suffix('}'))
-        .is_some_and(|inner| {
-            let (_, default) = inner.split_once('-').unwrap_or_default();
-            !inner.contains('}') && (inner.contains('?') || default.is_empty())
-        });
-    let is_plain_variable = value
-        .strip_prefix('$')
-        .is_some_and(|name| name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_'));
-    let is_switch = [
-        "", "true", "false", "yes", "no", "on", "off", "none", "null",
-    ]
-    .contains(&value.to_ascii_lowercase().as_str());
-    let is_number = value.len() <= 4 && value.bytes().all(|b| b.is_ascii_digit());
-    let is_path = value.starts_with('/') || value.starts_with("./") || value.starts_with("file:");
-    !(is_variable || is_plain_variable || is_switch || is_number || is_path)
-}
-
 /// Whether a value is a secret whatever its name: a private key, a password in an address, or the hash of
-/// a password, by which it can be found out. Hashes are known by their prefixes in crypt(5) and htpasswd.
+/// a password, by which it can be found out.
 pub fn is_secret_value(value: &str) -> bool {
-    const HASHES: [&str; 13] = [
-        "$apr1$", "$1$", "$2a$", "$2b$", "$2x$", "$2y$", "$5$", "$6$", "$7$", "$y$", "$argon2",
-        "{SHA}", "{SSHA}",
-    ];
-    // In a compose file each dollar is written twice.
     let value = value.replace("$$", "$");
     value.contains("PRIVATE KEY-----")
-        || HASHES.iter().any(|prefix| value.contains(prefix))
+        || has_password_hash(&value)
         || value.split_whitespace().any(has_password_in_url)
-}
-
-/// Whether `SCHEME://USER:PASSWORD@HOST` stands in a word, with a password that stands there itself.
-fn has_password_in_url(word: &str) -> bool {
-    word.match_indices("://").any(|(at, _)| {
-        let rest = &word[at + 3..];
-        let authority = rest.split(['/', '"', '\'']).next().unwrap_or_default();
-        let user = authority.rsplit_once('@').map(|(user, _)| user);
-        let password = user.and_then(|user| user.split_once(':')).map(|(_, p)| p);
-        password.is_some_and(is_literal)
-    })
 }
 
 #[cfg(test)]
@@ -220,6 +209,95 @@ mod tests {
             find_open_secrets("config.toml", config),
             ["a password in an address"]
         );
+    }
+
+    /// A stack of one service, which has these lines.
+    fn find_in_stack(lines: &str) -> Vec<String> {
+        let text = format!("services:\n  web:\n    image: x\n    {lines}\n");
+        assert!(serde_yaml::from_str::<serde_yaml::Value>(&text).is_ok());
+        find_open_secrets("stacks/x.yml", &text)
+    }
+
+    #[test]
+    fn secrets_in_all_places_of_a_service_are_named() {
+        const USERS: &str = "traefik.http.middlewares.x.basicauth.users";
+        const HASH: &str = "admin:$$apr1$$xbMl7nUh$$BnziBk4n3n/9p.tx/w3DQ/";
+        for (lines, secret) in [
+            (format!("labels: {{{USERS}: '{HASH}'}}"), USERS),
+            (format!("labels: ['{USERS}={HASH}']"), USERS),
+            (format!("deploy: {{labels: ['{USERS}={HASH}']}}"), USERS),
+            (
+                format!("deploy: {{labels: {{{USERS}: 'a:rl.3StKT.4T8M'}}}}"),
+                USERS,
+            ),
+            (
+                "labels: [homepage.widget.key=hunter2]".into(),
+                "homepage.widget.key",
+            ),
+            (
+                "labels: ['t.customrequestheaders.Authorization=Basic b3BzOnB3']".into(),
+                "t.customrequestheaders.Authorization",
+            ),
+            (
+                "command: [redis-server, --requirepass, hunter2]".into(),
+                "--requirepass",
+            ),
+            ("command: server --password=hunter2".into(), "--password"),
+            (
+                "entrypoint: [server, '--api-token=hunter2']".into(),
+                "--api-token",
+            ),
+            (
+                "healthcheck: {test: [CMD, mariadb-admin, ping, -phunter2]}".into(),
+                "mariadb-admin -p",
+            ),
+            (
+                "healthcheck: {test: 'mysqladmin ping -phunter2'}".into(),
+                "mysqladmin -p",
+            ),
+            (
+                "logging: {driver: splunk, options: {splunk-token: hunter2}}".into(),
+                "splunk-token",
+            ),
+            (
+                "logging: {driver: awslogs, options: {awslogs-secret-key: hunter2}}".into(),
+                "awslogs-secret-key",
+            ),
+            (
+                "logging: {driver: gelf, options: {gelf-address: 'udp://u:hunter2@log'}}".into(),
+                "a password in an address",
+            ),
+            ("environment: {ADMIN: 'x:$$2y$$05$$abc'}".into(), "ADMIN"),
+            (
+                "environment: {<<: {PGPASSWORD: hunter2}}".into(),
+                "PGPASSWORD",
+            ),
+        ] {
+            assert_eq!(find_in_stack(&lines), [secret], "{lines}");
+        }
+    }
+
+    #[test]
+    fn what_refers_to_a_secret_in_a_service_is_none() {
+        for lines in [
+            "labels: ['traefik.http.middlewares.x.basicauth.users=${USERS:?who, as htpasswd: prints}']",
+            "labels: {traefik.http.middlewares.x.basicauth.users: 'ops:${HASH}'}",
+            "labels: [traefik.http.middlewares.x.basicauth.usersfile=/run/secrets/users]",
+            "labels: ['traefik.http.middlewares.auth.forwardauth.address=http://auth:9000/']",
+            "labels: ['traefik.http.middlewares.auth.forwardauth.authResponseHeaders=X-User']",
+            "labels: ['traefik.http.middlewares.x.redirectregex.replacement=https://a/$$1$$2']",
+            "labels: ['t.customrequestheaders.Authorization=Bearer ${TOKEN}']",
+            "labels: [traefik.http.routers.x.middlewares=auth]",
+            "command: [server, '--password-file=/run/secrets/pw']",
+            "command: [sh, -c, 'exec server --password=\"$$(cat /run/secrets/pw)\"']",
+            "healthcheck: {test: 'mysqladmin ping -p$$PASSWORD'}",
+            "logging: {options: {splunk-token: '${TOKEN:?}', awslogs-group: web, max-file: '3'}}",
+            "logging: {options: {syslog-tls-key: /etc/ssl/key.pem, tag: '{{.Name}}'}}",
+            "environment: {TOKEN_FILE: /run/secrets/token}",
+        ] {
+            let found = find_in_stack(lines);
+            assert!(found.is_empty(), "{lines}: {found:?}");
+        }
     }
 
     #[test]

@@ -222,6 +222,260 @@ async fn secrets_and_ignored_files_stay_out_and_it_is_told() {
     assert_eq!(edited, ["stacks/link.yml"]);
 }
 
+/// The operator's, with a secret in the open: no commit takes it.
+const WITH_SECRET: &str =
+    "stack = \"ghost\"\n# the operator's\n[variables]\nAPI_TOKEN = \"planted\"\n";
+
+/// The three kinds of a change of a file.
+fn kinds_of_change(name: &str, content: &str) -> [FileChange; 3] {
+    let replaced = FileChange::Replace {
+        name: name.to_owned(),
+        content: content.as_bytes().to_vec(),
+        mode: 0o644,
+    };
+    let removed = FileChange::Remove {
+        name: name.to_owned(),
+    };
+    [write(name, content), replaced, removed]
+}
+
+#[tokio::test]
+async fn an_edit_that_no_commit_can_take_is_kept_beside_the_file() {
+    const NAME: &str = "apps/shop.toml";
+    const NEW: &str = "stack = \"ghost\"\nplace = \"n1\"\n";
+    for (reason_why, edit) in [("secret", WITH_SECRET), ("ignored", "# the operator's\n")] {
+        for change_of_file in kinds_of_change(NAME, NEW) {
+            let told = format!("{reason_why} {change_of_file:?}");
+            let dir = tempfile::tempdir().unwrap();
+            let folder = make_folder(dir.path(), CONFIG);
+            if reason_why == "ignored" {
+                fs::write(dir.path().join(".gitignore"), "/apps/\n").unwrap();
+            }
+            let first = [write("apps/other.toml", "stack = \"x\"\n")];
+            change(&folder, &first, "first").await;
+            let path = dir.path().join(NAME);
+            fs::write(&path, edit).unwrap();
+            let said = change(&folder, std::slice::from_ref(&change_of_file), "next").await;
+            let note = "what apps/shop.toml held is kept as apps/shop.toml.before";
+            assert!(said.iter().any(|s| s == note), "{told}: {said:?}");
+            let kept = fs::read_to_string(dir.path().join("apps/shop.toml.before")).unwrap();
+            assert_eq!(kept, edit, "{told}");
+            let held = fs::read(&path).ok();
+            assert_eq!(held.as_deref(), change_of_file.content(), "{told}");
+            assert!(!is_anywhere(dir.path(), "planted"), "{told}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_matou_wrote_itself_is_not_kept_beside_and_no_copy_is_written_over() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = make_folder(dir.path(), CONFIG);
+    let path = dir.path().join("apps/shop.toml");
+    let second = dir.path().join("apps/shop.toml.2.before");
+    let own = |n: u32| format!("stack = \"ghost\"\n[variables]\nAPI_TOKEN = \"planted{n}\"\n");
+    fs::write(&path, WITH_SECRET).unwrap();
+    change(&folder, &[write("apps/shop.toml", &own(1))], "first").await;
+    // It was the operator's.
+    let before = dir.path().join("apps/shop.toml.before");
+    assert_eq!(fs::read_to_string(&before).unwrap(), WITH_SECRET);
+    for n in 2..4 {
+        let said = change(&folder, &[write("apps/shop.toml", &own(n))], "next").await;
+        assert!(!said.iter().any(|s| s.contains("is kept as")), "{said:?}");
+    }
+    assert!(!second.exists());
+    // Also while git fails.
+    let index = dir.path().join(".git/index");
+    let whole = fs::read(&index).unwrap();
+    fs::write(&index, "no index").unwrap();
+    let said = change(&folder, &[write("apps/shop.toml", &own(4))], "next").await;
+    assert!(
+        said.len() == 1 && said[0].starts_with("what changed is not in the history yet"),
+        "{said:?}"
+    );
+    let edit = format!("{}# edited\n", own(4));
+    fs::write(&path, &edit).unwrap();
+    let said = change(&folder, &[write("apps/shop.toml", &own(5))], "next").await;
+    assert_eq!(
+        said[0],
+        "what apps/shop.toml held is kept as apps/shop.toml.2.before"
+    );
+    fs::write(&index, whole).unwrap();
+    assert_eq!(fs::read_to_string(&second).unwrap(), edit);
+    assert_eq!(fs::read_to_string(&before).unwrap(), WITH_SECRET);
+    // Taken away, it is no edit either.
+    let removed = FileChange::Remove {
+        name: "apps/shop.toml".into(),
+    };
+    change(&folder, &[removed], "remove shop").await;
+    assert!(!path.exists());
+    assert!(!dir.path().join("apps/shop.toml.3.before").exists());
+}
+
+#[tokio::test]
+async fn a_version_that_is_staged_gets_a_commit_of_its_own() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = make_folder(dir.path(), CONFIG);
+    let path = dir.path().join("apps/shop.toml");
+    change(&folder, &[write("apps/shop.toml", "# 1\n")], "first").await;
+    fs::write(&path, "# staged\n").unwrap();
+    fs::write(dir.path().join("apps/blog.toml"), "# staged, too\n").unwrap();
+    git(dir.path(), &["add", "apps"]);
+    fs::write(&path, "# edited\n").unwrap();
+    let said = change(&folder, &[write("apps/shop.toml", "# 2\n")], "second").await;
+    assert!(said.is_empty(), "{said:?}");
+    assert_eq!(
+        titles(dir.path())[..4],
+        [
+            "second",
+            "apps/shop.toml as edited by hand",
+            "apps/shop.toml as staged by hand",
+            "first"
+        ]
+    );
+    for (commit, content) in [
+        ("HEAD", "# 2\n"),
+        ("HEAD~1", "# edited\n"),
+        ("HEAD~2", "# staged\n"),
+    ] {
+        let shown = git(dir.path(), &["show", &format!("{commit}:apps/shop.toml")]);
+        assert_eq!(shown, content, "{commit}");
+        let names = ["show", "--format=", "--name-only", commit];
+        assert_eq!(git(dir.path(), &names), "apps/shop.toml\n", "{commit}");
+    }
+    // What else is staged stays so.
+    assert_eq!(
+        git(dir.path(), &["status", "--porcelain"]),
+        "A  apps/blog.toml\n"
+    );
+
+    // One with a secret stays where it is, and the new version is not put over it.
+    fs::write(&path, WITH_SECRET).unwrap();
+    git(dir.path(), &["add", "apps/shop.toml"]);
+    fs::write(&path, "# edited\n").unwrap();
+    let said = change(&folder, &[write("apps/shop.toml", "# 3\n")], "third").await;
+    assert_eq!(
+        said,
+        [
+            "what apps/shop.toml held is kept as apps/shop.toml.before",
+            "apps/shop.toml is not put into the history: another version of it is staged, which holds in the open what looks like a secret (API_TOKEN)"
+        ]
+    );
+    assert_eq!(git(dir.path(), &["show", ":apps/shop.toml"]), WITH_SECRET);
+    assert_eq!(titles(dir.path())[0], "second");
+    assert_eq!(fs::read_to_string(&path).unwrap(), "# 3\n");
+}
+
+#[tokio::test]
+async fn a_version_that_is_staged_before_the_first_commit_gets_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path().join("fleet");
+    fs::create_dir(&root).unwrap();
+    let folder = make_folder(&root, CONFIG);
+    git(dir.path(), &["init", "--quiet"]);
+    git(dir.path(), &["add", "fleet/apps"]);
+    fs::write(root.join("apps/shop.toml"), "# edited\n").unwrap();
+    let said = change(&folder, &[write("apps/shop.toml", "# 2\n")], "first").await;
+    assert!(said.is_empty(), "{said:?}");
+    assert_eq!(
+        titles(dir.path()),
+        [
+            "first",
+            "apps/shop.toml as edited by hand",
+            "apps/shop.toml as staged by hand"
+        ]
+    );
+    let names = ["show", "--format=", "--name-only", "HEAD~2"];
+    assert_eq!(git(dir.path(), &names), "fleet/apps/shop.toml\n");
+}
+
+#[tokio::test]
+async fn nothing_is_committed_into_a_merge_or_on_no_branch() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = make_folder(dir.path(), CONFIG);
+    change(&folder, &[write("apps/shop.toml", "# 1\n")], "first").await;
+    let main = git(dir.path(), &["branch", "--show-current"]);
+    git(dir.path(), &["checkout", "--quiet", "-b", "other"]);
+    fs::write(dir.path().join("config.toml"), format!("{CONFIG}# 2\n")).unwrap();
+    git(dir.path(), &["commit", "--quiet", "--all", "-m", "other"]);
+    git(dir.path(), &["checkout", "--quiet", main.trim()]);
+    git(
+        dir.path(),
+        &["merge", "--quiet", "--no-ff", "--no-commit", "other"],
+    );
+    let head = git(dir.path(), &["rev-parse", "HEAD"]);
+    fs::write(dir.path().join("apps/shop.toml"), "# edited\n").unwrap();
+    let said = change(&folder, &[write("apps/shop.toml", "# 2\n")], "second").await;
+    assert_eq!(
+        said,
+        [
+            "what apps/shop.toml held is kept as apps/shop.toml.before",
+            "what changed is not in the history yet: a merge is under way in its repository: finish or abort it"
+        ]
+    );
+    change(&folder, &[write("apps/new.toml", "# 1\n")], "third").await;
+    assert_eq!(git(dir.path(), &["rev-parse", "HEAD"]), head);
+    assert!(!folder.finish_interrupted().await.unwrap());
+    git(dir.path(), &["commit", "--quiet", "-m", "merged"]);
+    let names = ["diff", "--name-only", "HEAD~1", "HEAD"];
+    assert_eq!(git(dir.path(), &names), "config.toml\n");
+    // All that was written meanwhile is committed then.
+    assert!(folder.finish_interrupted().await.unwrap());
+    assert_eq!(titles(dir.path())[0], "third");
+    assert_eq!(
+        git(dir.path(), &["show", "--format=", "--name-only", "HEAD"]),
+        "apps/new.toml\napps/shop.toml\n"
+    );
+
+    git(dir.path(), &["checkout", "--quiet", "--detach"]);
+    let said = change(&folder, &[write("apps/shop.toml", "# 3\n")], "fourth").await;
+    assert_eq!(
+        said,
+        [
+            "what changed is not in the history yet: no branch is checked out in its repository (HEAD is detached): check one out"
+        ]
+    );
+    git(dir.path(), &["checkout", "--quiet", main.trim()]);
+    change(&folder, &[write("apps/shop.toml", "# 4\n")], "fifth").await;
+    assert_eq!(titles(dir.path())[..3], ["fifth", "fourth", "third"]);
+
+    for name in ["rebase-merge", "rebase-apply"] {
+        let under_way = dir.path().join(".git").join(name);
+        fs::create_dir(&under_way).unwrap();
+        let said = change(&folder, &[write("apps/shop.toml", "# 5\n")], "sixth").await;
+        assert!(said[0].contains("a rebase is under way"), "{said:?}");
+        fs::remove_dir(&under_way).unwrap();
+    }
+    assert_eq!(titles(dir.path())[0], "fifth");
+}
+
+#[tokio::test]
+async fn a_file_with_a_secret_in_the_open_is_for_nobody_else() {
+    use std::os::unix::fs::PermissionsExt;
+    for config in [CONFIG.to_owned(), CONFIG.replace("true", "false")] {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = make_folder(dir.path(), &config);
+        let mode = |name: &str| {
+            let found = fs::metadata(dir.path().join(name)).unwrap();
+            found.permissions().mode() & 0o777
+        };
+        let stack = "services:\n  web:\n    image: x\n    command: [server, --token=planted]\n";
+        let files = [
+            write("stacks/shop.yml", stack),
+            write("apps/shop.toml", WITH_SECRET),
+            write("apps/plain.toml", "stack = \"x\"\n"),
+        ];
+        change(&folder, &files, "first").await;
+        let found = ["stacks/shop.yml", "apps/shop.toml", "apps/plain.toml"].map(mode);
+        assert_eq!(found, [0o600, 0o600, 0o644]);
+        // A group that has it already keeps it.
+        let path = dir.path().join("stacks/shop.yml");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
+        change(&folder, &files, "again").await;
+        assert_eq!(mode("stacks/shop.yml"), 0o640);
+    }
+}
+
 #[tokio::test]
 async fn it_may_be_a_part_of_a_larger_repository() {
     let dir = tempfile::tempdir().unwrap();
@@ -441,6 +695,13 @@ async fn without_the_switch_there_is_no_git() {
     )
     .await;
     assert!(!PathBuf::from(dir.path()).join(".git").exists());
+    // What the folder holds is all that it has, and no copies are made.
+    for change_of_file in kinds_of_change("apps/shop.toml", "stack = \"y\"\n") {
+        fs::write(dir.path().join("apps/shop.toml"), "# mine\n").unwrap();
+        let said = change(&folder, &[change_of_file], "next").await;
+        assert!(said.is_empty(), "{said:?}");
+        assert!(!dir.path().join("apps/shop.toml.before").exists());
+    }
     let said = folder.list_revisions(&[], 1).await.unwrap_err().to_string();
     assert!(said.starts_with("no history is kept"), "{said}");
 }

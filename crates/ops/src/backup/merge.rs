@@ -455,6 +455,7 @@ fn format_author_note(what: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::fs::PermissionsExt;
 
     fn files(list: &[(&str, &str)]) -> Vec<PackedFile> {
         let list = list.iter();
@@ -543,8 +544,33 @@ mod tests {
             ),
             ("n", "mine")
         );
+        let mode = |n: &str| {
+            let found = std::fs::metadata(dir.path().join(n)).unwrap();
+            found.permissions().mode() & 0o777
+        };
+        assert_eq!(
+            (mode("apps/new.toml"), mode("stacks/n.yml")),
+            (0o644, 0o644)
+        );
         assert!(there.take_app("new", &folder).await.unwrap().is_empty());
         assert!(there.take_app("none", &folder).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_stack_with_a_secret_is_taken_for_nobody_else() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("config.toml");
+        let node = "[[nodes]]\nname = \"n1\"\nrole = \"manager\"\naddress = \"192.0.2.1\"\n";
+        std::fs::write(&path, node).unwrap();
+        let folder = FleetFolder::of_config(&Config::load(Some(&path)).unwrap()).unwrap();
+        let stack = "services: {web: {image: x, environment: {DB_PASSWORD: planted}}}\n";
+        let there = there(&[
+            ("apps/new.toml", "stack = \"n\"\n"),
+            ("stacks/n.yml", stack),
+        ]);
+        there.take_app("new", &folder).await.unwrap();
+        let found = std::fs::metadata(dir.path().join("stacks/n.yml")).unwrap();
+        assert_eq!(found.permissions().mode() & 0o777, 0o600);
     }
 
     fn sh(script: &str, args: &[&str], input: &[u8]) -> std::process::Output {

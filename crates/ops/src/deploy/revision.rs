@@ -7,8 +7,8 @@ use std::sync::Arc;
 use crate::app_history::find_fleet_folder;
 use crate::backup::select_app_files;
 use crate::{FleetContext, OpsError};
-use matou_base::files::{READABLE_MODE, write_atomically};
-use matou_history::{FileChange, FleetFolder, FolderFile};
+use matou_base::files::{MAX_CONFIG_BYTES, READABLE_MODE, read_text, write_atomically};
+use matou_history::{FileChange, FleetFolder, FolderFile, find_open_secrets};
 use matou_job::Change;
 use matou_stack::{AppFile, AppName, Catalogue};
 
@@ -50,6 +50,11 @@ impl RevisionFiles {
         };
         let text = String::from_utf8_lossy(text);
         let app_file = AppFile::parse(&format!("{short}:{name}"), &text)?;
+        if let Some((stack, found)) = find_left_out_stack(&folder, &all, &app_file.stack) {
+            return Err(OpsError::failed(tr!(
+                "{short} has no {stack}: the history leaves it out as long as it holds in the open what looks like a secret ({found}); put that into a Docker secret, and later revisions have it"
+            )));
+        }
         let stacks = unpack_stacks(&all)?;
         let catalogue = Catalogue::load_revision(stacks.path(), short);
         let changes = list_changes(&folder, files);
@@ -62,6 +67,24 @@ impl RevisionFiles {
             _stacks: stacks,
         })
     }
+}
+
+/// Returns the name of a stack's file that a revision does not have, and what keeps it out of the history as it is
+/// now: a built-in stack of that name is another one.
+fn find_left_out_stack(
+    folder: &FleetFolder,
+    all: &[FolderFile],
+    stack: &str,
+) -> Option<(String, String)> {
+    let names = ["yml", "yaml"].map(|end| format!("stacks/{stack}.{end}"));
+    if all.iter().any(|(name, _)| names.contains(name)) {
+        return None;
+    }
+    names.into_iter().find_map(|name| {
+        let text = read_text(&folder.path().join(&name), MAX_CONFIG_BYTES).ok()?;
+        let found = find_open_secrets(&name, &text).join(", ");
+        (!found.is_empty()).then_some((name, found))
+    })
 }
 
 /// Writes the stacks of a revision into a folder that is gone with what is returned.
@@ -116,4 +139,32 @@ fn describe_neighbours(
             .with_warning(tr!("its next deploy goes back to these files, too"))
     };
     others.into_iter().map(note).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use matou_config::Config;
+
+    #[test]
+    fn a_stack_that_the_history_leaves_out_is_named_with_its_secret() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("config.toml");
+        let node = "[[nodes]]\nname = \"n1\"\nrole = \"manager\"\naddress = \"192.0.2.1\"\n";
+        std::fs::write(&path, node).unwrap();
+        std::fs::create_dir(dir.path().join("stacks")).unwrap();
+        let open = "services: {web: {image: x, environment: {DB_PASSWORD: planted}}}\n";
+        std::fs::write(dir.path().join("stacks/shop.yml"), open).unwrap();
+        std::fs::write(dir.path().join("stacks/plain.yml"), "services: {}\n").unwrap();
+        let folder = FleetFolder::of_config(&Config::load(Some(&path)).unwrap()).unwrap();
+        let there = [("stacks/blog.yml".to_owned(), Vec::<u8>::new())];
+        let find = |stack: &str| find_left_out_stack(&folder, &there, stack);
+        assert_eq!(
+            find("shop"),
+            Some(("stacks/shop.yml".to_owned(), "DB_PASSWORD".to_owned()))
+        );
+        assert_eq!(find("plain"), None);
+        assert_eq!(find("ghost"), None);
+        assert_eq!(find("blog"), None);
+    }
 }
