@@ -453,7 +453,7 @@ tcp LISTEN 0 128 [::1]:631 [::]:* users:((\"cupsd\",pid=9,fd=7))
     /// Lines about ports, up to what is to be done.
     fn told(facts: NodeFacts, more: &str) -> Vec<String> {
         let plan = check_of(&FirewallConcern, &config(more), facts).unwrap();
-        let told = lines(&plan).into_iter().filter(|l| l.starts_with("= port"));
+        let told = lines(&plan).into_iter().filter(|l| l.starts_with("! port"));
         told.map(|l| l.split(" (").next().unwrap_or_default().to_owned())
             .collect()
     }
@@ -463,23 +463,23 @@ tcp LISTEN 0 128 [::1]:631 [::]:* users:((\"cupsd\",pid=9,fd=7))
         assert_eq!(
             told(used_manager(), ""),
             [
-                "= port 3306/tcp, mariadbd",
-                "= port 8080/tcp, container old-shop",
-                "= port 8081/tcp, service mail_smtp",
-                "= port 5353/udp, service web_web",
-                "= ports 7000/udp to 7002/udp, container turn",
-                "= port 51820/udp",
+                "! port 3306/tcp, mariadbd",
+                "! port 8080/tcp, container old-shop",
+                "! port 8081/tcp, service mail_smtp",
+                "! port 5353/udp, service web_web",
+                "! ports 7000/udp to 7002/udp, container turn",
+                "! port 51820/udp",
             ]
         );
         let more = "[provision]\nopen_ports = [\"8080/tcp\", \"51820/udp\", \"7001/udp\"]";
         assert_eq!(
             told(used_manager(), more),
             [
-                "= port 3306/tcp, mariadbd",
-                "= port 8081/tcp, service mail_smtp",
-                "= port 5353/udp, service web_web",
-                "= port 7000/udp, container turn",
-                "= port 7002/udp, container turn",
+                "! port 3306/tcp, mariadbd",
+                "! port 8081/tcp, service mail_smtp",
+                "! port 5353/udp, service web_web",
+                "! port 7000/udp, container turn",
+                "! port 7002/udp, container turn",
             ]
         );
         let plan = check_of(&FirewallConcern, &config(""), used_manager()).unwrap();
@@ -497,7 +497,7 @@ tcp LISTEN 0 128 [::1]:631 [::]:* users:((\"cupsd\",pid=9,fd=7))
         let facts = used_manager().with("nft", live, 0);
         assert_eq!(
             told(facts, "[provision]\nopen_ports = [\"3306/tcp\"]"),
-            ["= port 8080/tcp, container old-shop"]
+            ["! port 8080/tcp, container old-shop"]
         );
         let accepted = AcceptedPorts::parse(live);
         let has = |number, protocol: &str| {
@@ -571,7 +571,7 @@ table inet filter
         let told = describe_other_rules(&facts(&format!("{known}{more}"))).unwrap();
         assert_eq!(
             told.to_string(),
-            "= rules of others stay: iptables DOCKER-USER (1), iptables INPUT (2), iptables PREROUTING (1), table inet filter; matou's table stands beside them, and what one of both drops is dropped"
+            "! rules of others stay: iptables DOCKER-USER (1), iptables INPUT (2), iptables PREROUTING (1), table inet filter; matou's table stands beside them, and what one of both drops is dropped"
         );
     }
 }
