@@ -289,7 +289,11 @@ mod tests {
         assert_eq!(names(&found), ["shop_kept", "shop_own"]);
         assert_eq!(found.outside, ["theirs", "older"]);
         // What is outside of any other stack is somebody else's.
-        let found = render_volumes("shop", &mut file, &matou_config::Config::this_machine().storage);
+        let found = render_volumes(
+            "shop",
+            &mut file,
+            &matou_config::Config::this_machine().storage,
+        );
         assert_eq!(names(&found), ["shop_kept", "shop_own"]);
         assert!(found.outside.is_empty());
     }
