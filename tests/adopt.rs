@@ -1,10 +1,11 @@
 //! Applications that were deployed by hand are adopted as they run: deploying their files, by matou and
-//! by docker's own client, changes no field of a service and replaces no task.
+//! by docker's own client, changes no field of a service and replaces no task, and what they mount from outside stays
+//! in their backups.
 
 mod support;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use matou::lab::LabKind;
@@ -18,10 +19,12 @@ const FLEET: &str = "adopt";
 const STACKS: &[(&str, &str)] = &[
     ("every", include_str!("files/adopt/every.yml")),
     ("everywhere", include_str!("files/adopt/everywhere.yml")),
+    ("giver", include_str!("files/adopt/giver.yml")),
     ("host", include_str!("files/adopt/host.yml")),
     ("jobs", include_str!("files/adopt/jobs.yml")),
     ("limits", include_str!("files/adopt/limits.yml")),
     ("outside", include_str!("files/adopt/outside.yml")),
+    ("taken", include_str!("files/adopt/taken.yml")),
     ("traefik1", include_str!("files/adopt/traefik1.yml")),
     ("traefik2", include_str!("files/adopt/traefik2.yml")),
     ("traefik3", include_str!("files/adopt/traefik3.yml")),
@@ -30,7 +33,8 @@ const STACKS: &[(&str, &str)] = &[
 /// What is there before: of others, and by other means.
 const GROUND: &str = "echo '{\"node-generic-resources\":[\"gpu=64\"]}' >/etc/docker/daemon.json\n\
     systemctl restart docker; until docker node update --label-add zone=a n1 >/dev/null 2>&1; do sleep 0.2; done\n\
-    docker tag matou/hello:1.0 mariadb:11; docker volume create old-data\n\
+    docker tag matou/hello:1.0 mariadb:11; docker volume create old-data; mkdir -p /mnt/data/taken\n\
+    docker volume create --opt type=none --opt o=bind --opt device=/mnt/data/taken taken-data\n\
     docker network create --driver overlay proxy\n\
     printf word | docker secret create word_v1 -; printf page | docker config create page_v1 -\n\
     echo page >/tmp/page.txt; echo word >/tmp/word.txt";
@@ -49,6 +53,10 @@ const ALONE: &str = "docker service create --detach --name alone --network name=
     --reserve-memory 8M --restart-delay 1s --rollback-parallelism 2 --secret source=word_v1,target=word \
     --stop-grace-period 1s --stop-signal TERM --sysctl net.ipv4.tcp_keepalive_time=600 --tty \
     --ulimit nofile=1024:2048 --update-delay 100ms --user 1000 --workdir /tmp matou/hello:1.0 /start";
+
+/// A single service with a volume that nothing says more of.
+const LONE: &str = "docker service create --detach --name lone --mount type=volume,source=lone-data,target=/data \
+    --stop-grace-period 1s matou/hello:1.0";
 
 /// Flags that a compose file for a swarm has no words for, with what is told of each.
 const UNSPEAKABLE: &[(&str, &str)] = &[
@@ -169,6 +177,7 @@ fn what_was_deployed_by_hand_is_adopted_as_it_runs() {
         }
     }
     fleet.run("n1", ALONE);
+    fleet.run("n1", LONE);
     for (i, (flags, _)) in UNSPEAKABLE.iter().enumerate() {
         let line = format!("docker service create --detach --name odd{i} {flags} matou/hello:1.0");
         fleet.run("n1", &line);
@@ -200,7 +209,7 @@ fn what_was_deployed_by_hand_is_adopted_as_it_runs() {
     assert_eq!(std::fs::read_to_string(&file).expect("written"), whole);
     assert!(!folder.join("stacks/traefik2-adopted.yml").exists());
 
-    for name in stacks.iter().copied().chain(["alone"]) {
+    for name in stacks.iter().copied().chain(["alone", "lone"]) {
         let told = ok(config, &["diff", name, name]);
         assert!(told.contains("nothing to do"), "{name}: {told}");
         ok(config, &["redeploy", name, "--yes"]);
@@ -236,19 +245,26 @@ fn what_was_deployed_by_hand_is_adopted_as_it_runs() {
         "{}",
         said(&out)
     );
-    comes_back_with_what_it_did_not_make(&practice);
+    let config = with_repository(&practice.fleet);
+    comes_back_with_what_it_did_not_make(&practice, &config);
+    what_is_mounted_from_outside_is_saved(&practice.fleet, &config);
 }
 
-/// What `docker stack rm` takes with it, and what the stack has from others, is kept by a backup and made again.
-fn comes_back_with_what_it_did_not_make(practice: &Practice) {
-    let fleet = &practice.fleet;
+/// The same fleet with backups.
+fn with_repository(fleet: &Fleet) -> PathBuf {
     support::backup::restic(fleet);
     let config = fleet.config(
-        "kept.toml",
+        "saved.toml",
         "[storage]\nnode = \"n1\"\ndriver = \"local\"\n[backup]\nrepository = \"/srv/restic\"\npassword_file = \"restic-password\"\n",
     );
     private(&config.with_file_name("restic-password"), "correct horse\n");
     support::backup::repository(fleet, &config);
+    config
+}
+
+/// What `docker stack rm` takes with it, and what the stack has from others, is kept by a backup and made again.
+fn comes_back_with_what_it_did_not_make(practice: &Practice, config: &Path) {
+    let fleet = &practice.fleet;
     fleet.run("n1", KEPT_GROUND);
     fleet.run(
         "n1",
@@ -260,35 +276,35 @@ fn comes_back_with_what_it_did_not_make(practice: &Practice) {
     let container = "docker exec $(docker ps -q -f name=kept_app) sh -c 'echo mine >/files/mine'";
     fleet.run("n1", container);
     let was = fleet.run("n1", KEPT_CONTENT);
-    ok(&config, &["adopt", "kept", "--yes"]);
+    ok(config, &["adopt", "kept", "--yes"]);
 
     let watch = exposure::Watch::begin(&[WORD]);
-    let told = said(&matou(&config, &["remove", "kept", "--dry-run"]));
+    let told = said(&matou(config, &["remove", "kept", "--dry-run"]));
     for lost in ["secret kept_key", "config kept_page", "no backup keeps"] {
         assert!(told.contains(lost), "{lost}: {told}");
     }
     assert!(!told.contains("kept_v1"), "it is of others: {told}");
-    let told = ok(&config, &["backup", "kept"]);
+    let told = ok(config, &["backup", "kept"]);
     assert!(!told.contains("NOT kept"), "{told}");
-    let told = said(&matou(&config, &["remove", "kept", "--dry-run"]));
+    let told = said(&matou(config, &["remove", "kept", "--dry-run"]));
     assert!(told.contains("secret kept_key"), "{told}");
     assert!(!told.contains("no backup keeps"), "{told}");
     // A secret whose service is stopped stays kept.
     fleet.run("n1", "docker service scale kept_app=0");
-    let told = ok(&config, &["backup", "kept"]);
+    let told = ok(config, &["backup", "kept"]);
     assert!(!told.contains("NOT kept"), "{told}");
 
-    ok(&config, &["remove", "kept", "--yes"]);
+    ok(config, &["remove", "kept", "--yes"]);
     fleet.run("n1", KEPT_LOSS);
     // Nothing is kept here: the plan of a deploy says what is missing.
-    let out = matou(&config, &["redeploy", "kept", "--yes"]);
+    let out = matou(config, &["redeploy", "kept", "--yes"]);
     let told = said(&out);
     assert!(
         !out.status.success() && told.contains("kept-proxy"),
         "{told}"
     );
 
-    ok(&config, &["restore", "kept", "--yes"]);
+    ok(config, &["restore", "kept", "--yes"]);
     let mut is = String::new();
     until(Duration::from_secs(60), || {
         let out = fleet.try_run("n1", KEPT_CONTENT);
@@ -296,7 +312,47 @@ fn comes_back_with_what_it_did_not_make(practice: &Practice) {
         out.status.success().then_some(()).ok_or_else(|| is.clone())
     });
     assert_eq!(is, was);
-    let told = ok(&config, &["diff", "kept", "kept"]);
+    let told = ok(config, &["diff", "kept", "kept"]);
     assert!(told.contains("nothing to do"), "{told}");
     watch.end(fleet, &["n1"]);
+}
+
+/// Before its adoption a backup took all that an application mounts. Adopted, it still does, but for what another
+/// one has; and a restore makes it again as it was.
+fn what_is_mounted_from_outside_is_saved(fleet: &Fleet, config: &Path) {
+    let files = "/var/lib/docker/volumes/lone-data/_data/file /mnt/data/taken/file";
+    fleet.run("n1", &format!("echo saved | tee {files}"));
+    for app in ["lone", "taken"] {
+        let plan = ok(config, &["backup", app, "--dry-run"]);
+        let line = format!("snapshot of {app}: 1 volume");
+        assert!(plan.contains(&line), "{plan}");
+        let of_another = plan.contains("the volume given, which is external");
+        assert_eq!(of_another, app == "taken", "{plan}");
+        ok(config, &["backup", app]);
+        ok(config, &["remove", app, "--yes"]);
+    }
+    let plan = ok(config, &["erase", "lone", "--dry-run"]);
+    assert!(plan.contains("volume lone-data stays"), "{plan}");
+    let driver = "docker volume inspect -f '{{.Driver}} {{json .Options}}' lone-data taken-data";
+    let was = fleet.run("n1", driver);
+    until(Duration::from_secs(60), || {
+        let line = format!("rm -f {files}; docker volume rm -f lone-data taken-data");
+        let out = fleet.try_run("n1", &line);
+        out.status.success().then_some(()).ok_or_else(|| said(&out))
+    });
+    for app in ["lone", "taken"] {
+        ok(config, &["restore", app, "--yes"]);
+    }
+    let back = fleet.run("n1", &format!("cat {files}"));
+    assert_eq!(back, "saved\nsaved\n");
+    assert_eq!(fleet.run("n1", driver), was);
+    let services = fleet.run("n1", "docker service ls --format '{{.Name}} {{.Replicas}}'");
+    for line in ["lone_lone 1/1", "taken_app 1/1"] {
+        assert!(services.contains(line), "{services}");
+    }
+    support::fault(
+        "adopt",
+        "the volumes that adopted applications mount from outside of their stacks are destroyed, one of them with options",
+        "they were in the backups, but for one that another application's stack makes; a restore makes them as they were",
+    );
 }

@@ -2,6 +2,7 @@
 //! dumps.
 
 use matou_i18n::tr;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
@@ -59,6 +60,8 @@ pub struct AppStorage {
     pub left_out: Vec<UnreachedVolume>,
     /// Volumes that are on no node, while all answer; none where that is an error.
     pub nowhere: Vec<String>,
+    /// Volumes of it that its stack does not make, of an application that was adopted.
+    pub outside: BTreeSet<String>,
     /// What its services mount that no backup takes, a sentence each.
     pub unsaved: Vec<String>,
     /// Files and folders of the data that its services mount by their paths; they may not be there.
@@ -71,6 +74,20 @@ pub struct AppStorage {
     pub spec: BackupSpec,
     /// What it is made from; `None` when it was deployed by something else than matou.
     pub file: Option<AppFile>,
+}
+
+/// What a file, or else what runs, says of an application's data.
+#[derive(Default)]
+struct KnownData {
+    /// Volumes, and the folder of the storage node that holds each, where that is known.
+    volumes: Vec<(String, Option<PathBuf>)>,
+    /// Those of them that its stack does not make.
+    outside: BTreeSet<String>,
+    unsaved: Vec<String>,
+    bind_sources: Vec<PathBuf>,
+    spec: BackupSpec,
+    /// Where volumes are, when that was asked already.
+    places: Option<VolumePlaces>,
 }
 
 /// `manifest.json` in an application's dumps folder: what a snapshot holds.
@@ -219,31 +236,16 @@ impl AppStorage {
             Some(folder) => AppFile::load(&folder, app).map_err(|e| wrong(e.to_string()))?,
             None => None,
         };
-        let mut unsaved = Vec::new();
-        let (named, spec, sources) = match &file {
-            Some(file) => {
-                let target = RenderTarget::for_app(config, file);
-                let rendered = catalogue
-                    .render_stack(&file.stack, app, &file.variables, &target)
-                    .map_err(|e| wrong(e.to_string()))?;
-                let extension = catalogue
-                    .find_extension(&file.stack)
-                    .map_err(|e| wrong(e.to_string()))?;
-                unsaved = rendered
-                    .list_unsaved_mounts()
-                    .map_err(|e| wrong(e.to_string()))?;
-                let sources = rendered.bind_sources;
-                (rendered.volumes.named, extension.backup, sources)
-            }
-            None => (
-                list_running_volumes(app, nodes).await?,
-                BackupSpec::default(),
-                Vec::new(),
-            ),
+        let known = match &file {
+            Some(file) => KnownData::load_from_file(app, file, config, nodes, catalogue).await?,
+            None => KnownData {
+                volumes: list_running_volumes(app, nodes).await?,
+                ..KnownData::default()
+            },
         };
         let (mut volumes, mut left_out, mut nowhere) = (Vec::new(), Vec::new(), Vec::new());
-        let mut places = None;
-        for (name, folder) in named {
+        let mut places = known.places;
+        for (name, folder) in known.volumes {
             if let Some(folder) = folder {
                 volumes.push(VolumeFolder::here(&name, folder));
                 continue;
@@ -252,7 +254,10 @@ impl AppStorage {
                 places = Some(VolumePlaces::query(nodes).await?);
             }
             if let Some(places) = &places {
-                let placed = places.place(app, &name, config);
+                let mut placed = places.place(app, &name, config);
+                if known.outside.contains(&name) {
+                    places.note_drivers(&mut placed.folders, &config.storage.node);
+                }
                 volumes.extend(placed.folders);
                 let left = placed.left_out.into_iter();
                 left_out.extend(left.map(|why| UnreachedVolume {
@@ -266,14 +271,15 @@ impl AppStorage {
         Ok(Self {
             app: app.to_owned(),
             node: config.storage.node.clone(),
-            binds: select_bound_data(sources, config, &volumes),
+            binds: select_bound_data(known.bind_sources, config, &volumes),
             volumes,
             left_out,
             nowhere,
-            unsaved,
+            outside: known.outside,
+            unsaved: known.unsaved,
             secrets: data.join("secrets").join(app),
             dumps: data.join("dumps").join(app),
-            spec,
+            spec: known.spec,
             file,
         })
     }
@@ -305,6 +311,77 @@ impl AppStorage {
         let folder = &of(Some(node)).or_else(|| of(None))?.folder;
         plain.then(|| folder.join(rest))
     }
+}
+
+impl KnownData {
+    async fn load_from_file(
+        app: &str,
+        file: &AppFile,
+        config: &Config,
+        nodes: &Nodes,
+        catalogue: &Catalogue,
+    ) -> Result<Self, BackupError> {
+        let wrong = |e: matou_stack::StackError| BackupError::Wrong(e.to_string());
+        let target = RenderTarget::for_app(config, file);
+        let rendered = catalogue
+            .render_stack(&file.stack, app, &file.variables, &target)
+            .map_err(wrong)?;
+        let extension = catalogue.find_extension(&file.stack).map_err(wrong)?;
+        let (mut outside, mut places) = (BTreeSet::new(), None);
+        if !rendered.volumes.outside.is_empty() {
+            let asked = VolumePlaces::query(nodes).await?;
+            outside = rendered.volumes.outside.iter().cloned().collect();
+            leave_to_others(&mut outside, app, &asked, config, catalogue);
+            places = Some(asked);
+        }
+        let unsaved = rendered.list_unsaved_mounts(&outside).map_err(wrong)?;
+        let mut volumes = rendered.volumes.named;
+        volumes.extend(outside.iter().map(|name| (name.clone(), None)));
+        Ok(Self {
+            volumes,
+            outside,
+            unsaved,
+            bind_sources: rendered.bind_sources,
+            spec: extension.backup,
+            places,
+        })
+    }
+}
+
+/// Takes out of the volumes that an adopted application mounts from outside those which are in another one's
+/// backup: its file says that it makes them; or it has no file, has made them and mounts them.
+fn leave_to_others(
+    outside: &mut BTreeSet<String>,
+    app: &str,
+    places: &VolumePlaces,
+    config: &Config,
+    catalogue: &Catalogue,
+) {
+    let folder = config.folder();
+    for name in folder.iter().flat_map(|f| AppFile::list_names(f)) {
+        if *name != *app {
+            for volume in list_volumes_of_file(&name, config, catalogue).unwrap_or_default() {
+                outside.remove(&volume);
+            }
+        }
+    }
+    let has_file = |other: &str| {
+        let path = folder.as_ref().map(|f| AppFile::path(f, other));
+        path.is_some_and(|p| p.exists())
+    };
+    outside.retain(|volume| {
+        let maker = places.find_maker(app, volume);
+        !maker.is_some_and(|other| is_app_name(other) && !has_file(other))
+    });
+}
+
+/// Lists the volumes that a file says an application makes; `None` when that can't be told: its own backup tells why.
+fn list_volumes_of_file(app: &str, config: &Config, catalogue: &Catalogue) -> Option<Vec<String>> {
+    let file = AppFile::load(&config.folder()?, app).ok()??;
+    let target = RenderTarget::for_app(config, &file);
+    let rendered = catalogue.render_stack(&file.stack, app, &file.variables, &target);
+    let named = rendered.ok()?.volumes.named.into_iter();
+    Some(named.map(|(name, _)| name).collect())
 }
 
 /// The storage node.
@@ -453,6 +530,7 @@ mod tests {
             ],
             left_out: Vec::new(),
             nowhere: Vec::new(),
+            outside: BTreeSet::new(),
             unsaved: Vec::new(),
             binds: Vec::new(),
             secrets: "/mnt/data/.matou/secrets/blog".into(),

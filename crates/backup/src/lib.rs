@@ -57,4 +57,6 @@ pub use retention::{
 };
 pub use secrets::read_repository_password;
 pub use snapshot_counts::{SnapshotCounts, SnapshotLoss};
-pub use volume_folder::{VolumeElsewhere, VolumeFolder, matou_folder, volume_copy_folder};
+pub use volume_folder::{
+    VolumeDriver, VolumeElsewhere, VolumeFolder, matou_folder, volume_copy_folder,
+};

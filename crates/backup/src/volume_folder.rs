@@ -1,10 +1,12 @@
 //! Where matou keeps what it knows of volumes on the storage node.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
 use matou_config::Config;
+use matou_stack::VolumeDefinition;
 
 /// matou's own folder on the storage node: `secrets/APP`, `dumps/APP`, `fleet`.
 pub fn matou_folder(config: &Config) -> PathBuf {
@@ -22,6 +24,9 @@ pub struct VolumeFolder {
     /// each snapshot.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub elsewhere: Option<VolumeElsewhere>,
+    /// How it was made, where the application's stack does not say that: it mounts it from outside.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outside: Option<VolumeDriver>,
 }
 
 impl VolumeFolder {
@@ -31,7 +36,42 @@ impl VolumeFolder {
             name: name.to_owned(),
             folder,
             elsewhere: None,
+            outside: None,
         }
+    }
+}
+
+/// How a volume was made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VolumeDriver {
+    /// `local`, or a plugin.
+    pub name: String,
+    /// Its options.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub options: BTreeMap<String, String>,
+}
+
+impl VolumeDriver {
+    /// What an engine takes for a volume that is named and was never made.
+    pub fn plain_local() -> Self {
+        Self {
+            name: "local".to_owned(),
+            options: BTreeMap::new(),
+        }
+    }
+
+    /// The folder that a volume of netshare, or of the local driver, is another name for. `volume` is its name.
+    pub fn shared_folder(&self, volume: &str) -> Option<PathBuf> {
+        let definition = VolumeDefinition {
+            name: volume.to_owned(),
+            driver: self.name.clone(),
+            options: self.options.clone(),
+        };
+        if let Some(folder) = definition.netshare_folder() {
+            return Some(folder);
+        }
+        let device = self.options.get("device")?.rsplit(':').next()?;
+        device.starts_with('/').then(|| device.into())
     }
 }
 

@@ -3,14 +3,13 @@
 
 use matou_i18n::tr;
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::error::BackupError;
-use super::volume_folder::{VolumeElsewhere, VolumeFolder, volume_copy_folder};
+use super::volume_folder::{VolumeDriver, VolumeElsewhere, VolumeFolder, volume_copy_folder};
 use matou_config::Config;
 use matou_docker::Nodes;
 use matou_model::{Swarm, TaskState, Volume};
-use matou_stack::VolumeDefinition;
 
 /// What is known of the nodes' volumes.
 pub(super) struct VolumePlaces {
@@ -78,6 +77,42 @@ impl VolumePlaces {
             .collect()
     }
 
+    /// How a volume was made that has its data in `folder`: where several nodes have one, that of this node counts.
+    fn find_driver(&self, volume: &str, node: &str, folder: &Path) -> Option<VolumeDriver> {
+        let has = self.found.iter().filter_map(|(at, volumes)| {
+            let driver = driver_of(volumes.iter().find(|v| v.name == volume)?);
+            let is_there = driver.shared_folder(volume).as_deref() == Some(folder);
+            Some(((is_there, at == node), driver))
+        });
+        let (_, driver) = has.max_by_key(|(fits, _)| *fits)?;
+        Some(driver)
+    }
+
+    /// Notes in folders of a volume that no stack says anything of how it was made. `storage` is the storage node.
+    pub(super) fn note_drivers(&self, folders: &mut [VolumeFolder], storage: &str) {
+        for folder in folders {
+            let node = folder
+                .elsewhere
+                .as_ref()
+                .map_or(storage, |e| e.node.as_str());
+            folder.outside = self.find_driver(&folder.name, node, &folder.folder);
+        }
+    }
+
+    /// Finds another stack that has made a volume and mounts it.
+    pub(super) fn find_maker(&self, app: &str, volume: &str) -> Option<&str> {
+        let mounts = |stack: &str| {
+            let mut services = self.swarm.services.iter();
+            services
+                .any(|s| s.stack.as_deref() == Some(stack) && s.volumes.iter().any(|v| v == volume))
+        };
+        let found = self.found.iter().flat_map(|(_, volumes)| volumes);
+        let mut makers = found
+            .filter(|v| v.name == volume)
+            .filter_map(|v| v.stack.as_deref());
+        makers.find(|&stack| stack != app && mounts(stack))
+    }
+
     /// Finds the data of a volume: on the nodes where tasks use it, or, when none does, on all that
     /// have it.
     pub(super) fn place(&self, app: &str, name: &str, config: &Config) -> PlacedVolume {
@@ -90,7 +125,10 @@ impl VolumePlaces {
         let has: Vec<(&str, &Volume)> = has.collect();
         let mut out = PlacedVolume::default();
         // The local driver with a device is a folder that somebody else chose, the same everywhere.
-        if let Some(folder) = has.iter().find_map(|(_, v)| shared_folder(v)) {
+        if let Some(folder) = has
+            .iter()
+            .find_map(|(_, v)| driver_of(v).shared_folder(name))
+        {
             out.folders.push(VolumeFolder::here(name, folder));
             return out;
         }
@@ -105,13 +143,13 @@ impl VolumePlaces {
                 let folder = PathBuf::from(&volume.mountpoint);
                 out.folders.push(VolumeFolder::here(name, folder));
             } else {
+                let copy = volume_copy_folder(config, app, node, name).join("data");
                 out.folders.push(VolumeFolder {
-                    name: name.to_owned(),
-                    folder: volume_copy_folder(config, app, node, name).join("data"),
                     elsewhere: Some(VolumeElsewhere {
                         node: (*node).to_owned(),
                         folder: volume.mountpoint.clone().into(),
                     }),
+                    ..VolumeFolder::here(name, copy)
                 });
             }
         }
@@ -135,18 +173,11 @@ impl VolumePlaces {
     }
 }
 
-/// The folder that a volume of netshare, or of the local driver, is another name for.
-fn shared_folder(volume: &Volume) -> Option<PathBuf> {
-    let definition = VolumeDefinition {
-        name: volume.name.clone(),
-        driver: volume.driver.clone(),
+fn driver_of(volume: &Volume) -> VolumeDriver {
+    VolumeDriver {
+        name: volume.driver.clone(),
         options: volume.options.clone(),
-    };
-    if let Some(folder) = definition.netshare_folder() {
-        return Some(folder);
     }
-    let device = volume.options.get("device")?.rsplit(':').next()?;
-    device.starts_with('/').then(|| device.into())
 }
 
 /// Why nobody can read a volume where it is.
@@ -275,6 +306,44 @@ mod tests {
             let found = place(has, silent, running_on, &local);
             assert_eq!(found, expected, "{has:?} {silent:?} {running_on:?}");
         }
+    }
+
+    #[test]
+    fn a_volume_is_of_the_stack_that_made_it_and_mounts_it() {
+        let of = |stack: Option<&str>| Volume {
+            stack: stack.map(str::to_owned),
+            ..volume("local", &[("type", "nfs"), ("device", ":/srv/files")])
+        };
+        let places = |stack: Option<&str>| VolumePlaces {
+            found: vec![
+                ("n1".to_owned(), vec![volume("local", &[])]),
+                ("n2".to_owned(), vec![of(stack)]),
+            ],
+            silent: BTreeMap::new(),
+            swarm: swarm(&["n1"]),
+            names: BTreeMap::new(),
+        };
+        let maker = |stack, app: &str| {
+            let places = places(stack);
+            places.find_maker(app, "shop_files").map(str::to_owned)
+        };
+        assert_eq!(maker(Some("shop"), "blog").as_deref(), Some("shop"));
+        assert_eq!(maker(Some("shop"), "shop"), None);
+        // It was removed, and its volumes stayed.
+        assert_eq!(maker(Some("gone"), "blog"), None);
+        assert_eq!(maker(None, "blog"), None);
+        let driver = |name: &str, folder: &str| {
+            let places = places(None);
+            places.find_driver(name, "n1", Path::new(folder))
+        };
+        assert_eq!(
+            driver("shop_files", "/v"),
+            Some(VolumeDriver::plain_local())
+        );
+        let shared = driver("shop_files", "/srv/files").unwrap();
+        let folder = shared.shared_folder("shop_files");
+        assert_eq!(folder, Some("/srv/files".into()));
+        assert_eq!(driver("other", "/v"), None);
     }
 
     #[test]

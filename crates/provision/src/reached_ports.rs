@@ -571,7 +571,7 @@ table inet filter
         let told = describe_other_rules(&facts(&format!("{known}{more}"))).unwrap();
         assert_eq!(
             told.to_string(),
-            "! rules of others stay: iptables DOCKER-USER (1), iptables INPUT (2), iptables PREROUTING (1), table inet filter; matou's table stands beside them, and what one of both drops is dropped"
+            "= rules of others stay: iptables DOCKER-USER (1), iptables INPUT (2), iptables PREROUTING (1), table inet filter; matou's table stands beside them, and what one of both drops is dropped"
         );
     }
 }

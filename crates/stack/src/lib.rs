@@ -104,4 +104,4 @@ pub use rendered::{
 pub use requirements::{ServiceRequirements, place_constraint};
 pub use scheduled_jobs::JobSpec;
 pub use traefik1::{Backends, Labels, MigratedLabels, is_traefik1_label, migrate_labels};
-pub use volumes::{StackVolumes, VolumeDefinition};
+pub use volumes::{StackVolumes, VolumeDefinition, external_volume_name};

@@ -1,19 +1,23 @@
 //! What services mount that no backup of the application takes: volumes without a name, volumes that are none
 //! of the stack's, memory.
 
+use std::collections::BTreeSet;
+
 use matou_i18n::tr;
 use serde_yaml::{Mapping, Value};
 
 use super::lint::section_entries;
 use super::subset::read_rendered;
+use super::volumes::external_volume_name;
 use super::{RenderedStack, StackError};
 
 impl RenderedStack {
-    /// Lists what services mount that no backup takes, a sentence each.
+    /// Lists what services mount that no backup takes, a sentence each. `saved` are external volumes that one
+    /// takes all the same.
     ///
     /// # Errors
     /// When what was rendered is no compose file.
-    pub fn list_unsaved_mounts(&self) -> Result<Vec<String>, StackError> {
+    pub fn list_unsaved_mounts(&self, saved: &BTreeSet<String>) -> Result<Vec<String>, StackError> {
         let file = read_rendered(&self.yaml)?;
         let mut all = Vec::new();
         for (service, value) in section_entries(&file, "services") {
@@ -22,7 +26,7 @@ impl RenderedStack {
             };
             let mounts = spec.get("volumes").and_then(Value::as_sequence);
             for mount in mounts.into_iter().flatten() {
-                all.extend(describe_unsaved(&file, service, mount));
+                all.extend(describe_unsaved(&file, service, mount, saved));
             }
             let memory = match spec.get("tmpfs") {
                 Some(Value::String(one)) => vec![one.as_str()],
@@ -39,8 +43,14 @@ impl RenderedStack {
     }
 }
 
-/// Says what a mount is that no backup takes; nothing of one that has a volume of the stack, or a path.
-fn describe_unsaved(file: &Mapping, service: &str, mount: &Value) -> Option<String> {
+/// Says what a mount is that no backup takes; nothing of one that has a volume of the stack or of `saved`, or a
+/// path.
+fn describe_unsaved(
+    file: &Mapping,
+    service: &str,
+    mount: &Value,
+    saved: &BTreeSet<String>,
+) -> Option<String> {
     let (source, target) = match mount {
         Value::String(short) => match short.split_once(':') {
             Some((source, rest)) => (Some(source), rest.split(':').next()?),
@@ -64,15 +74,9 @@ fn describe_unsaved(file: &Mapping, service: &str, mount: &Value) -> Option<Stri
         Some(source) if source.starts_with(['/', '.', '~']) => None,
         Some(source) => {
             let volume = file.get("volumes")?.get(source)?;
-            let external = volume.get("external")?;
-            if *external == Value::Bool(false) {
-                return None;
-            }
-            let name = external.get("name").or_else(|| volume.get("name"));
-            let name = name.and_then(Value::as_str).unwrap_or(source);
-            Some(tr!(
-                "{target} of {service} (the volume {name}, which is external)"
-            ))
+            let name = external_volume_name(source, volume)?;
+            (!saved.contains(&name))
+                .then(|| tr!("{target} of {service} (the volume {name}, which is external)"))
         }
     }
 }
@@ -88,10 +92,15 @@ mod tests {
             panic!()
         };
         let mounts = file["services"]["web"]["volumes"].as_sequence().unwrap();
-        let found: Vec<String> = mounts
-            .iter()
-            .filter_map(|mount| describe_unsaved(&file, "web", mount))
-            .collect();
+        let unsaved = |saved: &BTreeSet<String>| -> Vec<String> {
+            let mounts = mounts.iter();
+            mounts
+                .filter_map(|mount| describe_unsaved(&file, "web", mount, saved))
+                .collect()
+        };
+        let found = unsaved(&BTreeSet::new());
+        let of_an_adopted_one = unsaved(&["shared".to_owned(), "older".to_owned()].into());
+        assert_eq!(of_an_adopted_one, [&found[..1], &found[2..4]].concat());
         assert_eq!(
             found,
             [

@@ -1,7 +1,7 @@
 //! How the named volumes of a stack reach every node. `[storage] driver` decides; a volume with a
 //! driver of its own keeps it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use matou_i18n::tr;
@@ -18,6 +18,9 @@ pub struct StackVolumes {
     pub named: Vec<(String, Option<PathBuf>)>,
     /// How the engine mounts each volume.
     pub definitions: Vec<VolumeDefinition>,
+    /// Of a stack that was adopted: external volumes that its services mount, as the engine names them. The
+    /// stack does not make them; unless another application does, they are its data all the same.
+    pub outside: Vec<String>,
     /// What was done to the file; a sentence each.
     pub notes: Vec<String>,
 }
@@ -79,15 +82,12 @@ pub(super) fn render_volumes(
         if value.is_null() {
             *value = Mapping::new().into();
         }
+        if external_volume_name(&key, value).is_some() {
+            continue;
+        }
         let Value::Mapping(volume) = value else {
             continue;
         };
-        if volume
-            .get("external")
-            .is_some_and(|e| *e != Value::Bool(false))
-        {
-            continue;
-        }
         let name = volume
             .get("name")
             .and_then(Value::as_str)
@@ -106,16 +106,45 @@ pub(super) fn render_volumes(
     out
 }
 
-/// Lists the volumes of a file that keep the drivers that they have.
+/// Returns the name of an external volume; `None` for one that the stack makes. Older files write
+/// `external: {name: x}`.
+pub fn external_volume_name(key: &str, volume: &Value) -> Option<String> {
+    let external = volume.get("external")?;
+    if *external == Value::Bool(false) {
+        return None;
+    }
+    let name = external.get("name").or_else(|| volume.get("name"));
+    Some(name.and_then(Value::as_str).unwrap_or(key).to_owned())
+}
+
+/// Lists what services name as the source of a mount: keys of volumes, and paths.
+fn list_mount_sources(compose: &Mapping) -> BTreeSet<&str> {
+    let services = section_entries(compose, "services");
+    let mounts = services.filter_map(|(_, service)| service.get("volumes")?.as_sequence());
+    mounts.flatten().filter_map(mount_source).collect()
+}
+
+fn mount_source(mount: &Value) -> Option<&str> {
+    match mount {
+        Value::String(short) => Some(short.split_once(':')?.0),
+        long => long.get("source")?.as_str(),
+    }
+}
+
+/// Lists the volumes of a file that was adopted. They keep the drivers that they have.
 pub(super) fn list_volumes(app: &str, compose: &Mapping) -> StackVolumes {
     let mut out = StackVolumes::default();
+    let mounted = list_mount_sources(compose);
     for (key, value) in section_entries(compose, "volumes") {
-        let none = Mapping::new();
-        let volume = value.as_mapping().unwrap_or(&none);
-        let is_external = |e: &Value| *e != Value::Bool(false);
-        if volume.get("external").is_some_and(is_external) {
+        if let Some(name) = external_volume_name(key, value) {
+            // One with a placeholder is another volume for each task.
+            if mounted.contains(key) && !name.contains("{{") {
+                out.outside.push(name);
+            }
             continue;
         }
+        let none = Mapping::new();
+        let volume = value.as_mapping().unwrap_or(&none);
         let named = volume.get("name").and_then(Value::as_str);
         let name = named.map_or_else(|| format!("{app}_{key}"), str::to_owned);
         let definition = VolumeDefinition::from_volume(&name, volume);
@@ -245,6 +274,29 @@ impl NetshareVolume {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_adopted_stack_has_what_it_mounts_from_outside() {
+        let yaml = "services: {web: {volumes: ['kept:/k', 'theirs:/t:ro', {type: volume, source: old, target: /o}, 'each:/e']}}\nvolumes: {kept: {}, theirs: {external: true}, old: {external: {name: older}}, each: {external: true, name: 'each-{{.Task.Slot}}'}, idle: {external: true}, own: {external: false}}";
+        let Value::Mapping(mut file) = serde_yaml::from_str(yaml).unwrap() else {
+            panic!()
+        };
+        let names = |volumes: &StackVolumes| {
+            let named = volumes.named.iter();
+            named.map(|(name, _)| name.clone()).collect::<Vec<_>>()
+        };
+        let found = list_volumes("shop", &file);
+        assert_eq!(names(&found), ["shop_kept", "shop_own"]);
+        assert_eq!(found.outside, ["theirs", "older"]);
+        // What is outside of any other stack is somebody else's.
+        let found = render_volumes(
+            "shop",
+            &mut file,
+            &matou_config::Config::this_machine().storage,
+        );
+        assert_eq!(names(&found), ["shop_kept", "shop_own"]);
+        assert!(found.outside.is_empty());
+    }
 
     /// Its options may be anybody's: only a plain share of the plugin is a folder of the server.
     #[test]

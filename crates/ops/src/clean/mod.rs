@@ -7,6 +7,7 @@ mod sort;
 
 use matou_i18n::tr;
 use std::collections::{BTreeMap, HashSet};
+use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -21,7 +22,7 @@ use matou_job::{
     Change, Check, Confirm, Job, Stage, StagePhase, Step, StepContext, StepError, Track,
 };
 use matou_model::{EngineContainer, EngineImage, NodeDiskUse, Volume};
-use matou_stack::AppFile;
+use matou_stack::{AppFile, AppName, RenderTarget};
 
 use needed_images::NeededImages;
 use sort::{NodeContent, Unneeded, VolumeNames, is_dead, list_mounted_volumes};
@@ -155,14 +156,35 @@ impl CleanNode {
     }
 
     fn read_volume_names(&self, services: &RawServices) -> Result<VolumeNames, OpsError> {
-        let apps = match self.fleet.config.folder() {
-            None => Vec::new(),
-            Some(folder) => AppFile::read_names(&folder).map_err(OpsError::failed)?,
-        };
+        let (mut apps, mut outside) = (Vec::new(), BTreeMap::new());
+        if let Some(folder) = self.fleet.config.folder() {
+            apps = AppFile::read_names(&folder).map_err(OpsError::failed)?;
+            for app in &apps {
+                for volume in self.list_outside_volumes(&folder, app)? {
+                    outside.insert(volume, app.clone());
+                }
+            }
+        }
         Ok(VolumeNames {
             mounted: list_mounted_volumes(services),
             apps,
+            outside,
         })
+    }
+
+    /// Lists the volumes that an adopted application mounts from outside of its stack, also while it does not run.
+    fn list_outside_volumes(&self, folder: &Path, app: &AppName) -> Result<Vec<String>, OpsError> {
+        let (config, catalogue) = (&self.fleet.config, &self.fleet.catalogue);
+        let Ok(Some(file)) = AppFile::load(folder, app) else {
+            return Ok(Vec::new());
+        };
+        let extension = catalogue.find_extension(&file.stack);
+        if !extension.is_ok_and(|e| e.adopted.is_some()) {
+            return Ok(Vec::new());
+        }
+        let target = RenderTarget::for_app(config, &file);
+        let rendered = catalogue.render_stack(&file.stack, app, &file.variables, &target)?;
+        Ok(rendered.volumes.outside)
     }
 
     async fn read_services(&self) -> Result<RawServices, DockerError> {

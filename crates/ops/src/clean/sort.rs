@@ -35,6 +35,8 @@ pub(super) struct VolumeNames {
     pub mounted: BTreeSet<String>,
     /// Applications with a file.
     pub apps: Vec<AppName>,
+    /// Volumes that adopted applications mount from outside of their stacks, and whose each is.
+    pub outside: BTreeMap<String, AppName>,
 }
 
 /// What nobody needs, and what stays with a reason that is worth a line.
@@ -185,6 +187,11 @@ impl NodeContent {
         let mut mounted = names.mounted.iter();
         if mounted.any(|source| is_named_by(source, &volume.name)) {
             return Some(tr!("a service mounts it, or did before its last update").into());
+        }
+        if let Some(app) = names.outside.get(&volume.name) {
+            return Some(tr!(
+                "it is of {app}, which has a file in apps/ and mounts it"
+            ));
         }
         let app = names.apps.iter().find(of_app)?;
         Some(tr!(
@@ -361,11 +368,13 @@ mod tests {
                 volume("run", &["c"]),
                 volume("shop_data", &[]),
                 volume("shopping", &[]),
+                volume("adopted", &[]),
                 elsewhere,
             ],
             volume_names: Ok(VolumeNames {
                 mounted: list_mounted_volumes(&raw),
                 apps: vec![AppName::new("shop").unwrap()],
+                outside: [("adopted".to_owned(), AppName::new("blog").unwrap())].into(),
             }),
             ..NodeContent::default()
         };

@@ -133,7 +133,8 @@ impl LimitFolders {
         Ok(Some(Box::new(Self {
             app: app.to_owned(),
             limit,
-            elsewhere: named().any(|(_, folder)| folder.is_none()),
+            elsewhere: named().any(|(_, folder)| folder.is_none())
+                || !rendered.volumes.outside.is_empty(),
             over_nfs: matches!(storage.driver, StorageDriver::Nfs | StorageDriver::Netshare),
             folders,
             host: fleet.find_storage_node()?.host.clone(),

@@ -115,6 +115,12 @@ impl Step for CheckPlacement {
                 )));
             }
         }
+        for volume in &self.rendered.volumes.outside {
+            lines.push(Change::same(tr!("volume {volume}")).with_warning(tr!(
+                "it is made outside of the stack: unless its driver has it on every node, it stays where it is, and the application begins with an empty one on {}",
+                self.place
+            )));
+        }
         Ok(Check::Change(lines))
     }
 

@@ -33,6 +33,9 @@ pub(super) struct EraseInventory {
     /// Volumes that another application has too, and which one: they stay.
     #[serde(default)]
     pub shared: Vec<(String, String)>,
+    /// Volumes that the stack mounts from outside and none of its services does now: they stay.
+    #[serde(default)]
+    pub outside: Vec<String>,
     /// An interrupted run wrote this down.
     #[serde(skip)]
     pub resumed: bool,
@@ -78,6 +81,7 @@ impl EraseInventory {
                 for (name, folder) in rendered.volumes.named {
                     known.add_volume(name, folder);
                 }
+                known.outside.extend(rendered.volumes.outside);
                 known.domains.extend(rendered.domains);
             }
         }
@@ -106,6 +110,11 @@ impl EraseInventory {
         known.set_folders(fleet, storage).await?;
         known.add_from_snapshots(fleet, app, repositories).await;
         known.set_shared(fleet, app, &swarm).await;
+        known.outside.sort();
+        known.outside.dedup();
+        let volumes = &known.volumes;
+        let goes = |name: &String| volumes.iter().any(|v| v.name == *name);
+        known.outside.retain(|name| !goes(name));
         Ok(known)
     }
 

@@ -142,6 +142,12 @@ impl Step for EraseVolumes {
         for (volume, by) in &self.0.inventory.shared {
             lines.push(Change::same(tr!("volume {volume} stays: {by} has it too")));
         }
+        for v in &self.0.inventory.outside {
+            let line = Change::same(tr!("volume {v} stays, with its data"));
+            lines.push(line.with_warning(tr!(
+                "it is made outside of the stack, and nothing mounts it now: `docker volume rm {v}` on its node removes it"
+            )));
+        }
         for folder in &found.foreign {
             lines.push(
                 Change::same(tr!("folder {folder} of {storage} stays"))

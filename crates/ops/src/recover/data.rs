@@ -63,7 +63,8 @@ impl RecoverAppData {
         Restic::for_repository(&cx.host, repository).await
     }
 
-    /// Whether the data of an application is there. `newest` is the snapshot that would be restored.
+    /// Whether the data of an application is there; `None`: it has none. `newest` is the snapshot that would be
+    /// restored.
     async fn is_data_there(
         &self,
         cx: &StepContext,
@@ -71,7 +72,7 @@ impl RecoverAppData {
         app: &AppName,
         rendered: &RenderedStack,
         newest: Option<&ResticSnapshot>,
-    ) -> Result<bool, StepError> {
+    ) -> Result<Option<bool>, StepError> {
         let (mut folders, mut own) = (Vec::new(), BTreeSet::new());
         for (name, folder) in &rendered.volumes.named {
             match folder {
@@ -79,22 +80,25 @@ impl RecoverAppData {
                 None => drop(own.insert(name.clone())),
             }
         }
+        // Only a snapshot says which of them are the application's.
+        let outside = rendered.volumes.outside.iter().cloned();
+        let looked_for: BTreeSet<String> = own.iter().cloned().chain(outside).collect();
         let mut is_there = None;
         if let Some(newest) = newest
-            && !own.is_empty()
+            && !looked_for.is_empty()
         {
-            is_there = find_own_volumes(&self.fleet, restic, app, &own, newest).await?;
+            is_there = find_own_volumes(&self.fleet, restic, app, &looked_for, newest).await?;
         }
         if is_there.is_none() {
             let place = |name| format!("/var/lib/docker/volumes/{name}/_data");
             folders.extend(own.iter().map(place));
         }
         if is_there == Some(false) || folders.is_empty() {
-            return Ok(is_there.unwrap_or_default());
+            return Ok(is_there);
         }
         let look = Command::sh(CHECK_FILLED).args(folders).sudo();
         let out = cx.host.run_ok(&look.label(tr!("look for data"))).await?;
-        Ok(out.stdout_text() == "there")
+        Ok(Some(out.stdout_text() == "there"))
     }
 
     /// Loads the fleet's view of the snapshots. Its id is what its storage node says, else what was
@@ -143,7 +147,6 @@ impl RecoverAppData {
         let view = self.load_view(restic, &snapshots).await?;
         let mut all = Vec::new();
         for (app, rendered) in &self.apps {
-            let has_folders = !rendered.volumes.named.is_empty();
             let candidates = view.candidates(app, &snapshots);
             let newest = candidates.as_ref().ok().map(|ours| ours[0]);
             let is_there = self.is_data_there(cx, restic, app, rendered, newest);
@@ -151,7 +154,7 @@ impl RecoverAppData {
             // An interrupted recovery may have put it in place without loading all of it.
             let journal = SwapLog::new(&cx.host, &matou_folder(&self.fleet.config), app);
             let half = has_to_deploy(journal.read_state().await?.as_ref(), true);
-            let has_nothing = !has_folders && rendered.secrets.is_empty();
+            let has_nothing = is_there.is_none() && rendered.secrets.is_empty();
             // What matou did not make for it comes out of its snapshot.
             let folder = format!("/.matou/secrets/{app}");
             let is_kept = newest.is_some_and(|s| s.paths.iter().any(|p| p.ends_with(&folder)));
@@ -161,7 +164,7 @@ impl RecoverAppData {
                 && !has_kept_externals(&self.fleet, app).await?;
             let found = match candidates {
                 _ if has_nothing && !lacks_kept => AppDataState::Present(tr!("it has no data")),
-                _ if has_folders && is_there && !half => {
+                _ if is_there == Some(true) && !half => {
                     AppDataState::Present(tr!("its data is there"))
                 }
                 Ok(ours) => AppDataState::Missing(Box::new(ours[0].clone())),

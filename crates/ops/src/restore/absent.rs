@@ -5,6 +5,7 @@ use matou_i18n::tr;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use super::new_volume::{NewVolume, OutsideVolumes};
 use super::parts::{self, RestorePart};
 use super::places::find_former_node;
 use super::services::ServiceHandling;
@@ -14,7 +15,7 @@ use super::swap_steps::{
 };
 use super::volume_swap::VolumeSwap;
 use crate::{FleetContext, OpsError};
-use matou_stack::{AppFile, RenderTarget};
+use matou_stack::{AppFile, RenderTarget, StackVolumes};
 
 /// Where the volumes of an application are put that are a node's own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,8 +47,8 @@ pub(super) async fn restore_absent_app_steps(
 /// snapshot are used where none are kept yet. Dumps are loaded before any other service starts.
 ///
 /// # Errors
-/// One sentence: the stack can't be rendered, the snapshot lacks something, or a node that had a volume does
-/// not answer.
+/// One sentence: the stack can't be rendered, the snapshot lacks something, a volume can't be made again, or a
+/// node that had a volume does not answer.
 pub(super) async fn plan_absent_app_swap(
     fleet: &FleetContext,
     source: RestoreSource,
@@ -67,22 +68,20 @@ pub(super) async fn plan_absent_app_swap(
         .map_err(told)?
         .backup
         .dumps;
-    let mut folders = BTreeMap::new();
-    let mut own = BTreeSet::new();
-    let mut root = None;
-    for (name, folder) in &rendered.volumes.named {
-        let folder = match folder {
-            Some(folder) => folder.clone(),
-            None => {
-                if root.is_none() {
-                    root = Some(query_docker_root(&fleet.find_storage_node()?.host).await?);
-                }
-                own.insert(name.clone());
-                volume_folder(&root.clone().unwrap_or_default(), name)
-            }
-        };
-        folders.insert(name.clone(), folder);
+    // A copy would mount what the application itself has.
+    if let Some(name) = rendered
+        .volumes
+        .outside
+        .first()
+        .filter(|_| app != source.app)
+    {
+        return Err(refuse_second_user(name));
     }
+    let AbsentFolders {
+        folders,
+        own,
+        outside,
+    } = place_volumes(fleet, &source, &rendered.volumes).await?;
     let mounts = parts::parse_stack_mounts(app, &rendered.yaml);
     let (old, new) = (format!("{}_", source.app), format!("{app}_"));
     let renamed = |name: &str| match name.strip_prefix(&old) {
@@ -101,14 +100,11 @@ pub(super) async fn plan_absent_app_swap(
     }
     let shared = parts.iter().find(|p| !p.volume.starts_with(&new));
     if let Some(part) = shared.filter(|_| app != source.app) {
-        return Err(OpsError::failed(tr!(
-            "the volume {} has the same name under every application: it can't be restored beside the running one",
-            part.volume
-        )));
+        return Err(refuse_second_user(&part.volume));
     }
     let hooks = select_load_hooks(&source, &dumps);
     Ok(VolumeSwap {
-        volumes_to_create: list_volumes_to_create(&parts, own),
+        volumes_to_create: list_volumes_to_create(&parts, &own, &outside),
         parts,
         hooks,
         notes,
@@ -118,24 +114,75 @@ pub(super) async fn plan_absent_app_swap(
     })
 }
 
+fn refuse_second_user(volume: &str) -> OpsError {
+    OpsError::failed(tr!(
+        "the volume {volume} has the same name under every application: it can't be restored beside the running one"
+    ))
+}
+
+/// Where the volumes of an application that does not run are put.
+struct AbsentFolders {
+    /// By the volume's name.
+    folders: BTreeMap<String, PathBuf>,
+    /// Those that are a node's own.
+    own: BTreeSet<String>,
+    /// Those that the stack does not make.
+    outside: OutsideVolumes,
+}
+
+/// Finds where volumes are put: in a folder that the stack names, or in that of an engine.
+async fn place_volumes(
+    fleet: &FleetContext,
+    source: &RestoreSource,
+    volumes: &StackVolumes,
+) -> Result<AbsentFolders, OpsError> {
+    let manifest = source.manifest.as_ref();
+    let outside = OutsideVolumes::find_drivers(fleet, &volumes.outside, manifest).await;
+    if let Some(why) = outside.describe_unknown() {
+        return Err(OpsError::failed(why));
+    }
+    let shared = outside.shared.iter();
+    let mut folders: BTreeMap<String, PathBuf> = shared
+        .map(|(name, (folder, _))| (name.clone(), folder.clone()))
+        .collect();
+    let mut own: BTreeSet<String> = outside.own.keys().cloned().collect();
+    for (name, folder) in &volumes.named {
+        match folder {
+            Some(folder) => drop(folders.insert(name.clone(), folder.clone())),
+            None => drop(own.insert(name.clone())),
+        }
+    }
+    if !own.is_empty() {
+        let root = query_docker_root(&fleet.find_storage_node()?.host).await?;
+        folders.extend(own.iter().map(|v| (v.clone(), volume_folder(&root, v))));
+    }
+    Ok(AbsentFolders {
+        folders,
+        own,
+        outside,
+    })
+}
+
 /// Where an engine keeps a volume of the local driver.
 pub(super) fn volume_folder(root: &Path, name: &str) -> PathBuf {
     root.join("volumes").join(name).join("_data")
 }
 
-/// The volumes that have to be made, with the node that gets each: those that are put back, and on the storage
-/// node those of which the snapshot has nothing.
+/// The volumes that have to be made: those that are put back, and on the storage node those of which the snapshot
+/// has nothing; of those that are made outside of the stack, also what other nodes have to know.
 fn list_volumes_to_create(
     parts: &[RestorePart],
-    own: BTreeSet<String>,
-) -> Vec<(Option<String>, String)> {
+    own: &BTreeSet<String>,
+    outside: &OutsideVolumes,
+) -> Vec<NewVolume> {
     let restored = parts.iter().filter(|p| own.contains(&p.volume));
     let mut create: Vec<_> = restored
-        .map(|p| (p.node.clone(), p.volume.clone()))
+        .map(|p| outside.make_own(p.node.clone(), &p.volume))
         .collect();
-    let others = own.into_iter();
-    let others = others.filter(|name| !parts.iter().any(|p| p.volume == *name));
-    create.extend(others.map(|name| (None, name)));
+    let others = own.iter();
+    let others = others.filter(|name| !parts.iter().any(|p| p.volume == **name));
+    create.extend(others.map(|name| outside.make_own(None, name)));
+    create.extend(outside.for_all_nodes());
     create
 }
 

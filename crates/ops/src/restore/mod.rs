@@ -23,6 +23,7 @@ mod explored;
 mod folder_users;
 mod incoming;
 mod into_folder;
+mod new_volume;
 mod parts;
 mod pins;
 mod places;

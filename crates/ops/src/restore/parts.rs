@@ -10,7 +10,7 @@ use serde_yaml::Value;
 use super::database::{DumpLoad, database_data_folder};
 use super::source::RestoreSource;
 use crate::{FleetContext, OpsError};
-use matou_stack::{AppFile, Dump, DumpEngine, RenderTarget};
+use matou_stack::{AppFile, Dump, DumpEngine, RenderTarget, external_volume_name};
 
 /// A volume, or a file or folder in one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,10 +64,11 @@ impl RestorePart {
 pub(crate) fn parse_stack_mounts(app: &str, yaml: &str) -> BTreeMap<String, Vec<(String, String)>> {
     let compose: Value = serde_yaml::from_str(yaml).unwrap_or_default();
     let name = |key: &str| {
-        compose
-            .get("volumes")
-            .and_then(|v| v.get(key)?.get("name")?.as_str())
-            .map_or_else(|| format!("{app}_{key}"), str::to_owned)
+        let volume = compose.get("volumes").and_then(|v| v.get(key));
+        let external = volume.and_then(|v| external_volume_name(key, v));
+        let named = || volume.and_then(|v| v.get("name")?.as_str().map(str::to_owned));
+        let name = external.or_else(named);
+        name.unwrap_or_else(|| format!("{app}_{key}"))
     };
     let mount = |entry: &Value| -> Option<(String, String)> {
         let (source, target) = match entry {
@@ -259,7 +260,7 @@ fn assign_dump(
 mod tests {
     use super::*;
 
-    const STACK: &str = "services:\n  web:\n    volumes: ['files:/srv/files', {type: volume, source: own, target: /own}, '/etc:/etc:ro']\n  db:\n    volumes: ['db:/var/lib/mysql']\n  git:\n    volumes: ['git:/data']\nvolumes:\n  files:\n  db:\n  git:\n  own: {name: fixed}\n";
+    const STACK: &str = "services:\n  web:\n    volumes: ['files:/srv/files', {type: volume, source: own, target: /own}, 'theirs:/theirs', '/etc:/etc:ro']\n  db:\n    volumes: ['db:/var/lib/mysql']\n  git:\n    volumes: ['git:/data']\nvolumes:\n  files:\n  db:\n  git:\n  own: {name: fixed}\n  theirs: {external: true}\n";
 
     #[test]
     fn volumes_are_found_where_services_mount_them() {
@@ -268,7 +269,8 @@ mod tests {
             found["web"],
             [
                 ("shop_files".to_owned(), "/srv/files".to_owned()),
-                ("fixed".to_owned(), "/own".to_owned())
+                ("fixed".to_owned(), "/own".to_owned()),
+                ("theirs".to_owned(), "/theirs".to_owned())
             ]
         );
         let (volume, rest) = find_holding_volume(&found["git"], "/data/gitea/gitea.db").unwrap();

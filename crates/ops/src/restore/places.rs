@@ -77,12 +77,11 @@ mod tests {
         match node {
             "n1" => VolumeFolder::here(name, live.into()),
             _ => VolumeFolder {
-                name: name.to_owned(),
-                folder: format!("/d/{node}/{name}/data").into(),
                 elsewhere: Some(VolumeElsewhere {
                     node: node.to_owned(),
                     folder: live.into(),
                 }),
+                ..VolumeFolder::here(name, format!("/d/{node}/{name}/data").into())
             },
         }
     }

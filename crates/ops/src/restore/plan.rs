@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use super::absent::{place_where_they_were, restore_absent_app_steps, volume_folder};
+use super::new_volume::{NewVolume, OutsideVolumes};
 use super::parts::{self, PartKind, RestorePart, render_app_mounts};
 use super::places::place_parts;
 use super::services::ServiceHandling;
@@ -21,7 +22,7 @@ use super::volume_swap::VolumeSwap;
 use super::{into_folder, services, staging, state_machine};
 use crate::{FleetContext, OpsError, RestoreDestination, RestoreScope};
 use matou_backup as backup;
-use matou_backup::AppStorage;
+use matou_backup::{AppStorage, VolumeFolder};
 use matou_config::StorageDriver;
 use matou_job::Confirm;
 use matou_stack::{AppFile, Dump};
@@ -151,6 +152,9 @@ pub(super) async fn restore_in_place_steps(
     }
     let app = source.app.clone();
     let planned = plan_parts_in_place(fleet, &source).await?;
+    if let Some(why) = planned.obstacle {
+        return Err(OpsError::failed(why));
+    }
     let hooks = select_load_hooks(&source, &planned.dumps);
     let work = VolumeSwap {
         parts: planned.parts,
@@ -171,8 +175,10 @@ struct PartsInPlace {
     notes: Vec<String>,
     /// Dumps of its stack.
     dumps: Vec<Dump>,
-    /// Volumes that are on no node any more, and the node that gets each.
-    create: Vec<(Option<String>, String)>,
+    /// Volumes that are on no node any more.
+    create: Vec<NewVolume>,
+    /// Why not all of it can be put back.
+    obstacle: Option<String>,
 }
 
 async fn plan_parts_in_place(
@@ -182,11 +188,21 @@ async fn plan_parts_in_place(
     let (config, nodes) = (&fleet.config, &fleet.nodes);
     let layout = AppStorage::load_for_restore(&source.app, config, nodes, &fleet.catalogue).await;
     let layout = layout?;
-    let volumes = layout.volumes.iter();
+    let (lost_outside, lost): (Vec<String>, Vec<String>) = layout
+        .nowhere
+        .into_iter()
+        .partition(|name| layout.outside.contains(name));
+    let mut lost: BTreeSet<String> = lost.into_iter().collect();
+    let manifest = source.manifest.as_ref();
+    let outside = OutsideVolumes::find_drivers(fleet, &lost_outside, manifest).await;
+    lost.extend(outside.own.keys().cloned());
+    let mut volumes = layout.volumes;
+    let shared = outside.shared.iter();
+    volumes.extend(shared.map(|(name, (folder, _))| VolumeFolder::here(name, folder.clone())));
     let mut folders: BTreeMap<String, PathBuf> = volumes
+        .iter()
         .map(|v| (v.name.clone(), v.folder.clone()))
         .collect();
-    let lost: BTreeSet<String> = layout.nowhere.into_iter().collect();
     if !lost.is_empty() {
         let root = query_docker_root(&fleet.find_storage_node()?.host).await?;
         folders.extend(lost.iter().map(|v| (v.clone(), volume_folder(&root, v))));
@@ -199,19 +215,20 @@ async fn plan_parts_in_place(
     let (parts, mut notes) =
         parts::plan_restore_parts(source, &dumps, &mounts, &folders, |n| n.into());
     let (gone, parts): (Vec<_>, Vec<_>) = parts.into_iter().partition(|p| lost.contains(&p.volume));
-    let manifest = source.manifest.as_ref();
-    let (mut parts, more) = place_parts(parts, manifest, &layout.volumes, &layout.left_out);
+    let (mut parts, more) = place_parts(parts, manifest, &volumes, &layout.left_out);
     notes.extend(more);
     let (gone, more) = place_where_they_were(fleet, source, gone, &lost).await?;
     notes.extend(more);
-    let create = gone.iter().map(|p| (p.node.clone(), p.volume.clone()));
-    let create = create.collect();
+    let create = gone.iter();
+    let create = create.map(|p| outside.make_own(p.node.clone(), &p.volume));
+    let create = create.chain(outside.for_all_nodes()).collect();
     parts.extend(gone);
     Ok(PartsInPlace {
         parts,
         notes,
         dumps,
         create,
+        obstacle: outside.describe_unknown(),
     })
 }
 
@@ -267,7 +284,8 @@ async fn restore_path_steps(
         }
     };
     let create = planned.create.into_iter();
-    let create = create.filter(|(node, volume)| *node == part.node && *volume == part.volume);
+    let create =
+        create.filter(|new| new.name == part.volume && (new.node == part.node || new.is_shared()));
     let work = VolumeSwap {
         volumes_to_create: create.collect(),
         parts: vec![part],

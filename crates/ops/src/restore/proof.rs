@@ -192,6 +192,13 @@ impl ProveApp {
         let handle = manager?.clone();
         let manager = cx.on_node(&handle);
         let app = format!("{}{PROOF_SUFFIX}", self.source.app);
+        if let Some((service, volume)) = self.find_live_volume(&app, file, &loads)? {
+            let note = tr!(
+                "no dump is loaded: the volume {volume} of {service} has the same name under every application, and a second database would run on its data"
+            );
+            cx.out.note(note).await;
+            return Ok(());
+        }
         claim_throw_away_name(&self.fleet, &manager, &app).await?;
         let loaded = self
             .load_dumps(&manager, &handle, &app, file, &loads, proof)
@@ -200,6 +207,27 @@ impl ProveApp {
         let cleared = remove_throw_away_app(&self.fleet, &calm, &app).await;
         loaded?;
         cleared
+    }
+
+    /// Finds a service of the throw-away application `app` that would mount what the application itself has, and
+    /// that volume.
+    fn find_live_volume(
+        &self,
+        app: &str,
+        file: &AppFile,
+        loads: &[&DumpLoad],
+    ) -> Result<Option<(String, String)>, OpsError> {
+        let live = super::parts::render_app_mounts(&self.fleet, &self.source.app, file)?;
+        let copy = super::parts::render_app_mounts(&self.fleet, app, file)?;
+        let of_databases = copy
+            .into_iter()
+            .filter(|(service, _)| loads.iter().any(|load| load.service == *service));
+        let mut mounts = of_databases.flat_map(|(service, mounts)| {
+            let mounts = mounts.into_iter();
+            mounts.map(move |(volume, _)| (service.clone(), volume))
+        });
+        let is_live = |volume: &String| live.values().flatten().any(|(name, _)| name == volume);
+        Ok(mounts.find(|(_, volume)| is_live(volume)))
     }
 
     async fn load_dumps(

@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::database::DumpLocation;
 use super::environment::ServerEnvironment;
 use super::folder_users::{self, FolderUsers, SwappedFolders};
+use super::new_volume::NewVolume;
 use super::parts::{PartKind, RestorePart};
 use super::services::{self, ServiceHandling};
 use super::source::RestoreSource;
@@ -18,7 +19,7 @@ use crate::deploy::{self, DeployOptions};
 use crate::page::JobPage;
 use matou_backup::{FolderSwap, RestorePhase, RestoreState};
 use matou_docker::Nodes;
-use matou_host::{Command, ConfinedFolders, shell_script};
+use matou_host::{ConfinedFolders, shell_script};
 use matou_job::{Change, Check, StepContext, StepError};
 use matou_stack::{AppFile, Dump};
 
@@ -40,9 +41,8 @@ pub(crate) struct VolumeSwap {
     pub swap_log: SwapLog,
     /// Folder of everything that this restore writes and keeps.
     pub folder: PathBuf,
-    /// Volumes of the local driver that have to be made, and the node that gets each; `None` is the storage
-    /// node.
-    pub volumes_to_create: Vec<(Option<String>, String)>,
+    /// Volumes that have to be made.
+    pub volumes_to_create: Vec<NewVolume>,
     /// Notes for the operator; lines of the plan.
     pub notes: Vec<String>,
     /// When it was asked for. Identifies this restore.
@@ -326,8 +326,7 @@ impl VolumeSwap {
         names
     }
 
-    /// New data folders, consistent copies over the files of SQLite, volumes of the local driver,
-    /// kept secrets.
+    /// New data folders, consistent copies over the files of SQLite, new volumes, kept secrets.
     pub(super) async fn prepare_new_data(&self) -> Result<(), StepError> {
         let host = &self.swap_log.host;
         let confined = self.confined_folders();
@@ -353,14 +352,12 @@ impl VolumeSwap {
                 PartKind::Files(_) => self.replace_databases(part).await?,
             }
         }
-        for (node, volume) in &self.volumes_to_create {
-            let create = Command::new("docker")
-                .args(["volume", "create", "--label"])
-                .arg(format!("com.docker.stack.namespace={}", self.app))
-                .arg(volume)
-                .sudo()
-                .timeout(Duration::from_secs(30));
-            self.log_on(node.as_deref())?.host.run_ok(&create).await?;
+        for volume in &self.volumes_to_create {
+            let there = self.log_on(volume.node.as_deref())?;
+            there
+                .host
+                .run_ok(&volume.creation_command(&self.app))
+                .await?;
         }
         let secrets = self
             .source
