@@ -5,7 +5,7 @@
 mod support;
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use matou::lab::LabKind;
@@ -263,7 +263,7 @@ fn with_repository(fleet: &Fleet) -> PathBuf {
 }
 
 /// What `docker stack rm` takes with it, and what the stack has from others, is kept by a backup and made again.
-fn comes_back_with_what_it_did_not_make(practice: &Practice, config: &Path) {
+fn comes_back_with_what_it_did_not_make(practice: &Practice, config: &PathBuf) {
     let fleet = &practice.fleet;
     fleet.run("n1", KEPT_GROUND);
     fleet.run(
@@ -319,7 +319,7 @@ fn comes_back_with_what_it_did_not_make(practice: &Practice, config: &Path) {
 
 /// Before its adoption a backup took all that an application mounts. Adopted, it still does, but for what another
 /// one has; and a restore makes it again as it was.
-fn what_is_mounted_from_outside_is_saved(fleet: &Fleet, config: &Path) {
+fn what_is_mounted_from_outside_is_saved(fleet: &Fleet, config: &PathBuf) {
     let files = "/var/lib/docker/volumes/lone-data/_data/file /mnt/data/taken/file";
     fleet.run("n1", &format!("echo saved | tee {files}"));
     for app in ["lone", "taken"] {
