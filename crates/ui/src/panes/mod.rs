@@ -14,6 +14,7 @@ mod table;
 mod tasks;
 mod volumes;
 
+pub(super) use backups::format_minute;
 pub(super) use certificates::certificate_health;
 pub(super) use charts::draw_load_charts as charts;
 use matou_i18n::tr;
