@@ -555,6 +555,39 @@ fn help_is_searched_by_words_and_esc_goes_back_step_by_step() {
     c.hides("Help");
 }
 
+/// What stands in the help below its first heading, up to the next one.
+fn keys_of_here(c: &mut Console) -> String {
+    c.press("?");
+    let screen = c.screen();
+    let from = screen.find("│ Here ").expect("the first heading");
+    let to = screen[from..].find("│ Jobs ").expect("the next heading");
+    c.press("\u{1b}");
+    screen[from..from + to].to_owned()
+}
+
+#[test]
+fn help_begins_with_the_keys_of_where_one_is() {
+    for (keys, has, has_not) in [
+        ("1", "p                provision", "scale"),
+        ("2", "s                scale", "provision"),
+        ("5", "v                test restore", "provision"),
+        ("2l", "w                wrap", "scale"),
+        ("2A", "t                most frequent", "wrap"),
+        (
+            "1\n[",
+            "t                an hour, a day, a week",
+            "provision",
+        ),
+        ("0", "1-5              panes", "scale"),
+    ] {
+        let mut c = Console::new();
+        c.press(keys);
+        let here = keys_of_here(&mut c);
+        assert!(here.contains(has), "{keys}: {here}");
+        assert!(!here.contains(has_not), "{keys}: {here}");
+    }
+}
+
 /// Clicks where the text begins that is in the row.
 fn click(c: &mut Console, row: &str, text: &str) -> Vec<Effect> {
     let screen = c.screen();
