@@ -428,3 +428,55 @@ fn the_form_of_a_job_that_failed_is_opened_again_with_its_values() {
     c.shows("site");
     c.shows("7");
 }
+
+/// The example's swarm, with these tasks of the second slot of shop_web: each an error, and minutes ago.
+fn swarm_with_failures(failed: &[(&str, i64)]) -> Msg {
+    let mut swarm = example_fleet().swarm.value().expect("a swarm").clone();
+    let at = swarm.tasks.iter().position(|t| t.has_failed());
+    let at = at.expect("a task that failed");
+    let old = swarm.tasks.remove(at);
+    for (place, (error, minutes)) in failed.iter().enumerate() {
+        let mut task = old.clone();
+        task.id = format!("t-{error}");
+        task.error = (*error).into();
+        task.since = Some(NOW - SignedDuration::from_mins(*minutes));
+        swarm.tasks.insert(at + place, task);
+    }
+    let datum = Datum::Swarm(Ok(swarm));
+    Msg::Fleet(Update { at: NOW, datum })
+}
+
+#[test]
+fn the_last_failure_stays_known_when_the_swarm_forgets_it() {
+    let mut c = Console::new();
+    c.press("2/shop\n");
+    c.shows("failed once, 2026-11-23 12:00 (2 h ago): task: non-zero exit (1)");
+    c.take(swarm_with_failures(&[("the new one", 10)]));
+    c.shows("failed 2 times since 2026-11-23 12:00, last 2026-11-23 13:50");
+    // Read again it counts once.
+    c.take(swarm_with_failures(&[("the new one", 10)]));
+    c.shows("failed 2 times since");
+    c.take(swarm_with_failures(&[]));
+    c.shows("failed 2 times since 2026-11-23 12:00, last 2026-11-23 13:50");
+    c.shows("the new one");
+    // Another service's are not its own.
+    c.press("\u{1b}/blog\n");
+    c.hides("failed");
+}
+
+#[test]
+fn the_overview_has_five_tasks_of_a_slot_and_the_list_the_newest_that_failed() {
+    let failed: Vec<(String, i64)> = (1..=6).map(|n| (format!("reason{n}"), n)).collect();
+    let failed: Vec<(&str, i64)> = failed.iter().map(|(e, n)| (e.as_str(), *n)).collect();
+    let mut c = Console::new();
+    c.take(swarm_with_failures(&failed));
+    c.press("2/shop\n");
+    for n in 1..=5 {
+        c.shows(&format!("reason{n}"));
+    }
+    c.hides("reason6");
+    // Opened to its tasks: one of the first slot, one of the second.
+    c.press("\njj\n");
+    let screen = c.screen();
+    assert_eq!(screen.matches("○ web.2").count(), 1, "{screen}");
+}
