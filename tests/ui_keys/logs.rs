@@ -15,7 +15,7 @@ use crate::Console;
 #[test]
 fn a_log_is_followed_while_it_is_seen() {
     let mut c = Console::new();
-    let effects = c.press("2l");
+    let effects = c.press("2jl");
     let [Effect::FollowLogs { ticket, source }] = &effects[..] else {
         panic!("{effects:?}");
     };
@@ -28,7 +28,7 @@ fn a_log_is_followed_while_it_is_seen() {
         }
     );
     // Another selection: another log.
-    let effects = c.press("\u{1b}j");
+    let effects = c.press("\u{1b}k");
     assert_eq!(effects[0], Effect::StopFollowing(*ticket));
     assert!(matches!(effects[1], Effect::FollowLogs { .. }));
     // Another tab: none.
@@ -51,7 +51,7 @@ fn a_log_is_followed_while_it_is_seen() {
 #[test]
 fn requests_are_followed_while_they_are_seen_and_filtered_as_typed() {
     let mut c = Console::new();
-    let effects = c.press("2A");
+    let effects = c.press("2jA");
     let [Effect::FollowAccess { ticket, routes }] = &effects[..] else {
         panic!("{effects:?}");
     };
@@ -111,7 +111,7 @@ fn requests_are_followed_while_they_are_seen_and_filtered_as_typed() {
         "{text}"
     );
     // Another selection, other requests.
-    let effects = c.press("\u{1b}\u{1b}j");
+    let effects = c.press("\u{1b}\u{1b}k");
     assert_eq!(effects[0], Effect::StopFollowing(ticket));
     assert!(matches!(&effects[1], Effect::FollowAccess { routes, .. } if routes.name == "shop"));
     // By its name too.

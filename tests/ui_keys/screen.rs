@@ -30,7 +30,7 @@ fn the_selection_stays_on_the_same_thing_when_rows_come_and_go() {
     swarm.services.insert(0, new);
     let datum = Datum::Swarm(Ok(swarm));
     c.take(Msg::Fleet(Update { at: NOW, datum }));
-    assert_eq!(asked(&c.press("x")).1, Request::remove(app_name("shop")));
+    assert_eq!(asked(&c.press("x")).1, Request::remove(app_name("blog")));
 }
 
 #[test]
@@ -90,7 +90,7 @@ fn a_task_that_waits_to_be_tried_again_does_not_hide_the_one_that_failed() {
         next.error = String::new();
         swarm.tasks.insert(at, next);
     }));
-    c.press("2");
+    c.press("2j");
     c.shows("non-zero exit (3)");
 }
 
@@ -328,7 +328,7 @@ fn pasted_text_goes_where_text_is_typed() {
     let mut c = Console::new();
     let before = c.screen();
     assert_eq!(paste(&mut c, "x"), before);
-    let (ticket, _) = asked(&c.press("2jx"));
+    let (ticket, _) = asked(&c.press("2x"));
     let plan = plan(Confirm::TypeName("shop".into()), "gone");
     c.take(Msg::Planned {
         ticket,
@@ -354,7 +354,7 @@ fn show_plan(
 fn a_job_that_starts_closes_what_led_to_it_and_nothing_else() {
     let mut c = Console::new();
     // A form, its plan, and then another form while the job has not begun yet.
-    c.press("2:place\n");
+    c.press("2j:place\n");
     let effects = c.press("worker-01\n");
     let (_, request) = show_plan(&mut c, &effects, Confirm::Ask);
     assert!(matches!(c.press("y")[..], [Effect::Run { .. }]));
@@ -365,7 +365,7 @@ fn a_job_that_starts_closes_what_led_to_it_and_nothing_else() {
     });
     assert_eq!(c.press("c"), [Effect::CancelJob(id)], "its output is open");
     let mut c = Console::new();
-    c.press("2:place\n");
+    c.press("2j:place\n");
     let effects = c.press("worker-01\n");
     show_plan(&mut c, &effects, Confirm::Ask);
     c.press("y\u{1b}\u{1b}");

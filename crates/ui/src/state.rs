@@ -50,7 +50,7 @@ pub(super) struct PaneList {
     pub healths: Vec<Health>,
     /// Only what is wrong is shown.
     pub only_problems: bool,
-    /// How it is sorted by hand; `None`: what is down comes first.
+    /// How it is sorted by hand; `None`: problems come first.
     pub order: Option<SortOrder>,
     /// Keys of the marked rows, those that are hidden too.
     pub marked: BTreeSet<String>,
