@@ -50,7 +50,7 @@ pub(crate) fn answer(app: &mut App, effects: &[Effect], plan: Result<Plan, SafeT
 }
 
 pub(crate) fn a_plan(app: &mut App, plan: Result<Plan, SafeText>) {
-    press(app, "2j");
+    press(app, "2");
     let effects = press(app, "S");
     let effects = if effects.is_empty() {
         press(app, "\nj\u{1b}x")
@@ -236,7 +236,7 @@ pub(crate) fn past_jobs() -> Vec<PastJob> {
 }
 
 pub(crate) fn versions(app: &mut App) {
-    let effects = press(app, "2u");
+    let effects = press(app, "2ju");
     let [Effect::FindNewerVersions { ticket, .. }] = effects.as_slice() else {
         panic!("{effects:?}");
     };

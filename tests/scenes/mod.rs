@@ -122,7 +122,7 @@ pub(crate) type Scene = (&'static str, fn(Theme) -> App);
 /// Everything that can be seen.
 pub(crate) const SCENES: &[Scene] = &[
     ("services", |t| on(t, "2")),
-    ("services_opened", |t| on(t, "2j\nj\nj")),
+    ("services_opened", |t| on(t, "2\nj\nj")),
     ("services_marked", |t| on(t, "2g j ")),
     ("services_sorted", |t| on(t, "2ooo")),
     ("batch", |t| {
@@ -136,7 +136,7 @@ pub(crate) const SCENES: &[Scene] = &[
         app
     }),
     ("help_searched", |t| on(t, "?/restore")),
-    ("service_labels", |t| on(t, "2j\nj]]")),
+    ("service_labels", |t| on(t, "2\nj]]")),
     ("nodes", |t| on(t, "1")),
     ("node_tasks", |t| on(t, "1j]")),
     ("node_load", |t| on(t, "1\n[")),
@@ -151,15 +151,15 @@ pub(crate) const SCENES: &[Scene] = &[
     ("node_security", |t| with_checks(t, "]]]]")),
     ("node_not_looked_at", |t| with_checks(t, "j]]]]")),
     ("volumes", |t| on(t, "3")),
-    ("certificates", |t| on(t, "4j")),
+    ("certificates", |t| on(t, "4")),
     ("certificate_orphan", |t| {
         let mut app = fixture::example_app(fixture::example_fleet_with_orphan(), t);
-        press(&mut app, "4jj");
+        press(&mut app, "4j");
         app
     }),
     ("certificate_missing", |t| {
         let mut app = fixture::example_app(fixture::example_fleet_with_orphan(), t);
-        press(&mut app, "4j");
+        press(&mut app, "4");
         app
     }),
     ("versions", |t| {
@@ -192,7 +192,7 @@ pub(crate) const SCENES: &[Scene] = &[
         let datum = Datum::Swarm(Ok(swarm));
         fleet.apply(Update { at: NOW, datum });
         let mut app = fixture::example_app(fleet, t);
-        press(&mut app, "2j\njA");
+        press(&mut app, "2\njA");
         app
     }),
     ("access_refused", |t| {
@@ -269,14 +269,14 @@ pub(crate) const SCENES: &[Scene] = &[
     ("deploy_form_names", |t| {
         on(t, "dghost\n\tblog.example.org\t\t\t\t\t\t\t\tblog.example")
     }),
-    ("names_form", |t| on(t, "2n\ta.example.org, *.b.org")),
-    ("scale_form", |t| on(t, "2s")),
+    ("names_form", |t| on(t, "2jn\ta.example.org, *.b.org")),
+    ("scale_form", |t| on(t, "2js")),
     ("node_menu", |t| on(t, "1m")),
     ("alerts", |t| on(t, "a")),
     ("alerts_ignore", |t| on(t, "aji")),
     ("alerts_ignored", |t| on(t, "ai8ia")),
     ("service_answers", |t| {
-        let mut app = on(t, "2j");
+        let mut app = on(t, "2");
         answers(&mut app);
         app
     }),

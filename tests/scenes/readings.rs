@@ -117,7 +117,7 @@ pub(crate) fn day_of_load(app: &mut App) {
 }
 
 pub(crate) fn logs(app: &mut App) {
-    let effects = press(app, "2l");
+    let effects = press(app, "2jl");
     let ticket = effects
         .iter()
         .find_map(|e| match e {
@@ -141,7 +141,7 @@ pub(crate) fn logs(app: &mut App) {
 
 /// Half an hour of requests, some of which failed.
 pub(crate) fn requests(app: &mut App) {
-    let effects = press(app, "2A");
+    let effects = press(app, "2jA");
     let Some(Effect::FollowAccess { ticket, .. }) = effects.last() else {
         panic!("{effects:?}");
     };

@@ -248,7 +248,7 @@ fn the_log_of_what_never_ran_says_why() {
     let datum = Datum::Swarm(Ok(swarm));
     fleet.apply(Update { at: NOW, datum });
     let mut c = Console::on(fleet);
-    c.press("2l");
+    c.press("2jl");
     c.shows("no container has started: No such image: ghost:6");
     c.hides("waiting for lines");
 }

@@ -84,7 +84,7 @@ fn deploying_goes_from_catalogue_to_form_to_plan_to_job() {
 #[test]
 fn scaling_takes_a_number() {
     let mut c = Console::new();
-    c.press("2s");
+    c.press("2js");
     c.shows("Scale blog_web");
     assert_eq!(c.press("\u{8}x\n"), []);
     c.shows("whole number");
@@ -99,7 +99,7 @@ fn scaling_takes_a_number() {
     );
     // An application of several services says what to do.
     let mut c = Console::new();
-    c.press("2js");
+    c.press("2s");
     c.shows("has several services");
 }
 
@@ -122,16 +122,16 @@ fn console_with_job(mode: ServiceMode) -> Console {
 #[test]
 fn a_job_that_is_done_says_so_and_is_scaled_by_its_completions() {
     let mut c = console_with_job(ServiceMode::ReplicatedJob(1));
-    c.press("2");
+    c.press("2/blog\n");
     c.shows("1/1 done");
     c.press("s");
     c.shows("Scale blog_web");
     let mut c = console_with_job(ServiceMode::ReplicatedJob(2));
-    c.press("2");
+    c.press("2/blog\n");
     c.shows("1/2 done");
     c.shows("1 of 2 done, none running yet");
     let mut c = console_with_job(ServiceMode::GlobalJob);
-    c.press("2s");
+    c.press("2/blog\ns");
     c.shows("a global job runs once on every node that fits");
     let (_, request) = asked(&c.press("S"));
     let service = "blog_web".to_owned();
@@ -141,7 +141,7 @@ fn a_job_that_is_done_says_so_and_is_scaled_by_its_completions() {
 #[test]
 fn removing_needs_the_whole_name() {
     let mut c = Console::new();
-    let (ticket, request) = asked(&c.press("2jx"));
+    let (ticket, request) = asked(&c.press("2x"));
     assert_eq!(request, Request::remove(app_name("shop")));
     let plan = plan(Confirm::TypeName("shop".into()), "gone");
     c.take(Msg::Planned {
@@ -154,7 +154,7 @@ fn removing_needs_the_whole_name() {
     assert!(matches!(&effects[..], [Effect::Run { plan_hash, .. }] if *plan_hash == plan.hash()));
     // Esc at any time leaves everything as it is.
     let mut c = Console::new();
-    let (ticket, _) = asked(&c.press("2jx"));
+    let (ticket, _) = asked(&c.press("2x"));
     c.take(Msg::Planned {
         ticket,
         plan: Ok(plan),
@@ -166,7 +166,7 @@ fn removing_needs_the_whole_name() {
 #[test]
 fn a_plan_that_can_not_be_applied_can_not_be_confirmed() {
     let mut c = Console::new();
-    let (ticket, _) = asked(&c.press("2S"));
+    let (ticket, _) = asked(&c.press("2jS"));
     let mut blocked = plan(Confirm::Ask, "x");
     blocked.stages[0].nodes[0].steps[0].check =
         Ok(Check::Change(vec![Change::decide("whose disk?")]));
@@ -182,16 +182,16 @@ fn a_plan_that_can_not_be_applied_can_not_be_confirmed() {
 fn applications_are_deployed_again_and_services_taken_back() {
     let mut c = Console::new();
     let again = Request::redeploy(app_name("shop"));
-    assert_eq!(asked(&c.press("2j:redeploy\n")).1, again);
+    assert_eq!(asked(&c.press("2:redeploy\n")).1, again);
     let mut c = Console::new();
     let adopted = Request::adopt(vec![app_name("shop")]);
-    assert_eq!(asked(&c.press("2jt")).1, adopted);
+    assert_eq!(asked(&c.press("2t")).1, adopted);
     let mut c = Console::new();
     let service = "blog_web".to_owned();
-    assert_eq!(asked(&c.press("2U")).1, Request::Rollback { service });
+    assert_eq!(asked(&c.press("2jU")).1, Request::Rollback { service });
     // Of a certificate the chain is copied.
     let mut c = Console::new();
-    match c.press("4y").as_slice() {
+    match c.press("4jy").as_slice() {
         [Effect::Copy(text)] => assert!(text.starts_with("-----BEGIN CERTIFICATE-----")),
         other => panic!("{other:?}"),
     }
@@ -200,7 +200,7 @@ fn applications_are_deployed_again_and_services_taken_back() {
 #[test]
 fn newer_versions_are_listed_and_chosen() {
     let mut c = Console::new();
-    let ticket = match c.press("2ju").as_slice() {
+    let ticket = match c.press("2u").as_slice() {
         [Effect::FindNewerVersions { ticket, app }] if app == "shop" => *ticket,
         other => panic!("{other:?}"),
     };
@@ -245,7 +245,7 @@ fn newer_versions_are_listed_and_chosen() {
     assert_eq!(request, wanted);
     // The first line deploys it again.
     let mut c = Console::new();
-    c.press("2ju");
+    c.press("2u");
     assert_eq!(asked(&c.press("\n")).1, Request::redeploy(app_name("shop")));
     // An answer that comes late goes nowhere.
     c.take(Msg::NewerVersions {
@@ -254,7 +254,7 @@ fn newer_versions_are_listed_and_chosen() {
     });
     // One whose code is in its volume.
     let mut c = Console::new();
-    let ticket = match c.press("2ju").as_slice() {
+    let ticket = match c.press("2u").as_slice() {
         [Effect::FindNewerVersions { ticket, .. }] => *ticket,
         other => panic!("{other:?}"),
     };
@@ -275,7 +275,7 @@ fn newer_versions_are_listed_and_chosen() {
 #[test]
 fn a_password_goes_to_the_clipboard_and_is_shown_nowhere() {
     let mut c = Console::new();
-    assert_eq!(c.press("2jY"), []);
+    assert_eq!(c.press("2Y"), []);
     c.shows("made no password");
     let login = AppLogin {
         secret: Some("admin_password".into()),
@@ -294,26 +294,26 @@ fn a_password_goes_to_the_clipboard_and_is_shown_nowhere() {
 #[test]
 fn applications_are_placed_switched_and_certificates_renewed() {
     let mut c = Console::new();
-    c.press("2:place\n");
+    c.press("2j:place\n");
     let place = |to: Option<&str>| Request::Place {
         app: app_name("blog"),
         to: to.map(str::to_owned),
     };
     assert_eq!(asked(&c.press("worker-01\n")).1, place(Some("worker-01")));
     let mut c = Console::new();
-    assert_eq!(asked(&c.press("2:place\nanywhere\n")).1, place(None));
+    assert_eq!(asked(&c.press("2j:place\nanywhere\n")).1, place(None));
     let to = |apps: &[&str]| Request::Move {
         apps: apps.iter().copied().map(app_name).collect(),
         to: "/new/config.toml".into(),
     };
     let mut c = Console::new();
-    c.press("2:move\n");
+    c.press("2j:move\n");
     assert_eq!(asked(&c.press("/new/config.toml\n")).1, to(&["blog"]));
     let mut c = Console::new();
     c.press(":move-all\n");
     assert_eq!(asked(&c.press("/new/config.toml\n")).1, to(&[]));
     let mut c = Console::new();
-    c.press("2:switch\n");
+    c.press("2j:switch\n");
     assert_eq!(c.press("yes\n\n\n"), []);
     c.shows("headers are on or off");
     let (_, request) = asked(&c.press("\u{8}\u{8}\u{8}on\n50\n\n"));
@@ -331,17 +331,17 @@ fn applications_are_placed_switched_and_certificates_renewed() {
         allow: Vec::new(),
     };
     let mut c = Console::new();
-    c.press("2:page\n");
+    c.press("2j:page\n");
     assert_eq!(c.press("on\n"), []);
     c.shows("page is maintenance, suspended or off");
     let (_, request) = asked(&c.press("\u{8}\u{8}suspended\n"));
     assert_eq!(request, page(Some(PageKind::Suspended)));
     let mut c = Console::new();
-    assert_eq!(asked(&c.press("2:page\noff\n")).1, page(None));
+    assert_eq!(asked(&c.press("2j:page\noff\n")).1, page(None));
     let mut c = Console::new();
     let domain = "blog.example.org".to_owned();
     let wanted = Request::RenewCertificate { domain };
-    assert_eq!(asked(&c.press("4:renew\n")).1, wanted);
+    assert_eq!(asked(&c.press("4j:renew\n")).1, wanted);
     let mut c = Console::new();
     c.press("2:renew\n");
     c.shows("select a certificate first");
@@ -383,12 +383,12 @@ fn an_application_says_how_one_logs_in() {
         ..AppLogin::default()
     };
     c.take(Msg::Logins([("blog".to_owned(), login)].into()));
-    c.press("2");
+    c.press("2j");
     c.shows("log in at https://blog.example.org/ghost/ as admin@example.org");
     c.shows("matou secrets blog show admin_password");
     c.shows("matou secrets blog show guard_password");
     // That of one application is not shown with another.
-    c.press("j");
+    c.press("k");
     c.hides("log in at");
 }
 
@@ -427,4 +427,56 @@ fn the_form_of_a_job_that_failed_is_opened_again_with_its_values() {
     c.shows("Deploy Hello");
     c.shows("site");
     c.shows("7");
+}
+
+/// The example's swarm, with these tasks of the second slot of shop_web: each an error, and minutes ago.
+fn swarm_with_failures(failed: &[(&str, i64)]) -> Msg {
+    let mut swarm = example_fleet().swarm.value().expect("a swarm").clone();
+    let at = swarm.tasks.iter().position(|t| t.has_failed());
+    let at = at.expect("a task that failed");
+    let old = swarm.tasks.remove(at);
+    for (place, (error, minutes)) in failed.iter().enumerate() {
+        let mut task = old.clone();
+        task.id = format!("t-{error}");
+        task.error = (*error).into();
+        task.since = Some(NOW - SignedDuration::from_mins(*minutes));
+        swarm.tasks.insert(at + place, task);
+    }
+    let datum = Datum::Swarm(Ok(swarm));
+    Msg::Fleet(Update { at: NOW, datum })
+}
+
+#[test]
+fn the_last_failure_stays_known_when_the_swarm_forgets_it() {
+    let mut c = Console::new();
+    c.press("2/shop\n");
+    c.shows("failed once, 2026-11-23 12:00 (2 h ago): task: non-zero exit (1)");
+    c.take(swarm_with_failures(&[("the new one", 10)]));
+    c.shows("failed 2 times since 2026-11-23 12:00, last 2026-11-23 13:50");
+    // Read again it counts once.
+    c.take(swarm_with_failures(&[("the new one", 10)]));
+    c.shows("failed 2 times since");
+    c.take(swarm_with_failures(&[]));
+    c.shows("failed 2 times since 2026-11-23 12:00, last 2026-11-23 13:50");
+    c.shows("the new one");
+    // Another service's are not its own.
+    c.press("\u{1b}/blog\n");
+    c.hides("failed");
+}
+
+#[test]
+fn the_overview_has_five_tasks_of_a_slot_and_the_list_the_newest_that_failed() {
+    let failed: Vec<(String, i64)> = (1..=6).map(|n| (format!("reason{n}"), n)).collect();
+    let failed: Vec<(&str, i64)> = failed.iter().map(|(e, n)| (e.as_str(), *n)).collect();
+    let mut c = Console::new();
+    c.take(swarm_with_failures(&failed));
+    c.press("2/shop\n");
+    for n in 1..=5 {
+        c.shows(&format!("reason{n}"));
+    }
+    c.hides("reason6");
+    // Opened to its tasks: one of the first slot, one of the second.
+    c.press("\njj\n");
+    let screen = c.screen();
+    assert_eq!(screen.matches("○ web.2").count(), 1, "{screen}");
 }

@@ -33,7 +33,7 @@ fn restoring_goes_from_what_to_where_to_plan() {
     );
     c.press("\u{1b}");
     // Beside, from the pane of services.
-    c.press("2gr\nj\n");
+    c.press("2Gr\nj\n");
     c.shows("Restore blog beside itself");
     c.press("\tblog2.example.org");
     let (_, request) = asked(&c.press("\n"));

@@ -50,7 +50,7 @@ fn called(effects: &[Effect]) -> CommandCall {
 #[test]
 fn a_key_starts_what_fits_the_selected_line_each_value_within_its_argument() {
     let mut c = console();
-    c.press("2g");
+    c.press("2G");
     let call = called(&c.control('g'));
     let expected = ["dig", "+short", "blog.example.org", "a b", "-blog-"];
     assert_eq!(call.argv, expected);
@@ -108,7 +108,7 @@ fn help_and_palette_have_them() {
     c.press("?/domain leads");
     c.shows("Own commands");
     c.shows("Ctrl-g           where its domain leads");
-    c.press("\u{1b}\u{1b}2g");
+    c.press("\u{1b}\u{1b}2G");
     let call = called(&c.press(":check the fleet\n"));
     let expected = ["matou", "--config", "/fleet/config.toml", "check"];
     assert_eq!(call.argv, expected);
@@ -131,7 +131,7 @@ fn a_value_that_is_no_plain_name_starts_nothing() {
         let mut c = console_of(fleet, false);
         let datum = Datum::Swarm(Ok(swarm));
         c.take(Msg::Fleet(Update { at: NOW, datum }));
-        c.press("2g");
+        c.press("2G");
         assert_eq!(c.control('g'), [], "{evil:?}");
         c.shows("where its domain leads is not run: {domain} is");
     }
@@ -145,7 +145,7 @@ fn without_the_thing_it_needs_a_command_says_so() {
     let mut c = console_of(fleet, false);
     let datum = Datum::Swarm(Ok(swarm));
     c.take(Msg::Fleet(Update { at: NOW, datum }));
-    c.press("2g");
+    c.press("2G");
     assert_eq!(c.control('g'), []);
     c.shows("where its domain leads is not run: nothing here has a {domain}");
 }

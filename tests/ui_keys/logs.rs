@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use jiff::SignedDuration;
+use jiff::tz::TimeZone;
 use matou::collect::AccessNews;
-use matou::model::{AccessRecord, LogRecord};
-use matou::ui::fixture::NOW;
+use matou::model::{AccessRecord, Intrusion, LogRecord, NodeIntrusions};
+use matou::ui::fixture::{self, NOW, THEME};
 use matou::ui::msg::LogSource;
 use matou::ui::{Effect, Msg};
 
@@ -14,7 +15,7 @@ use crate::Console;
 #[test]
 fn a_log_is_followed_while_it_is_seen() {
     let mut c = Console::new();
-    let effects = c.press("2l");
+    let effects = c.press("2jl");
     let [Effect::FollowLogs { ticket, source }] = &effects[..] else {
         panic!("{effects:?}");
     };
@@ -27,7 +28,7 @@ fn a_log_is_followed_while_it_is_seen() {
         }
     );
     // Another selection: another log.
-    let effects = c.press("\u{1b}j");
+    let effects = c.press("\u{1b}k");
     assert_eq!(effects[0], Effect::StopFollowing(*ticket));
     assert!(matches!(effects[1], Effect::FollowLogs { .. }));
     // Another tab: none.
@@ -50,7 +51,7 @@ fn a_log_is_followed_while_it_is_seen() {
 #[test]
 fn requests_are_followed_while_they_are_seen_and_filtered_as_typed() {
     let mut c = Console::new();
-    let effects = c.press("2A");
+    let effects = c.press("2jA");
     let [Effect::FollowAccess { ticket, routes }] = &effects[..] else {
         panic!("{effects:?}");
     };
@@ -110,7 +111,7 @@ fn requests_are_followed_while_they_are_seen_and_filtered_as_typed() {
         "{text}"
     );
     // Another selection, other requests.
-    let effects = c.press("\u{1b}\u{1b}j");
+    let effects = c.press("\u{1b}\u{1b}k");
     assert_eq!(effects[0], Effect::StopFollowing(ticket));
     assert!(matches!(&effects[1], Effect::FollowAccess { routes, .. } if routes.name == "shop"));
     // By its name too.
@@ -163,4 +164,56 @@ fn the_log_store_is_asked_for_what_was_typed() {
     c.press("\u{1b}/s");
     c.shows("/ q errors");
     assert!(matches!(c.press("\n")[..], [Effect::SearchLogs { .. }]));
+}
+
+#[test]
+fn times_of_records_and_of_intrusions_are_in_the_zone_of_the_screen_and_say_it() {
+    let zone = TimeZone::get("Europe/Paris").expect("a zone");
+    let fleet = fixture::example_fleet();
+    let mut c = Console(fixture::example_app_in_zone(fleet, THEME, zone));
+    let effects = c.press("1Lq\n");
+    let [Effect::SearchLogs { ticket, .. }] = effects[..] else {
+        panic!("{effects:?}");
+    };
+    let record = LogRecord {
+        at: Some(NOW + SignedDuration::from_millis(250)),
+        node: "master".into(),
+        app: "shop_web".into(),
+        line: "a line".into(),
+        fields: Vec::new(),
+    };
+    c.take(Msg::LogsFound {
+        ticket,
+        found: Ok(vec![record]),
+    });
+    c.shows("11-23 15:00:00");
+    c.press("\n");
+    c.shows("time: 2026-11-23 15:00:00.25 CET");
+    let effects = c.press("\u{1b}\u{1b}I");
+    let [Effect::Intrusions { ticket }] = effects[..] else {
+        panic!("{effects:?}");
+    };
+    let seen = Intrusion {
+        at: NOW,
+        signature: "signature".into(),
+        rule: "1:1".into(),
+        category: "Attack".into(),
+        severity: 1,
+        source: "203.0.113.7".parse().expect("an address"),
+        target: "10.0.0.1:80".into(),
+        detail: None,
+    };
+    let found = vec![NodeIntrusions {
+        node: "master".into(),
+        intrusions: vec![seen],
+        cut: false,
+        problem: None,
+    }];
+    let bans = Vec::new();
+    c.take(Msg::Intrusions {
+        ticket,
+        found,
+        bans,
+    });
+    c.shows("first 2026-11-23 15:00:00 CET, last 2026-11-23 15:00:00 CET");
 }

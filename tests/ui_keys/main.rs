@@ -12,6 +12,7 @@ mod logs;
 mod marks;
 mod names;
 mod nodes;
+mod palette;
 mod read_only;
 mod reason;
 mod screen;

@@ -90,7 +90,7 @@ fn a_stack_without_a_domain_is_asked_for_no_names() {
 fn names_of_what_runs_are_changed_with_one_key() {
     let form = || {
         let mut c = Console::new();
-        c.press("2n");
+        c.press("2jn");
         c.shows("Names of blog");
         c.shows("it has blog.example.org");
         c

@@ -207,11 +207,11 @@ fn shells_open_on_nodes_and_in_running_containers() {
         container: "c-s-blog-web-1".into(),
         label: "blog_web.1".into(),
     });
-    assert_eq!(c.press("2e"), [container]);
+    assert_eq!(c.press("2je"), [container]);
     assert_eq!(c.press("5e"), []);
     c.shows("no running container");
     // Of several tasks one is chosen.
-    assert_eq!(c.press("2je"), []);
+    assert_eq!(c.press("2ke"), []);
     c.shows("A shell in which task?");
     let opened = c.press("j\n");
     assert!(

@@ -145,7 +145,7 @@ fn a_read_only_console_says_what_it_is_and_refuses_in_one_sentence() {
     let mut c = read_only();
     c.shows(" read-only ");
     // No key is offered that would be refused.
-    c.press("2");
+    c.press("2j");
     c.hides("d deploy");
     c.shows("l logs");
     for key in ["d", "x", "b", "B", "s", "S", "r", "v"] {

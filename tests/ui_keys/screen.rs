@@ -30,7 +30,7 @@ fn the_selection_stays_on_the_same_thing_when_rows_come_and_go() {
     swarm.services.insert(0, new);
     let datum = Datum::Swarm(Ok(swarm));
     c.take(Msg::Fleet(Update { at: NOW, datum }));
-    assert_eq!(asked(&c.press("x")).1, Request::remove(app_name("shop")));
+    assert_eq!(asked(&c.press("x")).1, Request::remove(app_name("blog")));
 }
 
 #[test]
@@ -90,7 +90,7 @@ fn a_task_that_waits_to_be_tried_again_does_not_hide_the_one_that_failed() {
         next.error = String::new();
         swarm.tasks.insert(at, next);
     }));
-    c.press("2");
+    c.press("2j");
     c.shows("non-zero exit (3)");
 }
 
@@ -328,7 +328,7 @@ fn pasted_text_goes_where_text_is_typed() {
     let mut c = Console::new();
     let before = c.screen();
     assert_eq!(paste(&mut c, "x"), before);
-    let (ticket, _) = asked(&c.press("2jx"));
+    let (ticket, _) = asked(&c.press("2x"));
     let plan = plan(Confirm::TypeName("shop".into()), "gone");
     c.take(Msg::Planned {
         ticket,
@@ -354,7 +354,7 @@ fn show_plan(
 fn a_job_that_starts_closes_what_led_to_it_and_nothing_else() {
     let mut c = Console::new();
     // A form, its plan, and then another form while the job has not begun yet.
-    c.press("2:place\n");
+    c.press("2j:place\n");
     let effects = c.press("worker-01\n");
     let (_, request) = show_plan(&mut c, &effects, Confirm::Ask);
     assert!(matches!(c.press("y")[..], [Effect::Run { .. }]));
@@ -365,7 +365,7 @@ fn a_job_that_starts_closes_what_led_to_it_and_nothing_else() {
     });
     assert_eq!(c.press("c"), [Effect::CancelJob(id)], "its output is open");
     let mut c = Console::new();
-    c.press("2:place\n");
+    c.press("2j:place\n");
     let effects = c.press("worker-01\n");
     show_plan(&mut c, &effects, Confirm::Ask);
     c.press("y\u{1b}\u{1b}");
@@ -553,6 +553,39 @@ fn help_is_searched_by_words_and_esc_goes_back_step_by_step() {
     c.shows("deploy an application from the catalogue");
     c.press("\u{1b}");
     c.hides("Help");
+}
+
+/// What stands in the help below its first heading, up to the next one.
+fn keys_of_here(c: &mut Console) -> String {
+    c.press("?");
+    let screen = c.screen();
+    let from = screen.find("│ Here ").expect("the first heading");
+    let to = screen[from..].find("│ Jobs ").expect("the next heading");
+    c.press("\u{1b}");
+    screen[from..from + to].to_owned()
+}
+
+#[test]
+fn help_begins_with_the_keys_of_where_one_is() {
+    for (keys, has, has_not) in [
+        ("1", "p                provision", "scale"),
+        ("2", "s                scale", "provision"),
+        ("5", "v                test restore", "provision"),
+        ("2l", "w                wrap", "scale"),
+        ("2A", "t                most frequent", "wrap"),
+        (
+            "1\n[",
+            "t                an hour, a day, a week",
+            "provision",
+        ),
+        ("0", "1-5              panes", "scale"),
+    ] {
+        let mut c = Console::new();
+        c.press(keys);
+        let here = keys_of_here(&mut c);
+        assert!(here.contains(has), "{keys}: {here}");
+        assert!(!here.contains(has_not), "{keys}: {here}");
+    }
 }
 
 /// Clicks where the text begins that is in the row.

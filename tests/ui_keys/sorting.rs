@@ -1,6 +1,6 @@
 //! Lists sorted by hand.
 
-use matou::model::{Datum, Metrics, Update};
+use matou::model::{Datum, Metrics, Update, UpdateState};
 use matou::ui::Msg;
 use matou::ui::fixture::{NOW, example_fleet};
 
@@ -76,6 +76,32 @@ fn what_is_down_comes_first_until_the_list_is_sorted_by_hand() {
     c.press("o");
     c.shows("2 Services ─");
     in_order(&mut c, &["○ ▸ shop", "● ▾ blog"]);
+}
+
+#[test]
+fn what_is_partly_well_comes_between_and_stays_where_it_is_while_it_is_updated() {
+    let mut swarm = example_fleet().swarm.value().expect("read").clone();
+    let mut down = swarm.services[0].clone();
+    (down.id, down.name) = ("s-zoo".into(), "zoo_web".into());
+    down.stack = Some("zoo".into());
+    down.running = 0;
+    swarm.services.push(down);
+    let mut c = Console::new();
+    let datum = Datum::Swarm(Ok(swarm.clone()));
+    c.take(Msg::Fleet(Update { at: NOW, datum }));
+    c.press("2");
+    in_order(&mut c, &["○ ▸ zoo", "◐ ▸ shop", "● ▸ blog"]);
+    for service in &mut swarm.services {
+        if service.name == "shop_web" {
+            service.update = Some((UpdateState::Updating, String::new()));
+        }
+    }
+    let datum = Datum::Swarm(Ok(swarm));
+    c.take(Msg::Fleet(Update { at: NOW, datum }));
+    in_order(&mut c, &["○ ▸ zoo", "● ▸ blog", "◐ ▸ shop"]);
+    // Certificates that end soon too; nodes keep their places.
+    in_order(&mut c, &["◐ shop.example.org", "● blog.example.org"]);
+    in_order(&mut c, &["│● master", "│◐ worker-01", "│○ worker-02"]);
 }
 
 #[test]

@@ -728,18 +728,25 @@ impl App {
             AlertTarget::Repository(name) => (Pane::Backups, format!("repository/{name}")),
             AlertTarget::Snapshots(app) => (Pane::Backups, format!("saved/{app}")),
         };
+        let below = match target {
+            AlertTarget::Service(id) => {
+                let services = self.fleet.swarm.value().map_or(&[][..], |s| &s.services);
+                let service = services.iter().find(|s| s.id == *id);
+                service.map(|s| format!("app/{}", s.stack.as_ref().unwrap_or(&s.name)))
+            }
+            _ => None,
+        };
+        self.go_to_row(pane, &key, below)
+    }
+
+    /// Goes to the row of a key; `below` is the key of the row that is opened for it. Returns false where there
+    /// is none.
+    pub(super) fn go_to_row(&mut self, pane: Pane, key: &str, below: Option<String>) -> bool {
         focus_pane(self, pane);
         self.focused_list_mut().filter.reset();
         self.focused_list_mut().only_problems = false;
-        if let AlertTarget::Service(id) = target {
-            let services = self.fleet.swarm.value().map_or(&[][..], |s| &s.services);
-            if let Some(service) = services.iter().find(|s| s.id == *id) {
-                let app = service.stack.as_ref().unwrap_or(&service.name);
-                let app = format!("app/{app}");
-                if !self.opened.contains(&app) {
-                    self.opened.push(app);
-                }
-            }
+        if let Some(parent) = below.filter(|parent| !self.opened.contains(parent)) {
+            self.opened.push(parent);
         }
         self.refresh_list(pane);
         let list = self.focused_list_mut();

@@ -1,4 +1,4 @@
-//! A command of the operator that is about to run, and what the palette offers.
+//! A command of the operator that is about to run, and what the palette carries out.
 
 use super::keymap::Action;
 use matou_config::CommandRun;

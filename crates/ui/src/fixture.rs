@@ -37,6 +37,14 @@ pub fn example_app_read_only(fleet: Fleet, theme: Theme) -> App {
     })
 }
 
+/// Returns the console of a fleet on a machine in this time zone.
+pub fn example_app_in_zone(fleet: Fleet, theme: Theme, zone: jiff::tz::TimeZone) -> App {
+    App::new(AppInit {
+        zone,
+        ..example_init(fleet, theme, example_alerts_config())
+    })
+}
+
 /// Returns the console where there is no config.toml.
 pub fn example_app_without_config(fleet: Fleet, theme: Theme) -> App {
     App::new(AppInit {

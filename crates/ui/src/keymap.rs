@@ -687,7 +687,7 @@ pub const KEY_TABLE: &[KeyBinding] = &[
         "palette",
         &[":", "ctrl-p"],
         ActionGroup::Console,
-        both!("every action by name"),
+        both!("every action, application, node, domain, volume, snapshot and stack by name"),
     ),
     bind_action(
         Action::Suspend,

@@ -22,6 +22,7 @@ mod browser;
 mod call;
 mod commands;
 mod dashboard;
+mod failures;
 #[doc(hidden)]
 pub mod fixture;
 mod follow;

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use super::browser::SnapshotQueryCache;
 use super::dashboard::Board;
+use super::failures::FailureLog;
 use super::jobs::JobList;
 use super::layout::Layout;
 use super::overlays::WelcomeOverlay;
@@ -53,6 +54,7 @@ impl App {
             trends: DiskTrends::default(),
             logins: BTreeMap::new(),
             week: AnswerHistory::default(),
+            failures: FailureLog::default(),
             loads: LoadHistory::default(),
             drift: Vec::new(),
             alerts_due: false,
@@ -62,6 +64,9 @@ impl App {
             dirty: true,
             ticks: 0,
         };
+        if let Some(swarm) = app.fleet.swarm.value() {
+            app.failures.take_swarm(swarm, app.now);
+        }
         for warning in init.warnings {
             app.show_notice(warning, true);
         }

@@ -9,6 +9,7 @@ use tui_input::Input;
 use super::access::AccessView;
 use super::browser::{SnapshotBrowser, SnapshotQueryCache};
 use super::dashboard::Board;
+use super::failures::FailureLog;
 use super::jobs::JobList;
 use super::keymap::{KeyMap, parse_key};
 use super::layout::Layout;
@@ -49,7 +50,7 @@ pub(super) struct PaneList {
     pub healths: Vec<Health>,
     /// Only what is wrong is shown.
     pub only_problems: bool,
-    /// How it is sorted by hand; `None`: what is down comes first.
+    /// How it is sorted by hand; `None`: problems come first.
     pub order: Option<SortOrder>,
     /// Keys of the marked rows, those that are hidden too.
     pub marked: BTreeSet<String>,
@@ -212,6 +213,8 @@ pub struct App {
     pub(super) logins: BTreeMap<String, AppLogin>,
     /// What applications answered of late.
     pub(super) week: AnswerHistory,
+    /// Tasks that failed, those that the engine has forgotten too.
+    pub(super) failures: FailureLog,
     /// How busy nodes were of late.
     pub(super) loads: LoadHistory,
     /// Names of the nodes that differ from config.toml.

@@ -433,7 +433,7 @@ fn pane_of_datum(datum: &Datum) -> Option<Pane> {
     }
 }
 
-/// Records how full disks are and what applications answered.
+/// Records how full disks are, what applications answered and which tasks failed.
 fn record_history(app: &mut App, update: &Update) {
     match &update.datum {
         Datum::Metrics {
@@ -447,6 +447,7 @@ fn record_history(app: &mut App, update: &Update) {
                 app.trends.add_reading(&place, update.at, disk.used);
             }
         }
+        Datum::Swarm(Ok(swarm)) => app.failures.take_swarm(swarm, update.at),
         Datum::Probes(Ok(probes)) => {
             for probe in probes {
                 let at = update.at.as_second();

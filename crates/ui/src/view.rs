@@ -768,7 +768,8 @@ fn fixed_hints(app: &App, width: usize) -> Vec<Span<'static>> {
     spans
 }
 
-fn key_hints(app: &App) -> Vec<(String, &'static str)> {
+/// The keys that matter where the focus is, the most important first, with a word for each.
+pub(super) fn key_hints(app: &App) -> Vec<(String, &'static str)> {
     if app.board.is_open() {
         let shown = [
             (Action::Open, tr!("go there")),

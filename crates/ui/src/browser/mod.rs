@@ -431,9 +431,10 @@ fn entry_line(app: &App, entry: &SnapshotEntry, whole: bool, columns: usize) -> 
         EntryKind::Link => ("@", String::new()),
         EntryKind::Other => ("=", String::new()),
     };
-    let when = entry
-        .modified
-        .map_or_else(String::new, |t| t.strftime("%Y-%m-%d %H:%M").to_string());
+    let when = entry.modified.map_or_else(String::new, |t| {
+        let local = t.to_zoned_datetime(app.zone.clone());
+        local.strftime("%Y-%m-%d %H:%M").to_string()
+    });
     let right = match columns {
         60.. => format!(" {size:>9}  {when:>16}"),
         _ => format!(" {size:>9}"),

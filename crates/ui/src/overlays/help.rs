@@ -1,4 +1,4 @@
-//! Help, made from the key map.
+//! Help, made from the key map: the keys of where one is, then all.
 
 use crossterm::event::{Event, KeyCode, KeyEvent};
 use matou_i18n::{Text, both, tr};
@@ -15,6 +15,7 @@ use crate::overlay::{Overlay, OverlayReply};
 use crate::panes::RowFilter;
 use crate::panes::wrap_text;
 use crate::state::App;
+use crate::view::key_hints;
 use matou_base::text::fit_to_width;
 
 /// Keys that are called the same in both languages.
@@ -104,6 +105,10 @@ impl HelpOverlay {
                 .map(|(key, help)| (key.to_string(), help.to_string()))
                 .collect()
         };
+        // No overlay has a key that opens the help: where one is, is a pane, a tab or the dashboard.
+        let here = key_hints(app).into_iter();
+        let here = here.map(|(key, word)| (key, word.to_owned()));
+        let here = (tr!("Here"), here.collect::<Vec<_>>());
         let groups = ActionGroup::ALL.into_iter().map(|group| {
             let bindings = KEY_TABLE.iter().filter(|b| b.group == group);
             let keys = bindings.map(|b| (app.keymap.format_keys(b.action), b.help.to_string()));
@@ -124,7 +129,11 @@ impl HelpOverlay {
         });
         let own = (tr!("Own commands"), own.collect::<Vec<_>>());
         let own = (!own.1.is_empty()).then_some(own);
-        groups.chain(own).chain(others).collect()
+        std::iter::once(here)
+            .chain(groups)
+            .chain(own)
+            .chain(others)
+            .collect()
     }
 
     /// The sections with what contains the words that are searched for.

@@ -1,6 +1,7 @@
 //! Lists what Suricata saw on all nodes: who tried what, and who is banned.
 
 use crossterm::event::{KeyCode, KeyEvent};
+use jiff::Timestamp;
 use matou_i18n::tr;
 use ratatui::Frame;
 use ratatui::layout::Rect;
@@ -254,6 +255,10 @@ fn intrusion_detail_lines(
         2 => tr!("medium"),
         _ => tr!("mild"),
     };
+    let stamp = |at: Timestamp| {
+        let local = at.to_zoned_datetime(app.zone.clone());
+        local.strftime("%Y-%m-%d %H:%M:%S %Z").to_string()
+    };
     let mut texts = vec![
         tr!(
             "{}: {} ({severity}, rule {})",
@@ -263,8 +268,8 @@ fn intrusion_detail_lines(
         ),
         tr!(
             "first {}, last {} · on {} · to {}",
-            group.first.strftime("%Y-%m-%d %H:%M:%S"),
-            group.last.strftime("%Y-%m-%d %H:%M:%S UTC"),
+            stamp(group.first),
+            stamp(group.last),
             group.nodes.join(", "),
             group.targets.join(", ")
         ),

@@ -13,6 +13,7 @@ mod jobs;
 mod menu;
 mod message;
 mod palette;
+mod places;
 mod plan;
 mod quit;
 mod restore;

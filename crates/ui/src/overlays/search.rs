@@ -233,9 +233,11 @@ fn log_record_line(app: &App, record: &LogRecord) -> Line<'static> {
             theme.ellipsis(),
         )
     };
-    let at = record
-        .at
-        .map_or_else(String::new, |t| t.strftime("%m-%d %H:%M:%S").to_string());
+    // In the zone of the screen, as the stamps of a log.
+    let at = record.at.map_or_else(String::new, |t| {
+        let local = t.to_zoned_datetime(app.zone.clone());
+        local.strftime("%m-%d %H:%M:%S").to_string()
+    });
     Line::from(vec![
         Span::styled(format!("{at:<14} "), theme.dim()),
         Span::raw(shown(&record.node, 10)),
@@ -251,7 +253,10 @@ fn log_record_lines(app: &App, record: &LogRecord, columns: usize) -> Vec<Line<'
         |text: &str| wrap_text(&theme.drawable_text(&clean_line(text)), columns).into_iter();
     let mut lines: Vec<Line> = shown(&record.line).map(Line::raw).collect();
     lines.push(Line::raw(""));
-    let at = record.at.map_or_else(String::new, |t| t.to_string());
+    let at = record.at.map_or_else(String::new, |t| {
+        let local = t.to_zoned_datetime(app.zone.clone());
+        local.strftime("%Y-%m-%d %H:%M:%S%.f %Z").to_string()
+    });
     let own = [
         (tr!("time"), &at),
         (tr!("node"), &record.node),

@@ -344,7 +344,7 @@ fn add_backup_schedule(app: &App, backups: &Backups, page: DetailPage) -> Detail
 }
 
 /// Formats a moment as the clock of the operator's machine shows it.
-fn format_minute(app: &App, at: jiff::Timestamp) -> String {
+pub(crate) fn format_minute(app: &App, at: jiff::Timestamp) -> String {
     let there = at.to_zoned_datetime(app.zone.clone());
     there.strftime("%Y-%m-%d %H:%M").to_string()
 }

@@ -14,6 +14,7 @@ mod table;
 mod tasks;
 mod volumes;
 
+pub(super) use backups::format_minute;
 pub(super) use certificates::certificate_health;
 pub(super) use charts::draw_load_charts as charts;
 use matou_i18n::tr;
@@ -30,7 +31,7 @@ use ratatui::text::Line;
 use super::pane::{Pane, Tab};
 use super::state::App;
 use super::theme::Health;
-use matou_model::Fleet;
+use matou_model::{Fleet, UpdateState};
 use matou_monitor::NodeDrift;
 
 /// Returns the rows of a pane that match the filter, and how many things there are without it. What only has
@@ -107,9 +108,9 @@ pub(super) fn row_app(app: &App, row: &PaneRow) -> Option<String> {
     }
 }
 
-/// Puts what is down first, each with what is shown below it; the order is kept otherwise. What is only partly
-/// well stays in its place: an update makes it so for a moment, and rows would jump. With `only_problems` both
-/// are left and nothing else. An `order` that was asked for is the only one. Returns how well each of the rows is.
+/// Puts what is down first, then what is only partly well, each with what is shown below it; the order is kept
+/// otherwise. With `only_problems` both are left and nothing else. An `order` that was asked for is the only one.
+/// Returns how well each of the rows is.
 pub(super) fn sort_rows(
     app: &App,
     rows: &mut Vec<PaneRow>,
@@ -127,12 +128,12 @@ pub(super) fn sort_rows(
     if only_problems {
         blocks.retain(|(worst, _)| worst.is_problem());
     }
-    // Nodes are few, and known by their places.
-    let moves = |row: &PaneRow| !matches!(row.kind, RowKind::Node(_));
     match order {
-        None => blocks.sort_by_key(|(worst, block)| {
-            let down = *worst == Health::Bad && block.first().is_some_and(|(row, _)| moves(row));
-            !down
+        None => blocks.sort_by_key(|(worst, block)| match block.first() {
+            Some((row, _)) if keeps_place(app, row, *worst) => 2,
+            _ if *worst == Health::Bad => 0,
+            _ if *worst == Health::Partly => 1,
+            _ => 2,
         }),
         Some(order) => blocks.sort_by(|(_, a), (_, b)| match (a.first(), b.first()) {
             (Some((a, _)), Some((b, _))) => order.compare(app, a, b),
@@ -143,6 +144,22 @@ pub(super) fn sort_rows(
     let (sorted, healths) = all.unzip();
     *rows = sorted;
     healths
+}
+
+/// Whether a row stays where it is, however it is. Nodes are few, and known by their places, on the screen and by the
+/// numbers of their lines (`matou --linear`). An update makes an application partly well for a moment, and rows would
+/// jump.
+fn keeps_place(app: &App, row: &PaneRow, worst: Health) -> bool {
+    match &row.kind {
+        RowKind::Node(_) => true,
+        RowKind::App { services } if worst == Health::Partly => {
+            let services = services::services_at(app, services);
+            let updates = services.iter().filter_map(|s| s.update.as_ref());
+            let mut states = updates.map(|(state, _)| state);
+            states.any(UpdateState::is_under_way)
+        }
+        _ => false,
+    }
 }
 
 /// How the worst of a row is: an application whose database runs is down when its web server is.

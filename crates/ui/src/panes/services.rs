@@ -4,6 +4,7 @@ use matou_i18n::{tr, trn};
 use ratatui::style::Style;
 use ratatui::text::Line;
 
+use super::backups::format_minute;
 use super::page::{DetailPage, format_list_line};
 use super::row::{PaneRow, RowFilter, RowKind};
 use super::table::Table;
@@ -22,8 +23,11 @@ use matou_model::{
 use matou_monitor::AnswerHour;
 use matou_stack::find_release_line;
 
-/// Ended tasks that are shown of each slot.
+/// Ended tasks that the list shows of each slot.
 const ENDED_TASKS_SHOWN: usize = 1;
+
+/// Tasks of each slot that the Overview shows: as many as the engine keeps, where nobody told it otherwise.
+const TASKS_SHOWN: usize = 5;
 
 pub(super) fn app_rows(
     fleet: &Fleet,
@@ -83,7 +87,7 @@ fn push_service_rows(swarm: &Swarm, at: usize, opened: &[String], rows: &mut Vec
     if !open {
         return;
     }
-    let shown = shown_tasks(swarm, &service.id);
+    let shown = shown_tasks(swarm, &service.id, 0);
     rows.extend(shown.into_iter().map(|(i, task)| PaneRow {
         key: format!("task/{}", task.id),
         name: tasks::format_task_name(Some(service), task),
@@ -97,10 +101,10 @@ fn push_service_rows(swarm: &Swarm, at: usize, opened: &[String], rows: &mut Vec
 }
 
 /// Returns the tasks of a service that are shown, with their indices: those that run or should run,
-/// and the newest of each slot that ended.
-fn shown_tasks<'a>(swarm: &'a Swarm, service_id: &str) -> Vec<(usize, &'a Task)> {
+/// the newest of each slot that ended, and the newest `of_slot`, whatever they do.
+fn shown_tasks<'a>(swarm: &'a Swarm, service_id: &str, of_slot: usize) -> Vec<(usize, &'a Task)> {
     let mut last: Option<(Option<u64>, &str)> = None;
-    let mut past = 0;
+    let (mut past, mut seen) = (0, 0);
     let tasks = swarm.tasks.iter().enumerate();
     tasks
         .filter(|(_, t)| t.service_id == service_id)
@@ -108,15 +112,16 @@ fn shown_tasks<'a>(swarm: &'a Swarm, service_id: &str) -> Vec<(usize, &'a Task)>
             let place = (t.slot, if t.slot.is_some() { "" } else { &*t.node_id });
             if last != Some(place) {
                 last = Some(place);
-                past = 0;
+                (past, seen) = (0, 0);
             }
+            seen += 1;
             // One that waits to be tried again is wanted `ready`, and must not hide the one that failed. The
             // engine goes on wanting a job's task to be complete when it is.
             if t.desired == TaskState::Running || !t.has_ended() {
                 return true;
             }
             past += 1;
-            past <= ENDED_TASKS_SHOWN
+            past <= ENDED_TASKS_SHOWN || seen <= of_slot
         })
         .collect()
 }
@@ -302,6 +307,13 @@ fn services_overview(
         if let Some(job) = s.job.as_ref().filter(|job| job.state != JobState::Done) {
             table = table.note(&format!("  {job}"), style);
         }
+        if let Some(failures) = describe_failures(app, s) {
+            let weight = match count_health(count) {
+                Health::Good => theme.dim(),
+                _ => theme.removed(),
+            };
+            table = table.note(&format!("  {failures}"), weight);
+        }
     }
     page = page.table(table, columns);
     page = add_ends_and_rehearsals(app, services, columns, page);
@@ -309,12 +321,24 @@ fn services_overview(
     let swarm = app.fleet.swarm.value();
     let shown: Vec<&Task> = services
         .iter()
-        .flat_map(|s| swarm.map_or_else(Vec::new, |w| shown_tasks(w, &s.id)))
+        .flat_map(|s| swarm.map_or_else(Vec::new, |w| shown_tasks(w, &s.id, TASKS_SHOWN)))
         .map(|(_, t)| t)
         .collect();
     let mut table = tasks::task_table(app, &shown, columns);
     page.lines.append(&mut table.lines);
     page
+}
+
+/// Says when a task of a service failed last and why, and how often that is known to have happened.
+fn describe_failures(app: &App, service: &Service) -> Option<String> {
+    let known = app.failures.of_service(&service.id)?;
+    let (first, last) = (known.front()?, known.back()?);
+    let (at, ago) = (format_minute(app, last.at), format_ago(app.now, last.at));
+    let (since, why) = (format_minute(app, first.at), &last.why);
+    Some(match known.len() {
+        1 => tr!("failed once, {at} ({ago}): {why}"),
+        n => tr!("failed {n} times since {since}, last {at} ({ago}): {why}"),
+    })
 }
 
 /// Adds the page that visitors see instead of the application.
