@@ -241,6 +241,10 @@ impl Overlay for HelpOverlay {
         self.searching
     }
 
+    fn opens_help(&self) -> bool {
+        false
+    }
+
     fn paste(&mut self, _: &App, text: &str) {
         if self.searching {
             crate::text_input::insert_text(&mut self.search, text);
