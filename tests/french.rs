@@ -9,10 +9,7 @@ use std::process::Command;
 use matou::ui::fixture::THEME;
 use matou_i18n::Language;
 use ratatui::buffer::Buffer;
-use scenes::{DASHBOARD_SCENES, SCENES, buffer};
-
-/// All sizes at which the screens are looked at: the smallest one, a usual terminal, wide ones.
-const SIZES: [(u16, u16); 4] = [(40, 12), (80, 24), (120, 40), (200, 60)];
+use scenes::{DASHBOARD_SCENES, SCENES, SIZES, buffer, list_screen_problems};
 
 /// `cargo xtask translate` adds new messages to the catalogues, and removes those that nobody says.
 #[test]
@@ -46,21 +43,13 @@ fn every_scene_at_every_size() {
     }
 }
 
-/// Whatever is shown, the last line says how one goes on: the help, or the keys of what is open.
+/// No text lies over a border, nothing is cut without an ellipsis, and no line of keys lacks the help but where
+/// text is typed.
 #[test]
-fn every_last_line_leads_on() {
+fn every_screen_is_whole_and_leads_on() {
     matou_i18n::speak(Language::French);
-    for (name, scene) in SCENES.iter().chain(DASHBOARD_SCENES) {
-        for size in SIZES {
-            let lines = lines(&buffer(&mut scene(THEME), size));
-            let last = lines.last().expect("a line");
-            let keys = ["? ", "Échap", "Entrée", "retour", "autre touche"];
-            assert!(
-                keys.iter().any(|key| last.contains(key)),
-                "{name} {size:?}: {last:?}"
-            );
-        }
-    }
+    let problems = list_screen_problems();
+    assert!(problems.is_empty(), "{}", problems.join("\n"));
 }
 
 /// Words of English sentences that are no words of French ones.

@@ -127,15 +127,8 @@ fn who_writes_to_the_end_of_its_budget_stops_nobody_else() {
     let rest: Vec<&str> = text.lines().filter(is_other).collect();
     std::fs::write(&file, rest.join("\n") + "\n").expect("written");
     let told = ok(&config, &["redeploy", "greedy", "--yes"]);
-    let kept = || {
-        fleet.run("n1", "repquota -Pn /mnt/data; lsattr -pd /mnt/data/*; cat /etc/projid; mount | grep mnt; ls -la /mnt/data/greedy_data")
-    };
-    assert!(
-        told.contains("- limit of the folders of greedy"),
-        "{told}{}\n{text}",
-        kept()
-    );
+    assert!(told.contains("- limit of the folders of greedy"), "{told}");
     assert!(write(&fleet, "greedy").status.success());
     let again = ok(&config, &["redeploy", "greedy", "--dry-run"]);
-    assert!(!again.contains("limit of"), "{again}");
+    assert!(!again.contains("limit of the folders"), "{again}");
 }

@@ -252,10 +252,10 @@ fn shuts_its_doors(host: &Host, wiki: &Wiki, file: &str) {
     let through = file.replace("/images/", "/img_auth.php/");
     assert_eq!(code(&wiki.site.answer(&through, &[])), "403");
     let jar = wiki.jar.as_deref().expect("cookies");
-    let answer = wiki.site.answer(&through, &["-b", jar]);
-    assert!(code(&answer) == "200" && answer.contains("PNG"), "{answer}");
     let page = wiki.site.answer("/wiki/Survivor", &["-b", jar]);
     assert!(page.contains("A page that survives."), "{page}");
+    let answer = wiki.site.answer(&through, &["-b", jar]);
+    assert!(code(&answer) == "200" && answer.contains("PNG"), "{answer}");
 }
 
 /// Redmine's forms: each carries a token of its page, and cookies.

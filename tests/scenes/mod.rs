@@ -3,6 +3,7 @@
 
 mod jobs;
 mod readings;
+mod screen;
 
 use crossterm::event::{Event as TerminalEvent, KeyCode, KeyEvent, KeyModifiers};
 use matou::job::{Change, Check, Confirm, JobOutcome};
@@ -19,8 +20,10 @@ use ratatui::buffer::Buffer;
 
 pub(crate) use jobs::*;
 pub(crate) use readings::*;
+pub(crate) use screen::list_screen_problems;
 
-pub(crate) const SIZES: [(u16, u16); 3] = [(80, 24), (120, 40), (200, 60)];
+/// All sizes at which the screens are looked at: the smallest one, a usual terminal, wide ones.
+pub(crate) const SIZES: [(u16, u16); 4] = [(40, 12), (80, 24), (120, 40), (200, 60)];
 
 pub(crate) fn key(app: &mut App, code: KeyCode) -> Vec<Effect> {
     let event = KeyEvent::new(code, KeyModifiers::NONE);
@@ -85,7 +88,7 @@ pub(crate) fn dashboard_of_nothing(theme: Theme) -> App {
     app
 }
 
-/// Scenes of the dashboard: they are drawn on the smallest screen too.
+/// Scenes of the dashboard.
 pub(crate) const DASHBOARD_SCENES: &[Scene] = &[
     ("dashboard", |t| dashboard(t, "")),
     ("dashboard_unread_history", |t| on(t, "0")),

@@ -588,6 +588,39 @@ fn help_begins_with_the_keys_of_where_one_is() {
     }
 }
 
+#[test]
+fn the_help_opens_above_what_is_open_and_goes_back_to_it() {
+    let mut c = Console::new();
+    c.press("a?");
+    c.shows(" Help ");
+    c.press("?");
+    c.hides(" Help ");
+    c.shows("Enter goes there");
+    // Asked for how long, one may look first: nothing is answered by that.
+    c.press("i?\u{1b}");
+    c.shows("ignored for how long?");
+    c.press("\u{1b}\u{1b}");
+    // Where text is typed it is a sign like others.
+    c.press(":?");
+    c.hides(" Help ");
+    c.shows(": ?");
+}
+
+#[test]
+fn what_is_typed_says_its_own_keys_and_keeps_the_cursor_in_sight() {
+    let mut c = Console::new();
+    c.press("2/sh");
+    let screen = c.screen();
+    let last = screen.trim_end().lines().last().unwrap_or_default();
+    assert!(last.contains("Enter keeps it  Esc ends it"), "{last}");
+    c.press("\n");
+    c.shows("? help");
+    c.press("d\n");
+    c.press(&"x".repeat(80));
+    c.press("END");
+    c.shows("xxEND");
+}
+
 /// Clicks where the text begins that is in the row.
 fn click(c: &mut Console, row: &str, text: &str) -> Vec<Effect> {
     let screen = c.screen();

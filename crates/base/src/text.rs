@@ -559,7 +559,16 @@ pub fn human_bytes(bytes: u64) -> String {
 
 /// A number with one decimal: `1.5`, in French `1,5`.
 pub fn format_tenths(number: f64) -> String {
-    let text = format!("{number:.1}");
+    spoken_number(format!("{number:.1}"))
+}
+
+/// A number with two decimals: `0.42`, in French `0,42`.
+pub fn format_hundredths(number: f64) -> String {
+    spoken_number(format!("{number:.2}"))
+}
+
+/// A number with the sign that the language spoken has before decimals.
+fn spoken_number(text: String) -> String {
     match matou_i18n::is_french() {
         true => text.replace('.', ","),
         false => text,

@@ -21,6 +21,7 @@ mod actions;
 mod browser;
 mod call;
 mod commands;
+mod cut;
 mod dashboard;
 mod failures;
 #[doc(hidden)]

@@ -301,24 +301,6 @@ fn tell_overlay(buffer: &Buffer, drawn: &ScrollLayout) -> Vec<String> {
     lines
 }
 
-/// Whether a line is text for what is typed now.
-fn takes_text(app: &App) -> bool {
-    if let Some(overlay) = app.overlays.last() {
-        return overlay.takes_text();
-    }
-    let in_detail = app.focus == Focus::Detail && !app.board.is_open();
-    let log = app.log.as_ref().is_some_and(|log| log.view.is_typing());
-    let access = app.access.as_ref().is_some_and(|a| a.view.is_typing());
-    let browser = app.browser.as_ref().is_some_and(|b| b.is_typing());
-    let typed = match app.shown_tab() {
-        Tab::Logs => log,
-        Tab::Access => access,
-        Tab::Files => browser,
-        _ => false,
-    };
-    app.filtering || (in_detail && typed)
-}
-
 /// The keys that type a text. It is not pasted: what confirms a plan takes nothing that was.
 fn typed(text: &str) -> Vec<TerminalEvent> {
     let keys = text.chars().map(|c| KeyEvent::from(KeyCode::Char(c)));
@@ -336,7 +318,7 @@ pub fn take_line(app: &App, line: &str) -> Result<Vec<TerminalEvent>, InvalidInp
         return Ok(Vec::new());
     }
     if let Some(text) = line.strip_prefix('=').filter(|text| !text.is_empty()) {
-        return match takes_text(app) {
+        return match app.takes_text() {
             true => Ok(typed(text)),
             false => Err(InvalidInput::new(tr!("no text is typed here now"))),
         };
@@ -346,7 +328,7 @@ pub fn take_line(app: &App, line: &str) -> Result<Vec<TerminalEvent>, InvalidInp
     {
         return Ok(vec![key(named.into())]);
     }
-    if takes_text(app) {
+    if app.takes_text() {
         return Ok(typed(line));
     }
     let literal = line

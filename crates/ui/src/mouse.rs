@@ -94,11 +94,14 @@ fn parse_shown_key(word: &str) -> Option<KeyEvent> {
 
 /// A click on a key, or on what stands behind it. What confirms a plan is typed.
 fn click_last_line(app: &App, column: u16) -> Vec<KeyEvent> {
-    if let Some(notice) = &app.notice {
-        let opens = notice.error && app.overlays.is_empty();
-        return opens.then(|| KeyCode::Enter.into()).into_iter().collect();
-    }
     let key = find_key_at(&app.layout.last_line.text, usize::from(column));
+    if let Some(notice) = &app.notice {
+        // Its words are no keys; the one for the help stands behind them.
+        let help = key.filter(|key| app.keymap.find_action(*key) == Some(Action::Help));
+        let opens = notice.error && app.overlays.is_empty();
+        let opens = opens.then(|| KeyEvent::from(KeyCode::Enter));
+        return help.or(opens).into_iter().collect();
+    }
     let asks = app.overlays.last().is_some_and(|o| o.asks());
     let key = key.filter(|key| !(asks && (key.code == KeyCode::Enter || is_yes(key.code))));
     key.into_iter().collect()

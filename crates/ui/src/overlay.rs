@@ -35,6 +35,11 @@ pub(super) trait Overlay {
         false
     }
 
+    /// Whether the key of the help opens it above this one.
+    fn opens_help(&self) -> bool {
+        !self.takes_text()
+    }
+
     /// Returns the ticket of what it asked for; `None` when it asks for nothing.
     fn ticket(&self) -> Option<Ticket> {
         None

@@ -328,6 +328,24 @@ impl App {
         }
     }
 
+    /// Whether keys are text now: of a filter, of a search, or of what an overlay asks for.
+    pub(super) fn takes_text(&self) -> bool {
+        if let Some(overlay) = self.overlays.last() {
+            return overlay.takes_text();
+        }
+        let in_detail = self.focus == Focus::Detail && !self.board.is_open();
+        let log = self.log.as_ref().is_some_and(|log| log.view.is_typing());
+        let access = self.access.as_ref().is_some_and(|a| a.view.is_typing());
+        let browser = self.browser.as_ref().is_some_and(|b| b.is_typing());
+        let typed = match self.shown_tab() {
+            Tab::Logs => log,
+            Tab::Access => access,
+            Tab::Files => browser,
+            _ => false,
+        };
+        self.filtering || (in_detail && typed)
+    }
+
     /// Takes what was found out while the state was drawn: where things are, and how far they can
     /// be scrolled.
     pub fn take_layout(&mut self, layout: Layout) {

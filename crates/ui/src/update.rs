@@ -18,7 +18,7 @@ use super::log::LogView;
 use super::mouse;
 use super::msg::{Effect, LogSource, Msg, Ticket};
 use super::overlay::{Overlay, OverlayAnswer};
-use super::overlays::{JobsOverlay, MessageOverlay, QuitOverlay};
+use super::overlays::{HelpOverlay, JobsOverlay, MessageOverlay, QuitOverlay};
 use super::pane::{Focus, Pane, Tab};
 use super::panes::RowKind;
 use super::read_only;
@@ -553,6 +553,13 @@ fn handle_overlay_key(app: &mut App, mut overlay: Box<dyn Overlay>, key: KeyEven
         code => code,
     };
     let key = KeyEvent { code, ..key };
+    // Letters and digits are the overlay's own, whatever they are elsewhere.
+    let is_own = matches!(code, KeyCode::Char(c) if c.is_alphanumeric());
+    if overlay.opens_help() && !is_own && app.keymap.find_action(key) == Some(Action::Help) {
+        app.overlays.push(overlay);
+        app.open_overlay(HelpOverlay::default());
+        return Vec::new();
+    }
     let reply = overlay.handle_key(app, key);
     if !reply.close {
         // It stays, below the one that it opened.

@@ -8,12 +8,14 @@ use ratatui::style::{Modifier, Style};
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, Clear};
 
+use super::cut::{draw_line, draw_text, row_at};
 use super::dashboard::draw_dashboard;
 use super::jobs::JobView;
 use super::keymap::Action;
 use super::layout::{LastLine, Layout};
 use super::log::LogStyle;
 use super::msg::LogSource;
+use super::overlays::help_key;
 use super::pane::{Focus, Pane, Tab};
 use super::panes::{self, RowKind};
 use super::state::{App, FollowedLog, PaneList};
@@ -127,6 +129,12 @@ fn list_header_parts(app: &App) -> Vec<String> {
     parts
 }
 
+/// What the line at the top begins with.
+const OWN_NAME: &str = " matou ";
+
+/// Fewer columns say nothing of the fleet.
+const LEAST_HEADER_PART: usize = 8;
+
 /// Draws the line at the top. Returns where it counts the alerts.
 fn draw_header(app: &App, frame: &mut Frame, area: Rect) -> Rect {
     let theme = app.theme;
@@ -144,23 +152,35 @@ fn draw_header(app: &App, frame: &mut Frame, area: Rect) -> Rect {
     };
     let worst = told().next().map_or(Health::Good, |a| a.severity.into());
     let name = theme.drawable_text(&clean_line(&fleet.name));
+    let read_only = match app.read_only {
+        true => tr!(" read-only "),
+        false => "",
+    };
+    let width = usize::from(area.width);
+    // Two blanks around the name, and a rule.
+    let fixed = 3 + display_width(&alerts) + display_width(read_only);
+    // What the program is called has room last.
+    let own = match fixed + OWN_NAME.len() + display_width(&name) <= width {
+        true => OWN_NAME,
+        false => "",
+    };
+    let room = width.saturating_sub(fixed + own.len());
+    let name = truncate_to_width(&name, room, theme.ellipsis());
+    let room = room.saturating_sub(display_width(&name));
     let mut spans = vec![
-        Span::styled(" matou ", theme.focus()),
+        Span::styled(own, theme.focus()),
         Span::styled(format!(" {name} "), theme.title()),
+        Span::styled(read_only, theme.changed()),
         Span::styled(theme.rule(), theme.dim()),
     ];
-    let mut used = 7 + display_width(&name) + 3 + display_width(&alerts);
-    if app.read_only {
-        let text = tr!(" read-only ");
-        spans.insert(2, Span::styled(text, theme.changed()));
-        used += display_width(text);
-    }
-    let room = usize::from(area.width).saturating_sub(used);
     // What does not fit is left out whole, the least important first.
     while parts.len() > 1 && display_width(&parts.join(theme.separator())) + 2 > room {
         parts.pop();
     }
-    let text = format!(" {} ", parts.join(theme.separator()));
+    let text = match room {
+        ..LEAST_HEADER_PART => String::new(),
+        _ => format!(" {} ", parts.join(theme.separator())),
+    };
     let text = truncate_to_width(&text, room, theme.ellipsis()).into_owned();
     let rule = theme
         .rule()
@@ -169,9 +189,7 @@ fn draw_header(app: &App, frame: &mut Frame, area: Rect) -> Rect {
     spans.push(Span::styled(rule, theme.dim()));
     let columns = u16::try_from(display_width(&alerts)).unwrap_or(area.width);
     spans.push(Span::styled(alerts, theme.health_style(worst)));
-    frame
-        .buffer_mut()
-        .set_line(area.x, area.y, &Line::from(spans), area.width);
+    draw_line(frame.buffer_mut(), area, &Line::from(spans), theme);
     let width = columns.min(area.width);
     Rect {
         x: area.right() - width,
@@ -280,10 +298,13 @@ fn draw_pane(app: &App, pane: Pane, layout: &mut Layout, frame: &mut Frame, area
         let marks = health_marks(theme, shown);
         return draw_folded_pane(theme, (&title, marks), &count, style, frame, area);
     }
+    let room = usize::from(area.width).saturating_sub(2 + display_width(&count));
+    let title = theme.drawable_text(&title);
+    let title = truncate_to_width(&title, room, theme.ellipsis()).into_owned();
     let block = Block::bordered()
         .border_set(border)
         .border_style(style)
-        .title(theme.drawable_text(&title))
+        .title(title)
         .title(Line::from(count).right_aligned());
     let inner = block.inner(area);
     frame.render_widget(block, area);
@@ -292,15 +313,17 @@ fn draw_pane(app: &App, pane: Pane, layout: &mut Layout, frame: &mut Frame, area
     layout.lists[at].top = top;
     if shown.rows.is_empty() {
         let text = theme.drawable_text(&clean_line(&panes::empty_pane_text(app, pane)));
-        draw_cut_text(&text, theme, frame, inner);
+        draw_cut_text(&text, theme.dim(), theme, frame, inner);
         return;
     }
-    for (y, (i, row)) in (inner.y..inner.bottom()).zip(shown.rows.iter().enumerate().skip(top)) {
-        let line = panes::row_line(app, row, inner.width.into());
-        frame.buffer_mut().set_line(inner.x, y, &line, inner.width);
-        if shown.marked.contains(&row.key) {
+    for (y, (i, shown_row)) in
+        (inner.y..inner.bottom()).zip(shown.rows.iter().enumerate().skip(top))
+    {
+        let line = panes::row_line(app, shown_row, inner.width.into());
+        draw_line(frame.buffer_mut(), row_at(inner, y), &line, theme);
+        if shown.marked.contains(&shown_row.key) {
             // Between the glyph of its health and its name.
-            let x = inner.x + row.depth * 2 + 1;
+            let x = inner.x + shown_row.depth * 2 + 1;
             let sign = theme.mark_glyph();
             frame.buffer_mut().set_stringn(x, y, sign, 1, theme.key());
             let place = Rect::new(inner.x, y, inner.width, 1);
@@ -320,7 +343,7 @@ fn draw_pane(app: &App, pane: Pane, layout: &mut Layout, frame: &mut Frame, area
 }
 
 /// Draws a text in the lines that there are. One that needs more ends with an ellipsis.
-fn draw_cut_text(text: &str, theme: Theme, frame: &mut Frame, area: Rect) {
+fn draw_cut_text(text: &str, style: Style, theme: Theme, frame: &mut Frame, area: Rect) {
     let columns = usize::from(area.width);
     let mut lines = panes::wrap_text(text, columns);
     let room = usize::from(area.height);
@@ -332,9 +355,7 @@ fn draw_cut_text(text: &str, theme: Theme, frame: &mut Frame, area: Rect) {
         }
     }
     for (y, line) in (area.y..area.bottom()).zip(lines) {
-        frame
-            .buffer_mut()
-            .set_stringn(area.x, y, line, columns, theme.dim());
+        draw_text(frame.buffer_mut(), row_at(area, y), &line, style, theme);
     }
 }
 
@@ -362,10 +383,7 @@ fn draw_folded_pane(
     spans.push(Span::styled(rule, style));
     spans.push(Span::styled(count.to_owned(), style));
     spans.push(Span::styled(border.top_right, style));
-    let line = Line::from(spans);
-    frame
-        .buffer_mut()
-        .set_line(area.x, area.y, &line, area.width);
+    draw_line(frame.buffer_mut(), area, &Line::from(spans), theme);
 }
 
 /// How many things of a folded list are shown one by one.
@@ -427,9 +445,8 @@ fn draw_hidden_rows(
     let line = Line::from(spans);
     let x = inner.right().saturating_sub(line.width() as u16);
     let x = x.max(inner.x);
-    frame
-        .buffer_mut()
-        .set_line(x, inner.bottom(), &line, inner.right() - x);
+    let place = Rect::new(x, inner.bottom(), inner.right() - x, 1);
+    draw_line(frame.buffer_mut(), place, &line, theme);
 }
 
 /// Writes into the border below `inner` how many lines are hidden there.
@@ -439,9 +456,33 @@ fn draw_hidden_count(hidden: usize, style: Style, frame: &mut Frame, inner: Rect
     }
     let more = tr!(" {hidden} more ");
     let x = inner.right().saturating_sub(display_width(&more) as u16);
+    let x = x.max(inner.x);
     frame
         .buffer_mut()
         .set_stringn(x, inner.bottom(), more, inner.width.into(), style);
+}
+
+/// Which tabs are in sight in so many columns: the shown one, and of those around it as many as there is room for,
+/// those before it first. Where some are not, an ellipsis stands for them.
+fn tabs_in_sight(tabs: &[Tab], shown: Tab, room: usize) -> std::ops::Range<usize> {
+    let width = |sight: &std::ops::Range<usize>| {
+        // A rule before each, blanks around it.
+        let columns = tabs[sight.clone()].iter();
+        let columns: usize = columns.map(|tab| display_width(tab.title()) + 3).sum();
+        columns + usize::from(sight.start > 0) + usize::from(sight.end < tabs.len())
+    };
+    let at = tabs.iter().position(|tab| *tab == shown).unwrap_or(0);
+    let mut sight = at..(at + 1).min(tabs.len());
+    loop {
+        let before = sight.start.saturating_sub(1)..sight.end;
+        let after = sight.start..(sight.end + 1).min(tabs.len());
+        let mut wider = [before, after].into_iter();
+        let found = wider.find(|wider| *wider != sight && width(wider) <= room);
+        let Some(wider) = found else {
+            return sight;
+        };
+        sight = wider;
+    }
 }
 
 /// Draws the border of the right side: what is selected, its tabs, what is said of a log. Returns the
@@ -462,16 +503,26 @@ fn draw_detail_frame(
             _ => r.name.clone(),
         },
     );
+    let shown = app.shown_tab();
+    // Beside it the shown tab has room, with what stands for those around it.
+    let room = usize::from(area.width).saturating_sub(display_width(shown.title()) + 9);
     let name = truncate_to_width(
         &theme.drawable_text(&clean_line(&name)),
-        24,
+        room.min(24),
         theme.ellipsis(),
     )
     .into_owned();
     let mut spans = vec![Span::styled(format!(" {name} "), theme.title())];
     let mut x = area.x + 1 + display_width(&name) as u16 + 2;
-    let shown = app.shown_tab();
-    for tab in app.tabs() {
+    let tabs = app.tabs();
+    let room = usize::from(area.right().saturating_sub(x + 1));
+    let sight = tabs_in_sight(tabs, shown, room);
+    let hidden = (sight.start > 0, sight.end < tabs.len());
+    if hidden.0 {
+        spans.push(Span::styled(theme.ellipsis(), style));
+        x += 1;
+    }
+    for tab in &tabs[sight] {
         let text = format!(" {} ", tab.title());
         let place = Rect::new(x + 1, area.y, display_width(&text) as u16, 1);
         layout.tabs.push((place, *tab));
@@ -484,6 +535,9 @@ fn draw_detail_frame(
             Style::new()
         };
         spans.push(Span::styled(text, tab_style));
+    }
+    if hidden.1 {
+        spans.push(Span::styled(theme.ellipsis(), style));
     }
     let mut block = Block::bordered()
         .border_set(theme.border())
@@ -544,13 +598,7 @@ fn draw_detail(app: &App, layout: &mut Layout, frame: &mut Frame, area: Rect) {
                     Some(_) => tr!("no router of the edge leads here: it has no domain"),
                     None => tr!("no application is selected"),
                 };
-                frame.buffer_mut().set_stringn(
-                    inner.x,
-                    inner.y,
-                    text,
-                    inner.width.into(),
-                    theme.dim(),
-                );
+                draw_cut_text(text, theme.dim(), theme, frame, inner);
             }
         }
         return;
@@ -573,7 +621,7 @@ fn draw_detail(app: &App, layout: &mut Layout, frame: &mut Frame, area: Rect) {
     let top = app.detail_top.min(lines.len().saturating_sub(height));
     layout.detail_top = top;
     for (y, line) in (inner.y..inner.bottom()).zip(&lines[top..]) {
-        frame.buffer_mut().set_line(inner.x, y, line, inner.width);
+        draw_line(frame.buffer_mut(), row_at(inner, y), line, theme);
     }
     draw_hidden_count(
         lines.len().saturating_sub(top + height),
@@ -595,15 +643,8 @@ fn draw_missing_log(app: &App, log: &FollowedLog, frame: &mut Frame, area: Rect)
     if let Some(why) = swarm.explain_no_container(ids, app.now) {
         let theme = app.theme;
         let text = theme.drawable_text(&clean_line(&why));
-        let lines = panes::wrap_text(&text, area.width.into());
         frame.render_widget(Clear, area);
-        for (y, line) in (area.y..area.bottom()).zip(lines) {
-            let width = area.width.into();
-            let style = theme.removed();
-            frame
-                .buffer_mut()
-                .set_stringn(area.x, y, line, width, style);
-        }
+        draw_cut_text(&text, theme.removed(), theme, frame, area);
     }
 }
 
@@ -683,47 +724,54 @@ fn draw_job_line(app: &App, job: &JobView, frame: &mut Frame, area: Rect) {
         Span::styled(fit_to_width(&text, room, theme.ellipsis()), theme.focus()),
         Span::styled(right, theme.dim()),
     ]);
-    frame
-        .buffer_mut()
-        .set_line(area.x, area.y, &line, area.width);
+    draw_line(frame.buffer_mut(), area, &line, theme);
 }
 
 /// Draws a notice, or the keys that matter for the selected row.
 fn draw_last_line(app: &App, frame: &mut Frame, area: Rect) {
     let theme = app.theme;
+    let width = usize::from(area.width);
     if let Some(notice) = &app.notice {
         let style = if notice.error {
             theme.removed()
         } else {
             theme.added()
         };
-        let hint = if notice.error {
+        // An overlay has Enter for itself.
+        let hint = if notice.error && app.overlays.is_empty() {
             tr!("  (Enter: more)")
         } else {
             ""
         };
-        let room = usize::from(area.width).saturating_sub(1 + display_width(hint));
-        let text = truncate_to_width(&theme.drawable_text(&notice.text), room, theme.ellipsis())
-            .into_owned();
+        let help = help_key(app).filter(|_| !app.takes_text());
+        let help = help.map_or_else(String::new, |key| format!("  {key} "));
+        let used = 1 + display_width(hint) + display_width(&help);
+        let room = width.saturating_sub(used);
+        let text = theme.drawable_text(&notice.text);
+        let text = truncate_to_width(&text, room, theme.ellipsis()).into_owned();
+        let gap = room.saturating_sub(display_width(&text));
         let line = Line::from(vec![
             Span::styled(format!(" {text}"), style),
             Span::styled(hint, theme.dim()),
+            Span::raw(" ".repeat(gap)),
+            Span::styled(help, theme.key()),
         ]);
-        frame
-            .buffer_mut()
-            .set_line(area.x, area.y, &line, area.width);
+        draw_line(frame.buffer_mut(), area, &line, theme);
         return;
     }
     // An overlay writes its own keys here.
     if !app.overlays.is_empty() {
         return;
     }
-    let width = usize::from(area.width);
-    let fixed = fixed_hints(app, width);
+    let typed = app.takes_text().then(|| typed_hints(app));
+    let fixed = match typed {
+        Some(_) => Vec::new(),
+        None => fixed_hints(app, width),
+    };
     let room = width.saturating_sub(fixed.iter().map(Span::width).sum());
     let mut spans = vec![Span::raw(" ")];
     let mut used = 1;
-    for (key, text) in key_hints(app) {
+    for (key, text) in typed.unwrap_or_else(|| key_hints(app)) {
         let columns = display_width(&key) + display_width(text) + 3;
         if used + columns > room {
             break;
@@ -734,9 +782,20 @@ fn draw_last_line(app: &App, frame: &mut Frame, area: Rect) {
     }
     spans.push(Span::raw(" ".repeat(room.saturating_sub(used))));
     spans.extend(fixed);
-    frame
-        .buffer_mut()
-        .set_line(area.x, area.y, &Line::from(spans), area.width);
+    draw_line(frame.buffer_mut(), area, &Line::from(spans), theme);
+}
+
+/// The keys that are none of the text that is typed, those that end it: the only ones that work meanwhile.
+fn typed_hints(app: &App) -> Vec<(String, &'static str)> {
+    let searches = !app.filtering && app.shown_tab() == Tab::Files;
+    let enter = match searches {
+        true => tr!("searches the whole snapshot"),
+        false => tr!("keeps it"),
+    };
+    vec![
+        (tr!("Enter").to_owned(), enter),
+        (tr!("Esc").to_owned(), tr!("ends it")),
+    ]
 }
 
 /// From so many columns on the keys that are always shown have their words.

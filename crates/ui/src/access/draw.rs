@@ -9,6 +9,7 @@ use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
 use super::view::AccessView;
+use crate::cut::{draw_line, draw_text, row_at};
 use crate::follow::NumberedLines as _;
 use crate::theme::Theme;
 use matou_base::text::{clean_line, display_width, fit_to_width, format_tenths};
@@ -24,6 +25,37 @@ const TIME: usize = 8;
 const STATUS: usize = 6;
 const METHOD: usize = 7;
 const TOOK: usize = 7;
+
+/// Columns of a request's parts that depend on the room; 0 for those that have none.
+#[derive(Clone, Copy)]
+struct RequestColumns {
+    /// With the blank behind it.
+    method: usize,
+    path: usize,
+    client: usize,
+}
+
+impl RequestColumns {
+    /// A path has room first, then the method, then the address: a whole one of IPv6 where the screen is wide.
+    fn of(columns: usize) -> Self {
+        let method = match columns {
+            ..40 => 0,
+            _ => METHOD + 1,
+        };
+        let client = match columns {
+            ..56 => 0,
+            56..90 => 15,
+            90..130 => 24,
+            _ => 39,
+        };
+        let rest = TIME + STATUS + method + TOOK + client + usize::from(client > 0) + 3;
+        Self {
+            method,
+            path: columns.saturating_sub(rest).max(8),
+            client,
+        }
+    }
+}
 
 impl AccessView {
     /// Draws it. Returns how many requests there is room for.
@@ -111,30 +143,27 @@ impl AccessView {
                 Span::styled(curve, style),
                 Span::raw(format!(" {text}")),
             ]);
-            buf.set_line(area.x, y, &line, area.width);
+            draw_line(buf, row_at(area, y), &line, theme);
         }
     }
 
     /// Returns how many there is room for.
     fn draw_requests(&self, area: Rect, buf: &mut Buffer, theme: Theme) -> usize {
         let columns = usize::from(area.width);
-        // A whole address of IPv6 where there is room for it.
-        let client = match columns {
-            ..90 => 15,
-            90..130 => 24,
-            _ => 39,
-        };
-        let rest = TIME + STATUS + METHOD + TOOK + client + 5;
-        let path = columns.saturating_sub(rest).max(8);
-        let head = [
+        let widths = RequestColumns::of(columns);
+        let mut head = vec![
             fit_to_width(tr!("time"), TIME, ""),
             fit_to_width(tr!("status"), STATUS, ""),
-            fit_to_width(tr!("method"), METHOD, ""),
-            fit_to_width(tr!("path"), path, ""),
-            format!("{:>TOOK$}", tr!("took")),
-            tr!("address").to_owned(),
         ];
-        buf.set_stringn(area.x, area.y, head.join(" "), columns, theme.dim());
+        if widths.method > 0 {
+            head.push(fit_to_width(tr!("method"), METHOD, ""));
+        }
+        head.push(fit_to_width(tr!("path"), widths.path, ""));
+        head.push(format!("{:>TOOK$}", tr!("took")));
+        if widths.client > 0 {
+            head.push(tr!("address").to_owned());
+        }
+        draw_text(buf, area, &head.join(" "), theme.dim(), theme);
         let height = usize::from(area.height - 1);
         let rows = area.y + 1..area.bottom();
         if self.requests.count() == 0 {
@@ -145,17 +174,13 @@ impl AccessView {
             };
             let text = theme.drawable_text(&clean_line(text));
             for (y, line) in rows.zip(crate::panes::wrap_text(&text, columns)) {
-                buf.set_stringn(area.x, y, line, columns, theme.dim());
+                draw_text(buf, row_at(area, y), &line, theme.dim(), theme);
             }
             return height;
         }
         for (y, a) in rows.zip(self.requests.kept_from(self.first_visible(height))) {
-            buf.set_line(
-                area.x,
-                y,
-                &self.request_line(a, path, client, theme),
-                area.width,
-            );
+            let line = self.request_line(a, widths, theme);
+            draw_line(buf, row_at(area, y), &line, theme);
         }
         height
     }
@@ -163,8 +188,7 @@ impl AccessView {
     fn request_line(
         &self,
         a: &AccessRecord,
-        path: usize,
-        client: usize,
+        widths: RequestColumns,
         theme: Theme,
     ) -> Line<'static> {
         let cell = |text: &str, columns| {
@@ -172,20 +196,25 @@ impl AccessView {
         };
         let took = format_short_duration(a.duration);
         let slow = a.duration.as_secs() >= 1;
-        Line::from(vec![
+        let mut spans = vec![
             Span::styled(cell(&self.format_time(a.at), TIME), theme.dim()),
             Span::styled(
                 cell(&a.status.to_string(), STATUS),
                 http_status_style(theme, a.status),
             ),
-            Span::raw(cell(&a.method, METHOD)),
-            Span::raw(cell(&a.path, path)),
-            Span::styled(
-                format!("{took:>TOOK$} "),
-                if slow { theme.changed() } else { Style::new() },
-            ),
-            Span::styled(cell(&a.client, client), theme.dim()),
-        ])
+        ];
+        if widths.method > 0 {
+            spans.push(Span::raw(cell(&a.method, METHOD)));
+        }
+        spans.push(Span::raw(cell(&a.path, widths.path)));
+        spans.push(Span::styled(
+            format!("{took:>TOOK$} "),
+            if slow { theme.changed() } else { Style::new() },
+        ));
+        if widths.client > 0 {
+            spans.push(Span::styled(cell(&a.client, widths.client), theme.dim()));
+        }
+        Line::from(spans)
     }
 
     /// Paths and addresses of what the filter keeps, the most frequent first.
@@ -201,7 +230,8 @@ impl AccessView {
         ];
         for (name, of, y) in lists {
             let rows = usize::from(half.saturating_sub(2));
-            buf.set_stringn(area.x, y, tr!("most frequent {name}"), columns, theme.dim());
+            let head = tr!("most frequent {name}");
+            draw_text(buf, row_at(area, y), &head, theme.dim(), theme);
             let most = count_most_frequent(self.requests.kept_from(0).map(of), rows);
             let digits = most
                 .first()
@@ -223,7 +253,7 @@ impl AccessView {
                         .into_owned(),
                     ),
                 ]);
-                buf.set_line(area.x, y, &line, area.width);
+                draw_line(buf, row_at(area, y), &line, theme);
             }
         }
     }

@@ -15,6 +15,7 @@ use tui_input::backend::crossterm::EventHandler;
 use contents::{OpenedFolder, SnapshotSearch};
 pub(super) use contents::{SnapshotBrowser, SnapshotQueryCache};
 
+use super::cut::{draw_line, draw_text, row_at};
 use super::layout::{BrowserLayout, ChoiceRows};
 use super::msg::{Effect, SnapshotAnswer, SnapshotQuery};
 use super::pane::Tab;
@@ -298,9 +299,7 @@ pub(super) fn draw_browser(app: &App, frame: &mut Frame, area: Rect) -> Option<B
     }
     let title = truncate_to_width(&title, area.width.into(), theme.ellipsis()).into_owned();
     let title = Line::styled(title, theme.title());
-    frame
-        .buffer_mut()
-        .set_line(area.x, area.y, &title, area.width);
+    draw_line(frame.buffer_mut(), area, &title, theme);
     let body = Rect {
         y: area.y + 1,
         height: area.height.saturating_sub(1),
@@ -325,9 +324,7 @@ fn draw_browser_text(
         area.width.into(),
     );
     for (y, line) in (area.y..area.bottom()).zip(lines) {
-        frame
-            .buffer_mut()
-            .set_stringn(area.x, y, line, area.width.into(), style);
+        draw_text(frame.buffer_mut(), row_at(area, y), &line, style, app.theme);
     }
     None
 }
@@ -395,22 +392,20 @@ fn draw_entry_list(
         .zip(entries.iter().enumerate().skip(top).take(height))
     {
         let line = entry_line(app, entry, whole, area.width.into());
-        frame.buffer_mut().set_line(area.x, y, &line, area.width);
+        let place = row_at(area, y);
+        draw_line(frame.buffer_mut(), place, &line, theme);
         if i == at {
-            let row = Rect::new(area.x, y, area.width, 1);
             let style = match focused {
                 true => theme.selected(),
                 false => theme.marked(),
             };
-            frame.buffer_mut().set_style(row, style);
+            frame.buffer_mut().set_style(place, style);
         }
     }
     if left_out > 0 {
         let text = tr!("{left_out} more are not listed: / searches all");
-        let y = area.bottom().saturating_sub(1);
-        frame
-            .buffer_mut()
-            .set_stringn(area.x, y, text, area.width.into(), theme.changed());
+        let place = row_at(area, area.bottom().saturating_sub(1));
+        draw_text(frame.buffer_mut(), place, &text, theme.changed(), theme);
     }
     Some(BrowserLayout::Entries(ChoiceRows {
         area: Rect {
@@ -490,9 +485,7 @@ fn draw_file_preview(
             Some(line) => (theme.drawable_text(&clean_line(line)), Style::new()),
             None => (note.clone().unwrap_or_default(), theme.dim()),
         };
-        frame
-            .buffer_mut()
-            .set_stringn(area.x, y, line, area.width.into(), style);
+        draw_text(frame.buffer_mut(), row_at(area, y), &line, style, theme);
     }
     Some(BrowserLayout::File { top })
 }

@@ -9,7 +9,7 @@ use super::board::{BoardRow, Cell, Goal, NO_FIGURES, SectionRows, well_summary};
 use crate::panes::count_health;
 use crate::state::App;
 use crate::theme::Health;
-use matou_base::text::{display_width, format_age};
+use matou_base::text::{display_width, format_age, format_hundredths};
 use matou_model::{Probe, Service, TaskCount};
 use matou_monitor::AlertTarget;
 
@@ -136,7 +136,7 @@ fn share_cell(app: &App, probes: &[&Probe]) -> Option<Cell> {
     let least = shares.min_by(f64::total_cmp)?;
     let text = match least {
         w if w >= 99.995 => tr!("100% good").to_owned(),
-        w => tr!("{:.2}% good", (w * 100.0).floor() / 100.0),
+        w => tr!("{}% good", format_hundredths((w * 100.0).floor() / 100.0)),
     };
     Some(Cell::text(text, 11))
 }

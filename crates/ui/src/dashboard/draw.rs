@@ -8,6 +8,7 @@ use ratatui::text::{Line, Span};
 use ratatui::widgets::Block;
 
 use super::board::{BoardRow, Cell, CellContent, DrawnSection, Section, SectionRows};
+use crate::cut::draw_line;
 use crate::state::App;
 use crate::theme::{Health, Theme};
 use matou_base::text::{clean_line, display_width, fit_to_width, truncate_to_width};
@@ -138,9 +139,9 @@ fn draw_section(app: &App, section: Section, frame: &mut Frame, area: Rect) -> D
     let widths = RowWidths::of(&rows.rows, inner.width.into());
     for (y, (i, row)) in (inner.y..inner.bottom()).zip(rows.rows.iter().enumerate().skip(top)) {
         let line = row_line(theme, row, widths, inner.width.into());
-        frame.buffer_mut().set_line(inner.x, y, &line, inner.width);
+        let place = Rect::new(inner.x, y, inner.width, 1);
+        draw_line(frame.buffer_mut(), place, &line, theme);
         if focused && app.board.at.1 == i {
-            let place = Rect::new(inner.x, y, inner.width, 1);
             frame.buffer_mut().set_style(place, theme.selected());
         }
     }

@@ -365,6 +365,7 @@ impl LogView {
                 let columns = text::display_width(grapheme);
                 if used + columns > width {
                     if !self.wrap || rows.len() + 1 >= height {
+                        end_with_ellipsis(&mut row, width, style);
                         rows.push(row);
                         return rows;
                     }
@@ -477,6 +478,27 @@ impl NumberedLines for ShownLines<'_> {
             false => self.buffer.place_of(number),
         }
     }
+}
+
+/// Ends a row that goes on with an ellipsis, in the last of its columns.
+fn end_with_ellipsis(row: &mut Vec<(String, Style)>, width: usize, style: &LogStyle) {
+    let mut room = width.saturating_sub(1);
+    let mut kept: Vec<(String, Style)> = Vec::new();
+    for (piece, piece_style) in row.drain(..) {
+        let cut = text::truncate_to_width(&piece, room, "").into_owned();
+        room = room.saturating_sub(text::display_width(&cut));
+        let goes_on = cut.len() == piece.len();
+        kept.push((cut, piece_style));
+        if !goes_on {
+            break;
+        }
+    }
+    if let Some((last, _)) = kept.last_mut() {
+        // Half of a wide letter is a blank.
+        last.extend(std::iter::repeat_n(' ', room));
+        last.push(if style.ascii { '~' } else { '…' });
+    }
+    *row = kept;
 }
 
 /// Gives every match the style `found`, also a match that spans several pieces.
@@ -678,7 +700,7 @@ mod tests {
         let mut long = line(0);
         long.bytes = "abcdefghij".repeat(3).into_bytes();
         view.push(vec![long]);
-        assert_eq!(screen(&mut view, 19, 4)[0], "web.1@n1 abcdefghij");
+        assert_eq!(screen(&mut view, 19, 4)[0], "web.1@n1 abcdefghi…");
         press(&mut view, "w");
         let rows = screen(&mut view, 19, 4);
         assert_eq!(rows[0], "web.1@n1 abcdefghij");

@@ -8,8 +8,9 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
-use super::{draw_choices, draw_window, move_by_key};
+use super::{draw_choices, draw_cut_lines, draw_window, move_by_key};
 use crate::call::Choice;
+use crate::cut::draw_text;
 use crate::keymap::Action;
 use crate::layout::ScrollLayout;
 use crate::msg::Effect;
@@ -58,7 +59,7 @@ impl AlertsOverlay {
                 .into_iter()
                 .chain(times)
                 .chain(pair("u", tr!("no more")));
-            lines.push(Line::from(spans.collect::<Vec<_>>()));
+            lines.extend(lay_out_pairs(&spans.collect::<Vec<_>>(), columns));
             return lines;
         }
         let mut spans = Vec::new();
@@ -70,7 +71,7 @@ impl AlertsOverlay {
             spans.push(Span::styled(format_silence(silence, app.now), theme.dim()));
         }
         if !spans.is_empty() {
-            lines.push(Line::from(spans));
+            lines.extend(lay_out_pairs(&spans, columns));
         }
         lines
     }
@@ -141,16 +142,14 @@ impl Overlay for AlertsOverlay {
         let height = app.alerts.len().max(1) + below.len() + 1;
         let size = (columns as u16, height as u16);
         let hint = match (self.asking.is_some(), app.alerts.is_empty()) {
-            (true, _) => tr!("ignored for how long? any other key: not at all"),
+            (true, _) => tr!("ignored for how long? · Esc not at all"),
             (false, true) => tr!("Esc back"),
             (false, false) => tr!("Enter goes there · i ignore · Esc back"),
         };
         let area = draw_window(app, frame, screen, tr!("Alerts"), hint, size);
         if app.alerts.is_empty() {
             let text = tr!("All is as it should be.");
-            frame
-                .buffer_mut()
-                .set_line(area.x, area.y, &Line::raw(text), area.width);
+            draw_text(frame.buffer_mut(), area, text, Style::new(), app.theme);
             return drawn;
         }
         let lines = app.alerts.iter().map(|a| alert_line(app, a)).collect();
@@ -166,7 +165,7 @@ impl Overlay for AlertsOverlay {
             height: area.height.saturating_sub(room + 1),
             ..area
         };
-        super::draw_scrolled(frame, place, &below, 0);
+        draw_cut_lines(app, frame, place, &below);
         ScrollLayout {
             choices: Some(choices),
             ..drawn
@@ -264,6 +263,25 @@ fn format_silence(silence: Silence, now: Timestamp) -> String {
             seconds => tr!("ignored for {time}", time = format_seconds(seconds)),
         },
     }
+}
+
+/// Lays out keys, each with its word behind it, in lines of so many columns.
+fn lay_out_pairs(spans: &[Span<'static>], columns: usize) -> Vec<Line<'static>> {
+    let mut lines: Vec<Vec<Span<'static>>> = vec![Vec::new()];
+    let mut used = 0;
+    for pair in spans.chunks(2) {
+        let width: usize = pair.iter().map(Span::width).sum();
+        // The blanks behind it need no room.
+        if used > 0 && used + width.saturating_sub(2) > columns {
+            lines.push(Vec::new());
+            used = 0;
+        }
+        used += width;
+        if let Some(line) = lines.last_mut() {
+            line.extend_from_slice(pair);
+        }
+    }
+    lines.into_iter().map(Line::from).collect()
 }
 
 fn alert_line(app: &App, alert: &Alert) -> Line<'static> {

@@ -11,7 +11,9 @@ use tui_input::Input;
 use tui_input::backend::crossterm::EventHandler;
 
 use super::plan::{open_plan, push_change_lines, push_wrapped_text, step_changes};
-use super::{draw_scrolled, draw_window, format_scroll_hint, input_spans, move_by_key};
+use super::{
+    add_help_hint, draw_own_window, draw_scrolled, format_scroll_hint, move_by_key, prompt_lines,
+};
 use crate::jobs::QueuedRun;
 use crate::keymap::is_yes;
 use crate::layout::ScrollLayout;
@@ -211,23 +213,23 @@ impl BatchOverlay {
     }
 
     /// Returns the question, which is always in sight, and the hint about keys.
-    fn question(&self, app: &App) -> (Line<'static>, &'static str) {
+    fn question(&self, app: &App, columns: usize) -> (Vec<Line<'static>>, &'static str) {
         let count = self.planned().count();
         if self.waiting().is_some() {
-            return (Line::default(), tr!("Esc back"));
+            return (vec![Line::default()], tr!("Esc back"));
         }
         if count == 0 {
-            return (Line::raw(tr!("Nothing to do.")), tr!("Esc back"));
+            return (vec![Line::raw(tr!("Nothing to do."))], tr!("Esc back"));
         }
         match self.word_to_type() {
             Some(word) => {
-                let mut spans = vec![
+                let asked = vec![
                     Span::raw(tr!("Type ")),
                     Span::styled(word, app.theme.focus()),
                     Span::raw(tr!(" to go on: ")),
                 ];
-                spans.extend(input_spans(app, &self.typed, true));
-                (Line::from(spans), tr!("Enter goes on · Esc back"))
+                let lines = prompt_lines(app, asked, &self.typed, columns);
+                (lines, tr!("Enter goes on · Esc back"))
             }
             None => {
                 let text = trn!(
@@ -235,10 +237,9 @@ impl BatchOverlay {
                     "Run {n} job, one after the other? y / n",
                     "Run {n} jobs, one after the other? y / n"
                 );
-                (
-                    Line::styled(text, app.theme.focus()),
-                    tr!("y goes on · n back"),
-                )
+                let mut lines = Vec::new();
+                push_wrapped_text(&mut lines, &text, "", columns, app.theme.focus(), app);
+                (lines, tr!("y goes on · n back"))
             }
         }
     }
@@ -328,24 +329,27 @@ impl Overlay for BatchOverlay {
         let columns = usize::from(screen.width).saturating_sub(8).min(90);
         let mut lines = Vec::new();
         self.push_items(app, columns, &mut lines);
-        let (question, hint) = self.question(app);
+        let (question, hint) = self.question(app, columns);
         let title = format_verb(self.verb, self.items.len());
-        let size = (columns as u16, (lines.len() as u16).saturating_add(2));
         // The question and the line before it stay in sight.
-        let page = usize::from(screen.height).saturating_sub(4).max(1);
-        let hint = format_scroll_hint(lines.len(), (self.drawn.top, page), self.takes_text(), hint);
-        let area = draw_window(app, frame, screen, &title, &hint, size);
+        let below = question.len() + 1;
+        let size = (columns as u16, (lines.len() + below) as u16);
+        let page = usize::from(screen.height).saturating_sub(2 + below).max(1);
+        let typing = self.takes_text();
+        let hint = format_scroll_hint(lines.len(), (self.drawn.top, page), typing, hint);
+        let hint = add_help_hint(app, &hint, typing);
+        let area = draw_own_window(app, frame, screen, &title, &hint, size);
         let body = Rect {
-            height: area.height.saturating_sub(2),
+            height: area.height.saturating_sub(below as u16),
             ..area
         };
-        if area.height > 0 {
-            let y = area.bottom() - 1;
-            frame
-                .buffer_mut()
-                .set_line(area.x, y, &question, area.width);
-        }
-        draw_scrolled(frame, body, &lines, self.drawn.top)
+        let place = Rect {
+            y: (body.bottom() + 1).min(area.bottom()),
+            height: area.height.saturating_sub(body.height + 1),
+            ..area
+        };
+        draw_scrolled(app, frame, place, &question, 0);
+        draw_scrolled(app, frame, body, &lines, self.drawn.top)
     }
 
     fn take_layout(&mut self, drawn: ScrollLayout) {

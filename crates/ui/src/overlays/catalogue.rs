@@ -7,7 +7,8 @@ use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
-use super::{FormOverlay, draw_choices, draw_window, move_by_key};
+use super::{FormOverlay, add_help_hint, draw_choices, draw_own_window, move_by_key};
+use crate::cut::draw_text;
 use crate::follow::{Query, QueryOutcome};
 use crate::layout::ScrollLayout;
 use crate::overlay::{Overlay, OverlayReply};
@@ -71,7 +72,8 @@ impl Overlay for CatalogueOverlay {
             ),
             None => tr!("Catalogue {}", app.catalogue.len()),
         };
-        let area = draw_window(app, frame, screen, &title, hint, size);
+        let hint = add_help_hint(app, hint, self.takes_text());
+        let area = draw_own_window(app, frame, screen, &title, &hint, size);
         let theme = app.theme;
         let lines = found
             .iter()
@@ -94,10 +96,8 @@ impl Overlay for CatalogueOverlay {
             })
             .collect::<Vec<_>>();
         if lines.is_empty() {
-            let text = Line::styled(tr!("nothing matches; Esc ends the search"), theme.dim());
-            frame
-                .buffer_mut()
-                .set_line(area.x, area.y, &text, area.width);
+            let text = tr!("nothing matches; Esc ends the search");
+            draw_text(frame.buffer_mut(), area, text, theme.dim(), theme);
         }
         draw_choices(app, frame, area, lines, self.at).into()
     }

@@ -63,7 +63,7 @@ impl Overlay for CommandOverlay {
         let size = (columns as u16, lines.len() as u16);
         let title = &self.call.description;
         let area = draw_window(app, frame, screen, title, tr!("y runs it · n back"), size);
-        draw_scrolled(frame, area, &lines, 0)
+        draw_scrolled(app, frame, area, &lines, 0)
     }
 
     fn leads_to_plan(&self) -> bool {

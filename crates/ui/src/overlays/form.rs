@@ -10,7 +10,7 @@ use ratatui::text::{Line, Span};
 use tui_input::Input;
 use tui_input::backend::crossterm::EventHandler;
 
-use super::{PlanOverlay, draw_window, input_spans};
+use super::{PlanOverlay, draw_own_window, input_spans};
 use crate::layout::ScrollLayout;
 use crate::overlay::{Overlay, OverlayReply};
 use crate::panes::wrap_text;
@@ -21,6 +21,9 @@ use matou_ops::{Request, RestoreDestination, RestoreScope};
 use matou_stack::{
     AppDomains, AppName, CatalogueEntry, EdgeSettings, NameChanges, Variable, VariableKind, WwwName,
 };
+
+/// Columns before a value: marks, and a field's name.
+const BEFORE_VALUE: usize = 18;
 
 /// What the values are for.
 enum FormPurpose {
@@ -714,7 +717,7 @@ impl Overlay for FormOverlay {
             ["true", ..] => tr!("Space true or false · Tab next field · Enter on · Esc back"),
             _ => tr!("Space goes on to the next · Tab next field · Enter on · Esc back"),
         };
-        let area = draw_window(app, frame, screen, &self.title, hint, size);
+        let area = draw_own_window(app, frame, screen, &self.title, hint, size);
         let mut lines: Vec<Line> = Vec::new();
         for (i, field) in self.fields.iter().enumerate() {
             let focused = i == self.at;
@@ -731,7 +734,8 @@ impl Overlay for FormOverlay {
                 theme.title()
             };
             let mut spans = vec![Span::styled(format!("{marker} {name}{mark} "), style)];
-            spans.extend(input_spans(app, &field.input, focused));
+            let room = usize::from(area.width).saturating_sub(BEFORE_VALUE);
+            spans.extend(input_spans(app, &field.input, focused, room));
             lines.push(Line::from(spans));
         }
         // While it is typed it is not wrong yet, but what it will be measured by is told.
@@ -755,14 +759,14 @@ impl Overlay for FormOverlay {
             height: room.min(lines.len() as u16),
             ..area
         };
-        super::draw_scrolled(frame, list, &lines, top);
+        super::draw_scrolled(app, frame, list, &lines, top);
         let y = (list.bottom() + 1).min(area.bottom());
         let place = Rect {
             y,
             height: area.bottom() - y,
             ..area
         };
-        super::draw_scrolled(frame, place, &below, 0);
+        super::draw_cut_lines(app, frame, place, &below);
         ScrollLayout::default()
     }
 

@@ -8,7 +8,7 @@ use ratatui::text::{Line, Span};
 use tui_input::Input;
 use tui_input::backend::crossterm::EventHandler;
 
-use super::{draw_scrolled, draw_window, move_by_key};
+use super::{draw_own_window, draw_scrolled, help_key, move_by_key};
 use crate::keymap::{Action, ActionGroup, KEY_TABLE};
 use crate::layout::ScrollLayout;
 use crate::overlay::{Overlay, OverlayReply};
@@ -96,6 +96,14 @@ pub(crate) struct HelpOverlay {
 
 /// A heading, and the keys or words below it with what each means.
 type HelpSection = (&'static str, Vec<(String, String)>);
+
+/// Adds to a hint that what opened the help closes it.
+fn with_own_key(app: &App, hint: &str) -> String {
+    match help_key(app) {
+        Some(key) => format!("{hint} · {key} {}", tr!("closes it")),
+        None => hint.to_owned(),
+    }
+}
 
 impl HelpOverlay {
     fn list_sections(app: &App) -> Vec<HelpSection> {
@@ -220,15 +228,15 @@ impl Overlay for HelpOverlay {
         let (title, hint) = match (self.searching, typed.is_empty()) {
             (true, _) => (
                 tr!("Help /{typed}_"),
-                tr!("Enter keeps it · Esc ends the search"),
+                tr!("Enter keeps it · Esc ends the search").to_owned(),
             ),
             (false, true) => (
                 tr!("Help").to_owned(),
-                tr!("/ search · j k scroll · Esc back"),
+                with_own_key(app, tr!("/ search · j k scroll · Esc back")),
             ),
             (false, false) => (
                 tr!("Help /{typed}"),
-                tr!("/ search · j k scroll · Esc shows all"),
+                with_own_key(app, tr!("/ search · j k scroll · Esc shows all")),
             ),
         };
         let mut lines = match typed.is_empty() {
@@ -238,8 +246,8 @@ impl Overlay for HelpOverlay {
         if lines.is_empty() {
             lines.push(Line::styled(tr!("nothing matches"), theme.dim()));
         }
-        let area = draw_window(app, frame, screen, &title, hint, size);
-        draw_scrolled(frame, area, &lines, self.drawn.top)
+        let area = draw_own_window(app, frame, screen, &title, &hint, size);
+        draw_scrolled(app, frame, area, &lines, self.drawn.top)
     }
 
     fn take_layout(&mut self, drawn: ScrollLayout) {
@@ -248,6 +256,10 @@ impl Overlay for HelpOverlay {
 
     fn takes_text(&self) -> bool {
         self.searching
+    }
+
+    fn opens_help(&self) -> bool {
+        false
     }
 
     fn paste(&mut self, _: &App, text: &str) {

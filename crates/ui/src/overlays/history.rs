@@ -8,7 +8,10 @@ use ratatui::text::{Line, Span};
 use tui_input::Input;
 use tui_input::backend::crossterm::EventHandler;
 
-use super::{draw_choices, draw_scrolled, draw_window, format_scroll_hint, move_by_key};
+use super::{
+    add_help_hint, draw_choices, draw_own_window, draw_scrolled, draw_window, format_scroll_hint,
+    move_by_key,
+};
 use crate::layout::ScrollLayout;
 use crate::msg::{Effect, Ticket};
 use crate::overlay::{Overlay, OverlayAnswer, OverlayReply};
@@ -106,11 +109,12 @@ impl HistoryOverlay {
         };
         let all = self.found.iter().flatten().map(Vec::len).sum::<usize>();
         let size = (92, all.max(3) as u16);
-        let area = draw_window(app, frame, screen, &title, hint, size);
+        let hint = add_help_hint(app, hint, self.filtering);
+        let area = draw_own_window(app, frame, screen, &title, &hint, size);
         if let Some(said) = said {
             let lines = wrap_text(&theme.drawable_text(&said), usize::from(area.width));
             let lines: Vec<Line> = lines.into_iter().map(Line::raw).collect();
-            draw_scrolled(frame, area, &lines, 0);
+            draw_scrolled(app, frame, area, &lines, 0);
             return ScrollLayout::default();
         }
         let lines = kept.iter().map(|job| {
@@ -198,7 +202,7 @@ impl HistoryOverlay {
         );
         let size = (columns as u16, (lines.len() as u16).max(6));
         let area = draw_window(app, frame, screen, &job.title, &hint, size);
-        draw_scrolled(frame, area, &lines, self.drawn.top)
+        draw_scrolled(app, frame, area, &lines, self.drawn.top)
     }
 }
 

@@ -8,7 +8,7 @@ use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
 use super::plan::reply_with_plan;
-use super::{BansOverlay, draw_choices, draw_scrolled, draw_window, move_by_key};
+use super::{BansOverlay, draw_choices, draw_cut_lines, draw_window, move_by_key};
 use crate::layout::ScrollLayout;
 use crate::msg::{Effect, Ticket};
 use crate::overlay::{Overlay, OverlayAnswer, OverlayReply};
@@ -187,7 +187,7 @@ impl Overlay for IntrusionsOverlay {
             height: area.height.saturating_sub(room + gap),
             ..area
         };
-        draw_scrolled(frame, place, &below, 0);
+        draw_cut_lines(app, frame, place, &below);
         choices.into()
     }
 

@@ -151,9 +151,9 @@ impl JobsOverlay {
         let area = draw_window(app, frame, screen, &title, hint, size);
         if app.jobs.all.is_empty() {
             let text = tr!("No job was started from this console yet.");
-            frame
-                .buffer_mut()
-                .set_line(area.x, area.y, &Line::raw(text), area.width);
+            let wrapped = wrap_text(text, area.width.into()).into_iter();
+            let lines: Vec<Line> = wrapped.map(Line::raw).collect();
+            draw_scrolled(app, frame, area, &lines, 0);
             return selected;
         }
         let room = usize::from(area.width).saturating_sub(BESIDE_TITLE).max(10);
@@ -242,7 +242,7 @@ impl JobsOverlay {
         let area = draw_window(app, frame, screen, &title, hint, size);
         // The end is followed.
         let top = self.following.top(&OutputLines(lines.len()), 0);
-        draw_scrolled(frame, area, &lines, top)
+        draw_scrolled(app, frame, area, &lines, top)
     }
 }
 

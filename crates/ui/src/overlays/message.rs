@@ -6,7 +6,7 @@ use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::text::Line;
 
-use super::{draw_scrolled, draw_window, move_by_key};
+use super::{draw_scrolled, draw_window, format_scroll_hint, move_by_key};
 use crate::layout::ScrollLayout;
 use crate::overlay::{Overlay, OverlayReply};
 use crate::panes::wrap_text;
@@ -51,8 +51,11 @@ impl Overlay for MessageOverlay {
             .map(Line::raw)
             .collect();
         let size = (columns as u16, lines.len() as u16);
-        let area = draw_window(app, frame, screen, &self.title, tr!("Esc back"), size);
-        draw_scrolled(frame, area, &lines, self.drawn.top)
+        let page = usize::from(screen.height).saturating_sub(2).max(1);
+        let seen = (self.drawn.top, page);
+        let hint = format_scroll_hint(lines.len(), seen, false, tr!("Esc back"));
+        let area = draw_window(app, frame, screen, &self.title, &hint, size);
+        draw_scrolled(app, frame, area, &lines, self.drawn.top)
     }
 
     fn take_layout(&mut self, drawn: ScrollLayout) {

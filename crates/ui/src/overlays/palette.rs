@@ -9,8 +9,9 @@ use tui_input::Input;
 use tui_input::backend::crossterm::EventHandler;
 
 use super::places::{FoundSnapshots, Place, PlaceGoal, list_places, search_snapshots};
-use super::{FormOverlay, draw_choices, draw_window, input_spans, widest};
+use super::{FormOverlay, draw_choices, draw_own_window, input_spans, widest};
 use crate::call::Choice;
+use crate::cut::{draw_line, draw_text};
 use crate::keymap::KEY_TABLE;
 use crate::layout::ScrollLayout;
 use crate::overlay::{Overlay, OverlayReply};
@@ -244,12 +245,11 @@ impl Overlay for PaletteOverlay {
         let columns = names + keys + widest(helps.iter().map(String::as_str)) + 4;
         let size = (u16::try_from(columns).unwrap_or(u16::MAX).max(72), 18);
         let hint = tr!("type to find · Enter does it · Esc back");
-        let area = draw_window(app, frame, screen, tr!("Actions"), hint, size);
+        let area = draw_own_window(app, frame, screen, tr!("Actions"), hint, size);
         let mut spans = vec![Span::styled(": ", theme.key())];
-        spans.extend(input_spans(app, &self.input, true));
-        frame
-            .buffer_mut()
-            .set_line(area.x, area.y, &Line::from(spans), area.width);
+        let room = usize::from(area.width).saturating_sub(2);
+        spans.extend(input_spans(app, &self.input, true, room));
+        draw_line(frame.buffer_mut(), area, &Line::from(spans), theme);
         if area.height > 1 {
             let room = usize::from(area.width);
             let note = truncate_to_width(&note, room, theme.ellipsis());
@@ -265,10 +265,8 @@ impl Overlay for PaletteOverlay {
             ..area
         };
         if found.is_empty() && !list.is_empty() {
-            let text = Line::styled(tr!("nothing matches"), theme.dim());
-            frame
-                .buffer_mut()
-                .set_line(list.x, list.y, &text, list.width);
+            let text = tr!("nothing matches");
+            draw_text(frame.buffer_mut(), list, text, theme.dim(), theme);
         }
         let at = self.at.min(found.len().saturating_sub(1));
         draw_choices(app, frame, list, lines, at).into()

@@ -10,7 +10,10 @@ use ratatui::text::{Line, Span};
 use tui_input::Input;
 use tui_input::backend::crossterm::EventHandler;
 
-use super::{draw_scrolled, draw_window, format_scroll_hint, input_spans, move_by_key};
+use super::{
+    add_help_hint, draw_own_window, draw_scrolled, format_scroll_hint, move_by_key, prompt_lines,
+};
+use crate::cut::{draw_line, row_at};
 use crate::keymap::is_yes;
 use crate::layout::ScrollLayout;
 use crate::msg::{Effect, Ticket};
@@ -192,20 +195,18 @@ impl PlanOverlay {
         }
         let questions = acceptable_decisions(plan);
         if !questions.is_empty() && !matches!(plan.confirm, Confirm::TypeName(_)) {
-            let mut spans = vec![Span::raw(tr!("Type a name from above to accept it: "))];
-            spans.extend(input_spans(app, &self.typed, true));
-            lines.push(Line::from(spans));
+            let asked = vec![Span::raw(tr!("Type a name from above to accept it: "))];
+            lines.extend(prompt_lines(app, asked, &self.typed, columns));
             return tr!("Enter goes on with the rest · Esc back");
         }
         match &plan.confirm {
             Confirm::TypeName(name) => {
-                let mut spans = vec![
+                let asked = vec![
                     Span::raw(tr!("Type ")),
                     Span::styled(clean_line(name).into_owned(), theme.focus()),
                     Span::raw(tr!(" to go on: ")),
                 ];
-                spans.extend(input_spans(app, &self.typed, true));
-                lines.push(Line::from(spans));
+                lines.extend(prompt_lines(app, asked, &self.typed, columns));
                 tr!("Enter goes on · Esc back")
             }
             Confirm::Ask | Confirm::None => {
@@ -330,17 +331,18 @@ impl Overlay for PlanOverlay {
         let page = height.saturating_sub(2 + below).max(1);
         let seen = (self.drawn.top, page);
         let hint = format_scroll_hint(lines.len(), seen, self.takes_text(), hint);
+        let hint = add_help_hint(app, &hint, self.takes_text());
         let size = (columns as u16, (lines.len() + below) as u16);
-        let area = draw_window(app, frame, screen, &self.request.title(), &hint, size);
+        let area = draw_own_window(app, frame, screen, &self.request.title(), &hint, size);
         // The question stays in sight when not everything fits.
         let body = Rect {
             height: area.height.saturating_sub(below as u16),
             ..area
         };
         for (line, y) in question.iter().zip(body.bottom()..area.bottom()) {
-            frame.buffer_mut().set_line(area.x, y, line, area.width);
+            draw_line(frame.buffer_mut(), row_at(area, y), line, theme);
         }
-        draw_scrolled(frame, body, &lines, self.drawn.top)
+        draw_scrolled(app, frame, body, &lines, self.drawn.top)
     }
 
     fn take_layout(&mut self, drawn: ScrollLayout) {

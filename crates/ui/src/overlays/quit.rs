@@ -78,7 +78,7 @@ impl Overlay for QuitOverlay {
         };
         let size = (40, lines.len() as u16);
         let area = draw_window(app, frame, screen, tr!("Leave?"), "", size);
-        draw_scrolled(frame, area, &lines, 0);
+        draw_scrolled(app, frame, area, &lines, 0);
         ScrollLayout::default()
     }
 

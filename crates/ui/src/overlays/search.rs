@@ -8,7 +8,10 @@ use ratatui::text::{Line, Span};
 use tui_input::Input;
 use tui_input::backend::crossterm::EventHandler;
 
-use super::{draw_choices, draw_scrolled, draw_window, input_spans, move_by_key};
+use super::{
+    add_help_hint, draw_choices, draw_own_window, draw_scrolled, input_spans, move_by_key,
+};
+use crate::cut::draw_line;
 use crate::layout::ScrollLayout;
 use crate::msg::{Effect, Ticket};
 use crate::overlay::{Overlay, OverlayAnswer, OverlayReply};
@@ -159,12 +162,12 @@ impl Overlay for LogSearchOverlay {
             (_, Some(_)) => tr!("Esc back").to_owned(),
             (false, None) => tr!("Enter whole · / query · r again{tab} · Esc back"),
         };
-        let area = draw_window(app, frame, screen, &title, &hint, size);
+        let hint = add_help_hint(app, &hint, self.typing);
+        let area = draw_own_window(app, frame, screen, &title, &hint, size);
         let mut query = vec![Span::styled("/ ", theme.key())];
-        query.extend(input_spans(app, &self.input, self.typing));
-        frame
-            .buffer_mut()
-            .set_line(area.x, area.y, &Line::from(query), area.width);
+        let room = usize::from(area.width).saturating_sub(2);
+        query.extend(input_spans(app, &self.input, self.typing, room));
+        draw_line(frame.buffer_mut(), area, &Line::from(query), theme);
         let list = Rect {
             y: (area.y + 2).min(area.bottom()),
             height: area.height.saturating_sub(2),
@@ -173,7 +176,7 @@ impl Overlay for LogSearchOverlay {
         let columns = usize::from(area.width);
         if let (Some(top), Some(record)) = (self.open, self.records().get(self.at)) {
             let lines = log_record_lines(app, record, columns);
-            return draw_scrolled(frame, list, &lines, top);
+            return draw_scrolled(app, frame, list, &lines, top);
         }
         let said = match &self.found {
             LogSearchState::Records(records) if !records.is_empty() => {
@@ -193,7 +196,7 @@ impl Overlay for LogSearchOverlay {
             .into_iter()
             .map(|l| Line::styled(l, theme.dim()))
             .collect();
-        draw_scrolled(frame, list, &lines, 0)
+        draw_scrolled(app, frame, list, &lines, 0)
     }
 
     /// Takes what was visible of the record that is shown whole.

@@ -68,17 +68,23 @@ impl Overlay for WelcomeOverlay {
         );
         let keys = WAYS.iter().map(|(key, ..)| display_width(key));
         let indent = keys.max().unwrap_or(0) + 1;
-        for (key, what, meaning) in WAYS {
+        let meanings = WAYS.map(|(.., meaning)| text(&meaning, indent, theme.dim()));
+        let needed = lines.len() + meanings.iter().map(|m| m.len() + 2).sum::<usize>();
+        // On a low screen the keys are worth more than what they mean.
+        let has_room = needed + 2 <= usize::from(screen.height);
+        for ((key, what, _), meaning) in WAYS.into_iter().zip(meanings) {
             lines.push(Line::default());
             lines.push(Line::from(vec![
                 Span::styled(format!("{key:<indent$}"), theme.key()),
                 Span::styled(what.get(), theme.title()),
             ]));
-            lines.extend(text(&meaning, indent, theme.dim()));
+            if has_room {
+                lines.extend(meaning);
+            }
         }
         let size = (columns as u16, lines.len() as u16);
         let hint = tr!("n name servers · p practice fleet · Esc this machine");
         let area = draw_window(app, frame, screen, tr!("Welcome to matou"), hint, size);
-        draw_scrolled(frame, area, &lines, 0)
+        draw_scrolled(app, frame, area, &lines, 0)
     }
 }

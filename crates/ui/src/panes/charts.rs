@@ -9,9 +9,10 @@ use ratatui::text::{Line, Span};
 use ratatui::widgets::{Axis, Block, Chart, Dataset, GraphType};
 
 use super::load_span::draw_load_span;
+use crate::cut::{draw_line, draw_text, row_at};
 use crate::pane::LoadSpan;
 use crate::state::App;
-use matou_base::text::human_bytes;
+use matou_base::text::{human_bytes, truncate_to_width};
 use matou_model::{Metrics, Node};
 
 /// Seconds between two samples.
@@ -36,9 +37,7 @@ pub(crate) fn draw_load_charts(app: &App, node: &Node, frame: &mut Frame, area: 
     if node.history.len() < 2 {
         let line =
             Line::raw(theme.drawable_text(tr!("no samples yet: they come every few seconds")));
-        frame
-            .buffer_mut()
-            .set_line(area.x, area.y, &line, area.width);
+        draw_line(frame.buffer_mut(), area, &line, theme);
         return;
     }
     let plots = load_plots(node);
@@ -140,8 +139,15 @@ fn draw_chart(app: &App, plot: &LoadPlot, minutes: f64, frame: &mut Frame, area:
         m if m < 2.0 => format!("-{:.0} s", m * 60.0),
         m => format!("-{m:.0} min"),
     };
+    // Leaves a column free between two charts.
+    let place = Rect {
+        width: area.width.saturating_sub(1),
+        ..area
+    };
+    let title = plot.title();
+    let title = truncate_to_width(&title, place.width.into(), theme.ellipsis()).into_owned();
     let chart = Chart::new(sets.collect())
-        .block(Block::new().title(Span::styled(plot.title(), theme.title())))
+        .block(Block::new().title(Span::styled(title, theme.title())))
         .legend_position(None)
         .x_axis(
             Axis::default()
@@ -159,11 +165,6 @@ fn draw_chart(app: &App, plot: &LoadPlot, minutes: f64, frame: &mut Frame, area:
                     plot.format_value(top),
                 ]),
         );
-    // Leaves a column free between two charts.
-    let place = Rect {
-        width: area.width.saturating_sub(1),
-        ..area
-    };
     frame.render_widget(chart, place);
 }
 
@@ -188,7 +189,13 @@ fn draw_ascii_bars(app: &App, plots: &[LoadPlot], frame: &mut Frame, area: Rect)
                 _ => format!("{} {name} {}", plot.name, plot.format_value(last)),
             };
             let buffer = frame.buffer_mut();
-            buffer.set_stringn(area.x, y, title, room, app.theme.title());
+            draw_text(
+                buffer,
+                row_at(area, y),
+                &title,
+                app.theme.title(),
+                app.theme,
+            );
             buffer.set_stringn(area.x, y + 1, bars, room, Style::new());
             y += 3;
         }

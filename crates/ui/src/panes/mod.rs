@@ -248,5 +248,5 @@ pub(super) fn selected_detail(app: &App, tab: Tab, columns: usize) -> Vec<Line<'
             ),
         },
     };
-    page.lines
+    page.into_lines(columns)
 }

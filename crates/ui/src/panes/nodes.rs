@@ -9,7 +9,7 @@ use super::{node_checks, tasks};
 use crate::pane::Tab;
 use crate::state::App;
 use crate::theme::Health;
-use matou_base::text::{format_age, format_seconds, human_bytes};
+use matou_base::text::{format_age, format_hundredths, format_seconds, human_bytes};
 use matou_model::{
     Availability, Fleet, Metrics, Node, NodeLink, NodeState, Role, SwarmState, TaskState,
 };
@@ -257,9 +257,9 @@ fn add_node_load(
             (history, 0, app.theme.key()),
         ]);
     }
-    let [one, five, fifteen] = m.load;
+    let loads = m.load.map(|load| format_hundredths(f64::from(load)));
     page.field(tr!("swap"), &swap)
-        .field(tr!("load"), &format!("{one:.2} {five:.2} {fifteen:.2}"))
+        .field(tr!("load"), &loads.join(" "))
         .field(
             tr!("up for"),
             &match m.uptime {

@@ -54,6 +54,13 @@ impl DetailPage {
         self
     }
 
+    /// The lines in so many columns. A text that is wider goes on in the next line, the value of a field below its
+    /// beginning; what stands in columns is left as it is.
+    pub(super) fn into_lines(self, columns: usize) -> Vec<Line<'static>> {
+        let lines = self.lines.into_iter();
+        lines.flat_map(|line| wrap_line(line, columns)).collect()
+    }
+
     /// `name  value`; left out when the value is empty.
     pub(super) fn field(self, name: &str, value: &str) -> Self {
         let style = Style::new();
@@ -107,6 +114,30 @@ impl DetailPage {
     }
 }
 
+/// Breaks a line that is one text, or a field.
+fn wrap_line(line: Line<'static>, columns: usize) -> Vec<Line<'static>> {
+    if line.width() <= columns {
+        return vec![line];
+    }
+    let (name, value) = match line.spans.as_slice() {
+        [text] => (None, text),
+        [name, value] if name.width() == LABEL_COLUMNS => (Some(name), value),
+        _ => return vec![line],
+    };
+    let indent = if name.is_some() { LABEL_COLUMNS } else { 0 };
+    let wrapped = wrap_text(&value.content, columns.saturating_sub(indent));
+    let wrapped = wrapped.into_iter().enumerate().map(|(at, text)| {
+        let before = match (name, at) {
+            (None, _) => None,
+            (Some(name), 0) => Some(name.clone()),
+            (Some(_), _) => Some(Span::raw(" ".repeat(LABEL_COLUMNS))),
+        };
+        let spans = before.into_iter().chain([Span::styled(text, value.style)]);
+        Line::from(spans.collect::<Vec<_>>()).style(line.style)
+    });
+    wrapped.collect()
+}
+
 pub(super) fn format_since(app: &App, then: jiff::Timestamp) -> String {
     match format_age(app.now, then).as_str() {
         age if age == format_seconds(0) => tr!("just now").into(),
@@ -157,4 +188,27 @@ pub(super) fn format_list_line(
         Span::raw(" "),
         Span::styled(rest, style),
     ])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_that_is_too_wide_goes_on_below_its_beginning() {
+        let page = DetailPage::new(crate::linear::linear_theme())
+            .heading("one")
+            .field("place", "two words and three more of them");
+        let lines = page.into_lines(30);
+        let lines: Vec<String> = lines.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            lines,
+            [
+                "one",
+                "place         two words and",
+                "              three more of",
+                "              them",
+            ]
+        );
+    }
 }

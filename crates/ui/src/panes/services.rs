@@ -15,7 +15,7 @@ use crate::pane::Tab;
 use crate::state::App;
 use crate::theme::Health;
 use crate::words;
-use matou_base::text::{clean_line, format_age, format_ago, human_bytes};
+use matou_base::text::{clean_line, format_age, format_ago, format_hundredths, human_bytes};
 use matou_model::{
     DiskBudget, Fleet, JobState, Service, ServiceMode, Swarm, Task, TaskCount, TaskState,
     UpdateState, redirects_from_labels,
@@ -498,7 +498,7 @@ fn add_probe_answers(
         let week = app.week.percent_well(&probe.domain);
         let week = week.map_or_else(String::new, |w| match w {
             w if w >= 99.995 => "100 %".into(),
-            w => format!("{:.2} %", (w * 100.0).floor() / 100.0),
+            w => format!("{} %", format_hundredths((w * 100.0).floor() / 100.0)),
         });
         let day: String = app
             .week
