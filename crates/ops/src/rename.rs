@@ -57,6 +57,7 @@ pub(super) async fn rename_steps(
     let old = find_old_name(app, &file, &new)?;
     let variables = [(NAME_VARIABLE.to_owned(), new.clone())].into();
     let wanted = DeployOptions {
+        kept_comes_back: false,
         stack: None,
         app,
         variables: &variables,

@@ -16,6 +16,8 @@ pub(super) struct MakeExternals {
     pub app: String,
     /// Configs and secrets.
     pub wanted: Vec<External>,
+    /// They come out of a snapshot before this is applied.
+    pub kept_comes_back: bool,
     pub store: SecretStore,
 }
 
@@ -84,8 +86,8 @@ impl Step for MakeExternals {
             let found = missing.iter().find(|(missing, _)| *missing == external);
             lines.push(match found {
                 None => Change::same(external.to_string()),
-                Some((_, Some(_))) => Change::add(tr!("{external}, as it was kept")),
-                Some((_, None)) => return Err(lost_external(external)),
+                Some((_, None)) if !self.kept_comes_back => return Err(lost_external(external)),
+                Some(_) => Change::add(tr!("{external}, as it was kept")),
             });
         }
         Ok(Check::from_changes(lines))

@@ -56,6 +56,8 @@ pub(super) static NO_PINS: BTreeMap<String, Vec<String>> = BTreeMap::new();
 
 /// What to deploy, and how. What is missing here is taken from the application's file.
 pub(super) struct DeployOptions<'a> {
+    /// What a backup kept of what others made for it comes back before this is applied.
+    pub kept_comes_back: bool,
     pub stack: Option<&'a str>,
     pub app: &'a str,
     pub variables: &'a BTreeMap<String, String>,
@@ -102,6 +104,7 @@ pub(super) async fn deploy_request_steps(
 ) -> Result<Vec<Box<dyn Step>>, OpsError> {
     let (none, nothing) = (BTreeMap::new(), Vec::new());
     let mut wanted = DeployOptions {
+        kept_comes_back: false,
         stack: None,
         app: "",
         variables: &none,
@@ -363,7 +366,10 @@ pub(super) async fn deploy_steps_with(
             rendered: rendered.clone(),
         }));
     }
-    steps.extend(prerequisite_steps(&app, &rendered, manager, fleet)?);
+    let comes_back = wanted.kept_comes_back;
+    steps.extend(prerequisite_steps(
+        &app, &rendered, manager, fleet, comes_back,
+    )?);
     steps.extend(limit::LimitFolders::for_app(&app, &file, &rendered, fleet)?);
     if let Some(guard) = guard {
         steps.push(Box::new(guard));
@@ -454,6 +460,7 @@ pub(super) async fn build_stack_step(
 ) -> Result<Box<dyn Step>, OpsError> {
     let none = BTreeMap::new();
     let wanted = DeployOptions {
+        kept_comes_back: false,
         stack: None,
         app,
         variables: &none,
@@ -510,7 +517,7 @@ fn steps_of_rendered(
 ) -> Result<Vec<Box<dyn Step>>, OpsError> {
     let app = app.to_owned();
     let rendered = Arc::new(rendered);
-    let mut steps = prerequisite_steps(&app, &rendered, manager, fleet)?;
+    let mut steps = prerequisite_steps(&app, &rendered, manager, fleet, false)?;
     steps.push(Box::new(stack::DeployStack {
         app: app.clone(),
         rendered: rendered.clone(),
@@ -593,6 +600,7 @@ fn prerequisite_steps(
     rendered: &Arc<RenderedStack>,
     manager: &NodeHandle,
     fleet: &FleetContext,
+    kept_comes_back: bool,
 ) -> Result<Vec<Box<dyn Step>>, OpsError> {
     let mut steps: Vec<Box<dyn Step>> = Vec::new();
     if !rendered.networks.is_empty() {
@@ -600,6 +608,7 @@ fn prerequisite_steps(
             app: app.to_owned(),
             wanted: rendered.networks.clone(),
             edge: fleet.config.edge.network.clone(),
+            kept_comes_back,
             store: secrets::SecretStore::open(fleet, app).ok(),
         }));
     }
@@ -642,6 +651,7 @@ fn prerequisite_steps(
         steps.push(Box::new(external_make::MakeExternals {
             app: app.to_owned(),
             wanted: of_others,
+            kept_comes_back,
             store: secrets::SecretStore::open(fleet, app)?,
         }));
     }

@@ -14,6 +14,8 @@ pub(super) struct EnsureNetworks {
     pub wanted: Vec<String>,
     /// The network between Traefik and the applications.
     pub edge: String,
+    /// How others were made comes out of a snapshot before this is applied.
+    pub kept_comes_back: bool,
     /// Where it is kept how others were made; `None` without a storage node.
     pub store: Option<SecretStore>,
 }
@@ -92,7 +94,7 @@ impl Step for EnsureNetworks {
                 Change::same(tr!("network {name}"))
             } else if *name == self.edge {
                 Change::add(tr!("network {name}"))
-            } else if self.find_kept(name).await?.is_some() {
+            } else if self.kept_comes_back || self.find_kept(name).await?.is_some() {
                 Change::add(tr!("network {name}, as it was kept"))
             } else {
                 return Err(lost_network(name));

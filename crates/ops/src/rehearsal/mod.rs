@@ -168,6 +168,7 @@ impl Rehearsal {
             images.extend(new.map(|i| (i.service.clone(), i.to.clone())));
         }
         let wanted = DeployOptions {
+            kept_comes_back: false,
             stack: Some(&self.file.stack),
             app: &self.name,
             variables: &self.file.variables,

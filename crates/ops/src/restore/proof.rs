@@ -257,6 +257,7 @@ impl ProveApp {
             restore_storage_host(&self.fleet)?.run_ok(&copy).await?;
         }
         let wanted = DeployOptions {
+            kept_comes_back: false,
             stack: Some(&file.stack),
             app,
             variables: &file.variables,

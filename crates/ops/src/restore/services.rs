@@ -369,6 +369,7 @@ impl AppAnswer {
     pub(crate) async fn load(app: &str, fleet: &FleetContext) -> Result<Self, StepError> {
         let variables = Default::default();
         let wanted = deploy::DeployOptions {
+            kept_comes_back: false,
             stack: None,
             app,
             variables: &variables,

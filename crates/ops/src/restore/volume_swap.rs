@@ -172,6 +172,7 @@ impl VolumeSwap {
         pins: &'a BTreeMap<String, Vec<String>>,
     ) -> DeployOptions<'a> {
         DeployOptions {
+            kept_comes_back: true,
             stack: Some(&file.stack),
             app: &self.app,
             variables: &file.variables,
