@@ -136,6 +136,9 @@ pub struct FleetFolder {
     pub(super) git: Option<Git>,
 }
 
+/// What everybody else may do with a file.
+const OF_OTHERS: u32 = 0o007;
+
 impl FleetFolder {
     /// Returns that of a configuration; `None` without a config.toml.
     pub fn of_config(config: &Config) -> Option<Self> {
@@ -584,7 +587,7 @@ impl FleetFolder {
         }
         let there = self.path.join(name).metadata();
         match there.map(|m| m.permissions().mode() & 0o777) {
-            Ok(mode) if mode & 0o007 == 0 => mode,
+            Ok(mode) if mode & OF_OTHERS == 0 => mode,
             _ => wanted & 0o700,
         }
     }
