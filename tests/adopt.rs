@@ -92,7 +92,7 @@ const KEPT_CONTENT: &str = "c=$(docker ps -q -f name=kept_app | head -n 1); [ -n
 /// stopped hold it a moment longer.
 const KEPT_LOSS: &str = "set -e; if docker secret inspect kept_key >/dev/null 2>&1; then exit 1; fi\n\
     docker secret rm kept_v1; for what in 'network rm kept-proxy' 'volume rm kept_files'; do\n\
-    i=0; until docker $what; do i=$((i+1)); [ $i -lt 30 ]; sleep 1; done; done\n\
+    i=0; until docker $what; do i=$((i+1)); [ $i -lt 120 ]; sleep 1; done; done\n\
     rm -r /mnt/data/.matou/secrets/kept";
 
 struct Practice {
@@ -333,7 +333,7 @@ fn what_is_mounted_from_outside_is_saved(fleet: &Fleet, config: &PathBuf) {
     }
     let plan = ok(config, &["erase", "lone", "--dry-run"]);
     assert!(plan.contains("volume lone-data stays"), "{plan}");
-    let driver = "docker volume inspect -f '{{.Driver}} {{json .Options}}' lone-data taken-data";
+    let driver = "docker volume inspect -f '{{.Driver}} {{range $k, $v := .Options}}{{$k}}={{$v}} {{end}}' lone-data taken-data";
     let was = fleet.run("n1", driver);
     until(Duration::from_secs(60), || {
         let line = format!("rm -f {files}; docker volume rm -f lone-data taken-data");

@@ -276,7 +276,7 @@ fn what_can_not_be_asked_for_is_told_with_what_can() {
         ),
         (
             &["deploy", "hello", "x", "REPLICA=2", "--yes"],
-            1,
+            2,
             "did you mean REPLICAS?",
         ),
         (

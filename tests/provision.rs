@@ -346,7 +346,9 @@ fn nothing_is_open(fleet: &Fleet, config: &PathBuf) {
     let words = "provision --only firewall --node n2 --dry-run";
     let words: Vec<&str> = words.split(' ').collect();
     let plan = ok(config, &words);
-    assert!(reach(8888), "8888 of n2 is closed without the firewall");
+    until(Duration::from_secs(30), || {
+        reach(8888).then_some(()).ok_or("it is closed".into())
+    });
     fleet.run("n2", "systemctl start matou-firewall");
     assert!(plan.contains("port 8888/tcp, service web8888"), "{plan}");
     assert!(plan.contains("add \"8888/tcp\" to open_ports"), "{plan}");

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use matou_config::Config;
+use matou_config::{Config, NodeConnection};
 use matou_stack::VolumeDefinition;
 
 /// matou's own folder on the storage node: `secrets/APP`, `dumps/APP`, `fleet`.
@@ -73,6 +73,44 @@ impl VolumeDriver {
         let device = self.options.get("device")?.rsplit(':').next()?;
         device.starts_with('/').then(|| device.into())
     }
+
+    /// The same, where it is a folder of the storage node: what lies on a server of somebody else, on a disk or on
+    /// another node's own disk is none, whatever the storage node has at that path. `is_there`: the storage node has
+    /// the volume itself.
+    pub(crate) fn storage_folder(
+        &self,
+        volume: &str,
+        config: &Config,
+        is_there: bool,
+    ) -> Option<PathBuf> {
+        let folder = self.shared_folder(volume)?;
+        if self.name != "local" {
+            return Some(folder);
+        }
+        let option = |name: &str| self.options.get(name).map_or("", String::as_str);
+        let is_ours = match option("type") {
+            "nfs" | "nfs4" => match option("o").split(',').find_map(|o| o.strip_prefix("addr=")) {
+                Some(address) => is_storage_node(address, config),
+                None => true,
+            },
+            "" | "none" | "bind" => is_there || folder.starts_with(&config.storage.path),
+            _ => false,
+        };
+        let is_device = folder.starts_with("/dev") || option("device").starts_with("//");
+        (is_ours && !is_device).then_some(folder)
+    }
+}
+
+/// Whether an address of a volume's options is the storage node's, by one of the names that config.toml has for it.
+fn is_storage_node(address: &str, config: &Config) -> bool {
+    let storage = config.nodes.iter().find(|n| n.name == config.storage.node);
+    storage.is_some_and(|node| {
+        let reach = match &node.reach {
+            NodeConnection::Ssh(options) => Some(options.address.as_str()),
+            NodeConnection::Local => None,
+        };
+        node.name == address || reach == Some(address) || node.advertise.as_deref() == Some(address)
+    })
 }
 
 /// Where the data of a volume is that the storage node does not have.

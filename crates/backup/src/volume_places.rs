@@ -127,7 +127,7 @@ impl VolumePlaces {
         // The local driver with a device is a folder that somebody else chose, the same everywhere.
         if let Some(folder) = has
             .iter()
-            .find_map(|(_, v)| driver_of(v).shared_folder(name))
+            .find_map(|(node, v)| driver_of(v).storage_folder(name, config, *node == kept))
         {
             out.folders.push(VolumeFolder::here(name, folder));
             return out;
@@ -186,6 +186,11 @@ fn find_unreadable(volume: &Volume, used: bool) -> Option<String> {
         return Some(tr!("it is in memory (tmpfs), so nothing of it lasts").to_owned());
     }
     let local = volume.driver == "local";
+    if local && volume.options.contains_key("device") && !used {
+        return Some(
+            tr!("it is mounted from elsewhere while a task uses it, and none does").to_owned(),
+        );
+    }
     (!volume.mountpoint.starts_with('/') || !(local || used)).then(|| {
         tr!(
             "its driver {} has it nowhere where it could be read: back it up by that driver's own means",
@@ -355,6 +360,26 @@ mod tests {
         assert_eq!(of(&volume("cloud", &[]), &["n2"]), "n2=");
         let nfs = volume("local", &[("device", ":/srv/shop_files"), ("type", "nfs")]);
         assert_eq!(of(&nfs, &["n2"]), "n1");
+        // What is the storage node's by its path alone is somebody else's: it is read where a task has it.
+        let nas = [
+            ("device", ":/srv/shop_files"),
+            ("type", "nfs"),
+            ("o", "rw,addr=nas"),
+        ];
+        for options in [
+            &nas[..],
+            &[("device", "//nas/shop"), ("type", "cifs")],
+            &[("device", "/dev/sdb1"), ("type", "ext4")],
+            &[
+                ("device", "/srv/shop_files"),
+                ("type", "none"),
+                ("o", "bind"),
+            ],
+        ] {
+            let foreign = volume("local", options);
+            assert_eq!(of(&foreign, &["n2"]), "n2=", "{options:?}");
+            assert_eq!(of(&foreign, &[]), "!", "{options:?}");
+        }
         let mut nowhere = volume("cloud", &[]);
         nowhere.mountpoint = String::new();
         assert_eq!(of(&nowhere, &["n2"]), "!");

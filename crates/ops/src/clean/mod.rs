@@ -175,11 +175,11 @@ impl CleanNode {
     /// Lists the volumes that an adopted application mounts from outside of its stack, also while it does not run.
     fn list_outside_volumes(&self, folder: &Path, app: &AppName) -> Result<Vec<String>, OpsError> {
         let (config, catalogue) = (&self.fleet.config, &self.fleet.catalogue);
-        let Ok(Some(file)) = AppFile::load(folder, app) else {
+        // Where a file can't be read, nothing says what it mounts.
+        let Some(file) = AppFile::load(folder, app)? else {
             return Ok(Vec::new());
         };
-        let extension = catalogue.find_extension(&file.stack);
-        if !extension.is_ok_and(|e| e.adopted.is_some()) {
+        if catalogue.find_extension(&file.stack)?.adopted.is_none() {
             return Ok(Vec::new());
         }
         let target = RenderTarget::for_app(config, &file);

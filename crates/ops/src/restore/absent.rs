@@ -138,7 +138,7 @@ async fn place_volumes(
 ) -> Result<AbsentFolders, OpsError> {
     let manifest = source.manifest.as_ref();
     let outside = OutsideVolumes::find_drivers(fleet, &volumes.outside, manifest).await;
-    if let Some(why) = outside.describe_unknown() {
+    if let Some(why) = outside.describe_refused() {
         return Err(OpsError::failed(why));
     }
     let shared = outside.shared.iter();

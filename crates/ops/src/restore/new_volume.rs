@@ -4,7 +4,7 @@
 
 use matou_i18n::tr;
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use secrecy::SecretBox;
@@ -33,8 +33,8 @@ impl NewVolume {
         driver.is_some_and(|d| d.shared_folder(&self.name).is_some())
     }
 
-    /// Returns the command that makes it; `app` is its application.
-    pub(super) fn creation_command(&self, app: &str) -> Command {
+    /// Returns the command that makes it; `app` is its application, `socket` the engine's.
+    pub(super) fn creation_command(&self, app: &str, socket: &Path) -> Command {
         let command = match &self.outside {
             None => Command::new("docker")
                 .args(["volume", "create", "--label"])
@@ -42,12 +42,14 @@ impl NewVolume {
                 .arg(&self.name),
             // Without the label: the stack does not make it.
             Some(driver) => {
-                let options = driver.options.iter();
-                let options: String = options.map(|(k, v)| format!("{k}={v}\n")).collect();
+                let wanted = serde_json::json!({
+                    "Name": self.name,
+                    "Driver": driver.name,
+                    "DriverOpts": driver.options,
+                });
                 Command::sh(MAKE_VOLUME)
-                    .arg(&self.name)
-                    .arg(&driver.name)
-                    .secret_stdin(SecretBox::new(Box::new(options.into_bytes())))
+                    .arg(socket.display().to_string())
+                    .secret_stdin(SecretBox::new(Box::new(wanted.to_string().into_bytes())))
                     .label(format!("docker volume create {}", self.name))
             }
         };
@@ -64,8 +66,8 @@ pub(super) struct OutsideVolumes {
     pub shared: BTreeMap<String, (PathBuf, VolumeDriver)>,
     /// Nodes that answer and have no volume of that name.
     lacking: BTreeMap<String, Vec<String>>,
-    /// Those that nobody knows how to make again.
-    unknown: Vec<String>,
+    /// Those that can't be put back, and why.
+    refused: Vec<String>,
 }
 
 impl OutsideVolumes {
@@ -93,7 +95,11 @@ impl OutsideVolumes {
                             name: found.driver.clone(),
                             options: found.options.clone(),
                         };
-                        there.insert(name.clone(), driver);
+                        // Where a task came first, its engine made one without options.
+                        let known = there.entry(name.clone()).or_insert_with(|| driver.clone());
+                        if known.options.is_empty() {
+                            *known = driver;
+                        }
                     }
                     None => {
                         let nodes = lacking.entry(name.clone()).or_default();
@@ -118,27 +124,42 @@ impl OutsideVolumes {
         for name in names {
             let held = manifest.and_then(|m| m.volumes.iter().find(|v| v.name == *name));
             let Some(held) = held else { continue };
-            let driver = there.get(name).cloned().or_else(|| former_driver(held));
-            let folder = driver.as_ref().and_then(|d| d.shared_folder(name));
-            match (driver, folder) {
-                (Some(driver), Some(folder)) => {
+            let former = former_driver(held);
+            if let (Some(is), Some(was)) = (there.get(name), &former)
+                && is.options.is_empty()
+                && !was.options.is_empty()
+            {
+                out.refused.push(tr!(
+                    "the volume {name} was made by an engine, without the options that it had: `docker volume rm {name}` where it is, then restore"
+                ));
+                continue;
+            }
+            let Some(driver) = there.get(name).cloned().or(former) else {
+                out.refused.push(describe_unknown(name));
+                continue;
+            };
+            let folder = driver.shared_folder(name);
+            // The snapshot is of that folder, not of what somebody has mounted from elsewhere.
+            let is_same = held.elsewhere.is_none() && folder.as_ref() == Some(&held.folder);
+            match folder {
+                Some(folder) if is_same => {
                     out.shared.insert(name.clone(), (folder, driver));
                 }
-                (Some(driver), None) if driver.name == "local" => {
+                _ if driver.options.contains_key("device") => out.refused.push(tr!(
+                    "the volume {name} is mounted from elsewhere while a task uses it: restore into a folder and copy"
+                )),
+                _ if driver.name == "local" => {
                     out.own.insert(name.clone(), driver);
                 }
-                _ => out.unknown.push(name.clone()),
+                _ => out.refused.push(describe_unknown(name)),
             }
         }
         out
     }
 
     /// Why what a snapshot holds can't be put back; `None` when it can.
-    pub(super) fn describe_unknown(&self) -> Option<String> {
-        let name = self.unknown.first()?;
-        Some(tr!(
-            "the volume {name} was made outside of the stack, and matou can't make it again: make it as it was (`docker volume create`), then restore"
-        ))
+    pub(super) fn describe_refused(&self) -> Option<String> {
+        self.refused.first().cloned()
     }
 
     /// Returns a volume that is a node's own, to be made there.
@@ -163,6 +184,12 @@ impl OutsideVolumes {
         }
         all
     }
+}
+
+fn describe_unknown(name: &str) -> String {
+    tr!(
+        "the volume {name} was made outside of the stack, and matou can't make it again: make it as it was (`docker volume create`), then restore"
+    )
 }
 
 /// How a volume of a snapshot was made; `None` where it does not say that.
@@ -210,7 +237,7 @@ mod tests {
                 held("before", before, None),
                 held("old", "/srv/old", None),
                 held("cloud", "/c", Some(plugin)),
-                held("there", "/srv/there", None),
+                held("there", "/srv/pages", None),
             ],
             left_out: Vec::new(),
             dumps: Vec::new(),
@@ -221,7 +248,7 @@ mod tests {
         let names = ["plain", "pages", "before", "there", "not held"].map(str::to_owned);
         let there = [("there".to_owned(), nfs_driver())].into();
         let found = OutsideVolumes::sort_by_driver(&names, Some(&manifest), &there);
-        assert_eq!(found.describe_unknown(), None);
+        assert_eq!(found.describe_refused(), None);
         let own: Vec<&str> = found.own.keys().map(String::as_str).collect();
         assert_eq!(own, ["before", "plain"]);
         let shared: Vec<&str> = found.shared.keys().map(String::as_str).collect();
@@ -234,13 +261,18 @@ mod tests {
             (all[0].node.as_deref(), all[0].outside.clone()),
             (Some("n2"), Some(nfs_driver()))
         );
-        for name in ["old", "cloud"] {
-            let found = OutsideVolumes::sort_by_driver(
-                &[name.to_owned()],
-                Some(&manifest),
-                &BTreeMap::new(),
-            );
-            assert!(found.describe_unknown().is_some(), "{name}");
+        // One of a server of somebody else, and one that an engine made in the place of the one that was there.
+        let plain = || VolumeDriver::plain_local();
+        for (name, there) in [
+            ("old", None),
+            ("cloud", None),
+            ("before", Some(nfs_driver())),
+            ("pages", Some(plain())),
+        ] {
+            let there = there.map(|driver| (name.to_owned(), driver));
+            let there = there.into_iter().collect();
+            let found = OutsideVolumes::sort_by_driver(&[name.to_owned()], Some(&manifest), &there);
+            assert!(found.describe_refused().is_some(), "{name}");
         }
     }
 }

@@ -228,7 +228,7 @@ async fn plan_parts_in_place(
         notes,
         dumps,
         create,
-        obstacle: outside.describe_unknown(),
+        obstacle: outside.describe_refused(),
     })
 }
 

@@ -172,7 +172,7 @@ impl VolumeSwap {
         pins: &'a BTreeMap<String, Vec<String>>,
     ) -> DeployOptions<'a> {
         DeployOptions {
-            kept_comes_back: true,
+            kept_comes_back: self.source.matou_folder("secrets").is_some(),
             stack: Some(&file.stack),
             app: &self.app,
             variables: &file.variables,
@@ -355,10 +355,14 @@ impl VolumeSwap {
         }
         for volume in &self.volumes_to_create {
             let there = self.log_on(volume.node.as_deref())?;
-            there
-                .host
-                .run_ok(&volume.creation_command(&self.app))
-                .await?;
+            let node = volume.node.as_deref().and_then(|n| self.fleet.nodes.get(n));
+            let node = match node {
+                Some(node) => node,
+                None => self.fleet.find_storage_node()?,
+            };
+            let socket = &node.config.docker_socket;
+            let make = volume.creation_command(&self.app, socket);
+            there.host.run_ok(&make).await?;
         }
         let secrets = self
             .source
