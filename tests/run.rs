@@ -330,6 +330,15 @@ fn nothing_is_left(world: &World) {
     assert_eq!(out.status.code(), Some(124), "{}", said(&out));
     assert!(said(&out).contains("longer than --time-limit"));
     assert_eq!(world.processes("4711"), [""; 0]);
+    // None goes on with what comes next because another one was ended before it.
+    let many = "for i in $(seq 30); do (sleep 4711; echo never) & done; wait; echo never";
+    let out = matou(
+        &world.config,
+        &run_line(&["--time-limit", "2s"], &["sh", "-c", many]),
+    );
+    assert_eq!(out.status.code(), Some(124), "{}", said(&out));
+    assert_eq!(out.stdout, b"", "{}", said(&out));
+    assert_eq!(world.processes("4711"), [""; 0]);
     // Who reads the output has gone.
     let mut child = begin(&world.config, &line(&[]));
     world.wait_until_there("sleep 4711", 6);

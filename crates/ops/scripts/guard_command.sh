@@ -42,6 +42,13 @@ list_processes() {
                 for (p in wanted) if ((p in ours) && (p in parent) && !(p in dead)) print p
             }'
 }
+# All at once: a shell whose command ends before itself would go on with the next one.
+# shellcheck disable=SC2086
+end_all() { # end_all SIGNAL
+    kill -STOP $found 2>/dev/null
+    kill "-$1" $found 2>/dev/null
+    kill -CONT $found 2>/dev/null
+}
 end_command() { # end_command TENTHS: how long it is looked for while there is none
     i=0 asked=-1
     while :; do
@@ -50,11 +57,9 @@ end_command() { # end_command TENTHS: how long it is looked for while there is n
             [ "$i" -lt "$1" ] || return 0
         elif [ $asked -lt 0 ]; then
             asked=$i
-            # shellcheck disable=SC2086
-            kill -TERM $found 2>/dev/null
+            end_all TERM
         elif [ $((i - asked)) -ge $((grace * 10)) ]; then
-            # shellcheck disable=SC2086
-            kill -KILL $found 2>/dev/null
+            end_all KILL
             [ $((i - asked)) -lt $((grace * 10 + 100)) ] || break
         fi
         i=$((i + 1)); sleep 0.1
