@@ -24,7 +24,16 @@ until as_site php /matou/tables.php; do
     is_new=yes
 done
 cp /matou/LocalSettings.php LocalSettings.php
-as_site php maintenance/run.php update --quick
+# Once for a version of the code, its extensions and the settings: it forgets all sessions, and who was logged in is not
+# any more.
+described=$({
+    cat includes/Defines.php LocalSettings.php
+    find extensions skins /config -name extension.json -o -name skin.json -o -path /config/settings.php | sort | xargs -d '\n' cat
+} | sha256sum | cut -c 1-64)
+if ! as_site php /matou/tables.php is "$described"; then
+    as_site php maintenance/run.php update --quick
+    as_site php /matou/tables.php are "$described"
+fi
 if [ -n "${is_new-}" ]; then
     # The installer asks for no address; a lost password is mailed to it.
     as_site php maintenance/run.php resetUserEmail --no-reset-password "$ADMIN_LOGIN" "${ADMIN_EMAIL:-admin@$SITE_DOMAIN}"

@@ -47,8 +47,8 @@ impl Visitors {
         Self(child)
     }
 
-    /// Sends them away; tells what they saw, and the rate that it proves something of. On a busy machine that is
-    /// whatever came through, and no claim is made of more.
+    /// Sends them away; tells what they saw, and the rate that it proves something of. On a busy machine it
+    /// may prove less than is wanted, and says so.
     pub(crate) fn leave(mut self) -> Seen {
         drop(self.0.stdin.take());
         let out = self.0.wait_with_output().expect("python3 ends");
@@ -65,10 +65,9 @@ impl Visitors {
             "visitors: {all} requests in {} s, {rate:.1} a second; {WANTED} a second: {claim} (patience {patience}): {seen:?}",
             seen.seconds
         );
-        assert!(all > 0, "nobody came: {seen:?}");
-        // Half of it, where the machine did other things a minute ago, of which the load says nothing yet.
+        // Half of it at least, and less only on a busy machine.
         assert!(
-            patience > 1 || rate >= f64::from(WANTED) / 2.0,
+            rate * f64::from(patience) >= f64::from(WANTED) / 2.0,
             "only {rate:.1} requests a second: {seen:?}"
         );
         seen

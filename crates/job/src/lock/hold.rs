@@ -356,4 +356,39 @@ mod tests {
         // Of those nothing else is left either.
         assert!(!dir.path().join("job-5").exists() && !dir.path().join("job-6").exists());
     }
+    #[test]
+    fn a_clock_that_is_set_makes_no_holder_a_silent_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let hold = |token| Holder::new(dir.path(), token, "-", &["app-a"]);
+        let mut first = hold("1");
+        assert_eq!(first.line(), "held");
+        // What a clock that was put forward by an hour makes of it.
+        let job = std::fs::File::options()
+            .write(true)
+            .open(dir.path().join("job-1"));
+        let hour_ago = std::time::SystemTime::now() - Duration::from_secs(3600);
+        job.unwrap().set_modified(hour_ago).unwrap();
+        let (said, code) = hold("2").end();
+        assert_eq!(code, Some(75), "{said}");
+        assert!(said.starts_with("busy\tapp-a\t"), "{said}");
+        assert!(!dir.path().join("alive-2").exists());
+        // One that is really not heard any more.
+        let alive = dir.path().join("alive-1");
+        let heard: u64 = std::fs::read_to_string(&alive)
+            .unwrap()
+            .trim()
+            .parse()
+            .unwrap();
+        // The machine may have been up for less.
+        let silent = Duration::from_secs(46);
+        if heard > silent.as_secs() {
+            std::fs::write(&alive, format!("{}\n", heard - silent.as_secs())).unwrap();
+            let mut third = hold("3");
+            let taken = third.line();
+            assert!(taken.starts_with("taken\tapp-a\t4"), "{taken}");
+            assert_eq!(third.line(), "held");
+            third.give_back();
+        }
+        drop(first);
+    }
 }

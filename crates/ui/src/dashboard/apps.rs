@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 use jiff::Timestamp;
 
 use super::board::{BoardRow, Cell, Goal, NO_FIGURES, SectionRows, well_summary};
-use crate::panes::count_health;
+use crate::panes::{count_health, empty_services_text};
 use crate::state::App;
 use crate::theme::Health;
 use matou_base::text::{display_width, format_age, format_hundredths};
@@ -54,7 +54,7 @@ pub(super) fn gather_apps(app: &App) -> SectionRows {
     SectionRows {
         summary: well_summary(&rows),
         rows,
-        note: tr!("no applications yet").into(),
+        note: empty_services_text(app),
         top: 0,
     }
 }

@@ -22,7 +22,7 @@ pub(super) use nodes::node_state;
 use page::DetailPage;
 pub(super) use page::wrap_text;
 pub(super) use row::{PaneRow, RowFilter, RowKind};
-pub(super) use services::count_health;
+pub(super) use services::{count_health, empty_services_text};
 pub(super) use sort::SortOrder;
 pub(super) use tasks::format_task_name;
 

@@ -217,7 +217,7 @@ pub(super) fn task_line(app: &App, service: usize, task: usize, columns: usize) 
 }
 
 /// Says why the list is empty.
-pub(super) fn empty_services_text(app: &App) -> String {
+pub(crate) fn empty_services_text(app: &App) -> String {
     match (app.fleet.swarm.value(), app.fleet.swarm.error()) {
         (Some(_), _) => {
             let key = app.keymap.first_key(Action::Deploy).unwrap_or_default();
