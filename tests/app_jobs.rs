@@ -316,11 +316,30 @@ impl World {
         ok(&self.config, &["redeploy", "clock", "--yes"]);
     }
 
-    /// Sets the clock of n1, which keeps the jobs' times: every program that begins there from now on has it. The
-    /// machine's own clock, which all containers share, stays.
+    /// Runs a line on n1 as matou does, in a session of sshd.
+    fn ssh(&self, line: &str) -> String {
+        let folder = self.config.parent().expect("a folder");
+        let out = Command::new("ssh")
+            .arg("-i")
+            .arg(folder.join("id_ed25519"))
+            .arg("-o")
+            .arg(format!(
+                "UserKnownHostsFile={}",
+                folder.join("known_hosts").display()
+            ))
+            .arg(format!("root@{}", self.fleet.address("n1")))
+            .arg(line)
+            .output()
+            .expect("ssh");
+        assert!(out.status.success(), "{line}: {}", said(&out));
+        String::from_utf8_lossy(&out.stdout).into_owned()
+    }
+
+    /// Sets the clock of n1, which keeps the jobs' times: every program that a session begins there from now on has
+    /// it. The machine's own clock, which all containers share, stays, and so does that of sshd itself.
     fn set_clock(&self, by: &str) {
         self.fleet.run("n1", &format!("echo {by} >/etc/faketimerc"));
-        let there = self.fleet.run("n1", "date +%s");
+        let there = self.ssh("date +%s");
         let there: i64 = there.trim().parse().expect("a number");
         let shift = there - Timestamp::now().as_second();
         let wanted = match by {
@@ -532,12 +551,16 @@ fn wrong_clocks(world: &World) {
     let folder = world.config.parent().expect("a folder");
     sh(
         "ssh -i \"$1/id_ed25519\" -o UserKnownHostsFile=\"$1/known_hosts\" \"root@$2\" \
-         'cat >/root/libfaketimeMT.so.1 && echo +0 >/etc/faketimerc && echo /root/libfaketimeMT.so.1 >/etc/ld.so.preload' <\"$3\"",
+         'cat >/usr/local/lib/libfaketimeMT.so.1 && chmod 755 /usr/local/lib/libfaketimeMT.so.1 && echo +0 >/etc/faketimerc' <\"$3\"",
         &[
             &folder.to_string_lossy(),
             &world.fleet.address("n1"),
             &library.to_string_lossy(),
         ],
+    );
+    world.fleet.run(
+        "n1",
+        "echo 'SetEnv LD_PRELOAD=/usr/local/lib/libfaketimeMT.so.1' >/etc/ssh/sshd_config.d/00-clock.conf; systemctl reload ssh",
     );
     world.set_clock("+0");
     let wrong = ["+1h", "-1h", "+1h"];
@@ -582,6 +605,6 @@ fn wrong_clocks(world: &World) {
     world.assert_once();
     world.part("forward and right");
     drop(managers);
-    let right = "rm /etc/ld.so.preload /etc/faketimerc";
+    let right = "rm /etc/ssh/sshd_config.d/00-clock.conf /etc/faketimerc; systemctl reload ssh";
     world.fleet.run("n1", right);
 }

@@ -26,9 +26,10 @@ done
 cp /matou/LocalSettings.php LocalSettings.php
 # Once for a version of the code, its extensions and the settings: it forgets all sessions, and who was logged in is not
 # any more.
+[ -r includes/Defines.php ] && [ -r LocalSettings.php ]
 described=$({
     cat includes/Defines.php LocalSettings.php
-    find extensions skins /config -name extension.json -o -name skin.json -o -path /config/settings.php | sort | xargs -d '\n' cat
+    find extensions skins /config \( -name extension.json -o -name skin.json -o -path '/config/*.php' \) | sort | xargs -d '\n' cat
 } | sha256sum | cut -c 1-64)
 if ! as_site php /matou/tables.php is "$described"; then
     as_site php maintenance/run.php update --quick

@@ -77,12 +77,7 @@ impl VolumeDriver {
     /// The same, where it is a folder of the storage node: what lies on a server of somebody else, on a disk or on
     /// another node's own disk is none, whatever the storage node has at that path. `is_there`: the storage node has
     /// the volume itself.
-    pub(crate) fn storage_folder(
-        &self,
-        volume: &str,
-        config: &Config,
-        is_there: bool,
-    ) -> Option<PathBuf> {
+    pub fn storage_folder(&self, volume: &str, config: &Config, is_there: bool) -> Option<PathBuf> {
         let folder = self.shared_folder(volume)?;
         if self.name != "local" {
             return Some(folder);

@@ -114,11 +114,15 @@ pub(super) fn find_in_command(command: Option<&Value>, found: &mut BTreeSet<Stri
 /// Takes a script apart into words without the quotes around them; comments are left out.
 fn split_script<'a>(script: &'a str, into: &mut Vec<&'a str>) {
     let lines = script.lines().filter(|l| !l.trim_start().starts_with('#'));
-    for (n, line) in lines.enumerate() {
-        if n > 0 {
+    let mut goes_on = true;
+    for line in lines {
+        if !goes_on {
             into.push(BREAK);
         }
-        for word in line.split_whitespace() {
+        // One that the next line continues.
+        let begun = line.trim_end().strip_suffix('\\');
+        goes_on = begun.is_some();
+        for word in begun.unwrap_or(line).split_whitespace() {
             let command = word.trim_end_matches([';', '|', '&']);
             let plain = command.trim_matches(['"', '\'']);
             if !plain.is_empty() {
@@ -221,6 +225,10 @@ mod tests {
             ),
             ("[sh, -c, 'PGPASSWORD=hunter2 psql']", "PGPASSWORD"),
             ("redis-cli -a hunter2 ping", "redis-cli -a"),
+            (
+                "[sh, -c, \"mysqldump -h db \\\\\\n  -phunter2\"]",
+                "mysqldump -p",
+            ),
             ("curl -fsS -u ops:hunter2 http://127.0.0.1/", "curl -u"),
             (
                 "[curl, -H, 'Authorization: Bearer hunter2']",

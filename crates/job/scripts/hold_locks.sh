@@ -14,14 +14,19 @@
 d=$1 t=$2 wait=$3 silent=$4 content=$5 old=$6; shift 6; umask 077
 mkdir -p -m 700 -- "$d" || exit 1
 me=$d/job-$t
-exec 9>>"$d/.mutex" 8>"$me" || exit 1
-flock 8 || { echo "flock is not there" >&2; exit 1; }
+exec 9>>"$d/.mutex" || exit 1
+# Until it is locked, who cleans up takes it for one that a dead one left. `try` lets go.
+flock 9 || { echo "flock is not there" >&2; exit 1; }
+exec 8>"$me" || exit 1
+flock 8 || exit 1
 printf '%s\n' "$content" >&8
 uptime() { read -r up _ </proc/uptime; up=${up%%.*}; }
 live() { # says that it is there
     uptime
-    # Whole or not at all: others read it without being asked to wait.
-    echo "$up" >"$d/.alive-$t" && mv -f -- "$d/.alive-$t" "$d/alive-$t"
+    # Whole or not at all: others read it without being asked to wait. Where there is no room for it, the clock counts.
+    { echo "$up" >"$d/.alive-$t" && mv -f -- "$d/.alive-$t" "$d/alive-$t"; } 2>/dev/null ||
+        rm -f -- "$d/.alive-$t" "$d/alive-$t"
+    touch -c -- "$me"
 }
 silence() { # silence NAME: sets a to the seconds for which who holds it was not heard
     uptime
@@ -42,7 +47,7 @@ try() {
         l=$d/$n
         if [ "$old" != - ]; then
             [ "$(readlink -- "$l")" != "job-$old" ] || continue
-            rm -f -- "$me" "$d/alive-$t"; exit 76
+            rm -f -- "$me"; exit 76
         fi
         [ -e "$l" ] || continue
         silence "$n"
@@ -51,7 +56,7 @@ try() {
         tell busy "$n" "$a"; return 1
     done
     # It may have waited for long.
-    live && touch -c -- "$me"
+    live
     for n; do
         [ "$old" != - ] || [ ! -e "$d/$n" ] || { silence "$n"; tell taken "$n" "$a"; }
         ln -sfn -- "job-$t" "$d/$n" || exit 1
@@ -62,12 +67,12 @@ try() {
         ! flock -n "$f" true || rm -f -- "$f" "$d/alive-${f##*/job-}"
     done
     # Of what was cut off between the two.
-    for f in "$d"/alive-*; do [ -e "$d/job-${f##*/alive-}" ] || rm -f -- "$f"; done
+    for f in "$d"/alive-* "$d"/.alive-*; do [ -e "$d/job-${f##*alive-}" ] || rm -f -- "$f"; done
 }
 i=0
 until try "$@"; do
     flock -u 9
-    [ $i -lt "$wait" ] || { rm -f -- "$me" "$d/alive-$t"; exit 75; }
+    [ $i -lt "$wait" ] || { rm -f -- "$me"; exit 75; }
     i=$((i + 1)); sleep 1 8>&- 9>&-
 done
 flock -u 9
@@ -80,7 +85,7 @@ while x=$(timeout --foreground "$silent" head -c 1 8>&- 9>&-) && [ -n "$x" ]; do
         echo released
         exit 0
     fi
-    live && touch -c -- "$me"
+    live
     for n; do [ "$(readlink -- "$d/$n")" = "job-$t" ] || exit 76; done
     echo held
 done

@@ -9,7 +9,11 @@ flock 9 || exit 1
 for n; do
     l=$d/$n
     [ -e "$l" ] || continue
-    a=$(($(date +%s) - $(stat -L -c %Y -- "$l")))
+    since=$(readlink -- "$l"); since=$(cat -- "$d/alive-${since#job-}" 2>/dev/null)
+    case $since in
+    '' | *[!0-9]*) a=$(($(date +%s) - $(stat -L -c %Y -- "$l"))) ;;
+    *) read -r up _ </proc/uptime; a=$((${up%%.*} - since)) ;;
+    esac
     [ "$a" -lt "$silent" ] || continue
     flock -n "$l" true || printf '%s\n' "$n"
 done

@@ -8,6 +8,6 @@ set -e
 umask 077
 [ -d "$1" ] || exit 0
 mkdir -p -m 700 -- "$2"
-# What a backup keeps of what others made is none of them.
-[ -z "$3" ] || [ -z "$(find "$2" -mindepth 1 ! -name '*.external-*')" ] || exit 0
-find "$1" -maxdepth 1 -type f -exec cp -pn -t "$2" -- {} +
+# What a backup keeps of what others made is none of them, nor what was cut off.
+[ -z "$3" ] || [ -z "$(find "$2" -mindepth 1 ! -name '*.external-*' ! -name '.tmp-*')" ] || exit 0
+find "$1" -maxdepth 1 -type f ! -name '.tmp-*' -exec cp -pn -t "$2" -- {} +

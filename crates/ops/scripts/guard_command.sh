@@ -43,11 +43,14 @@ list_processes() {
             }'
 }
 # All at once: a shell whose command ends before itself would go on with the next one.
+# Nothing is left stopped.
 # shellcheck disable=SC2086
 end_all() { # end_all SIGNAL
+    trap '' HUP INT TERM PIPE
     kill -STOP $found 2>/dev/null
     kill "-$1" $found 2>/dev/null
     kill -CONT $found 2>/dev/null
+    trap - HUP INT TERM PIPE
 }
 end_command() { # end_command TENTHS: how long it is looked for while there is none
     i=0 asked=-1

@@ -7,6 +7,7 @@ set -e; umask 077
 mkdir -p -- "$1"; chmod 700 -- "$1"
 exec 9<"$1"; flock -w 20 9 || { echo "another one keeps secrets here for 20 s" >&2; exit 1; }
 new=$(mktemp "$1/.tmp-XXXXXX"); trap 'rm -f -- "$new"' EXIT
+trap 'exit 1' HUP INT TERM
 cat >"$new"
 [ "$(wc -c <"$new")" -eq "$3" ] || { echo "it arrived incomplete" >&2; exit 1; }
 ! cmp -s -- "$new" "$2" || exit 0

@@ -8,6 +8,7 @@ mkdir -p -- "$1"; chmod 700 -- "$1"
 exec 9<"$1"; flock -w 20 9 || { echo "another one keeps secrets here for 20 s" >&2; exit 1; }
 [ ! -s "$2" ] || { cat >/dev/null; exit 0; }
 new=$(mktemp "$1/.tmp-XXXXXX"); trap 'rm -f -- "$new"' EXIT
+trap 'exit 1' HUP INT TERM
 cat >"$new"
 [ "$(wc -c <"$new")" -eq "$3" ] || { echo "it arrived incomplete" >&2; exit 1; }
 sync -- "$new"; mv -f -T -- "$new" "$2"; sync -- "$1"

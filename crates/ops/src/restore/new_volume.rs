@@ -3,7 +3,7 @@
 //! without options, which is another volume where it had some.
 
 use matou_i18n::tr;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -11,6 +11,7 @@ use secrecy::SecretBox;
 
 use crate::FleetContext;
 use matou_backup::{Manifest, VolumeDriver, VolumeFolder};
+use matou_config::Config;
 use matou_host::{Command, shell_script};
 
 const MAKE_VOLUME: &str = shell_script(include_str!("../../scripts/make_volume.sh"));
@@ -57,6 +58,23 @@ impl NewVolume {
     }
 }
 
+impl NewVolume {
+    /// Why what the engine answered is not this volume: it gives one of the same name that is there already.
+    pub(super) fn find_difference(&self, answer: &str) -> Option<String> {
+        let wanted = self.outside.as_ref()?;
+        let made: serde_json::Value = serde_json::from_str(answer).unwrap_or_default();
+        let options = match made["Options"].as_object() {
+            Some(options) => options
+                .iter()
+                .map(|(name, value)| (name.clone(), value.as_str().unwrap_or_default().to_owned()))
+                .collect(),
+            None => BTreeMap::new(),
+        };
+        let is_same = made["Driver"] == wanted.name.as_str() && options == wanted.options;
+        (!is_same).then(|| describe_replaced(&self.name))
+    }
+}
+
 /// Volumes from outside that a snapshot holds, and that may have to be made.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct OutsideVolumes {
@@ -83,6 +101,7 @@ impl OutsideVolumes {
         }
         let mut there = BTreeMap::new();
         let mut lacking: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        let mut plain = BTreeSet::new();
         for node in fleet.nodes.iter() {
             // One that does not answer gets none.
             let Ok(volumes) = node.docker.list_volumes().await else {
@@ -96,9 +115,11 @@ impl OutsideVolumes {
                             options: found.options.clone(),
                         };
                         // Where a task came first, its engine made one without options.
-                        let known = there.entry(name.clone()).or_insert_with(|| driver.clone());
-                        if known.options.is_empty() {
-                            *known = driver;
+                        if driver == VolumeDriver::plain_local() {
+                            plain.insert(name.clone());
+                            there.entry(name.clone()).or_insert(driver);
+                        } else {
+                            there.insert(name.clone(), driver);
                         }
                     }
                     None => {
@@ -108,14 +129,20 @@ impl OutsideVolumes {
                 }
             }
         }
+        let found = Self::sort_by_driver(&fleet.config, names, manifest, &there);
+        let replaced = found.shared.keys().filter(|name| plain.contains(*name));
+        let why: Vec<String> = replaced.map(|name| describe_replaced(name)).collect();
+        let refused = found.refused.iter().cloned().chain(why).collect();
         Self {
             lacking,
-            ..Self::sort_by_driver(names, manifest, &there)
+            refused,
+            ..found
         }
     }
 
     /// Sorts volumes by how they were made; `there` says it of those that are there.
     fn sort_by_driver(
+        config: &Config,
         names: &[String],
         manifest: Option<&Manifest>,
         there: &BTreeMap<String, VolumeDriver>,
@@ -126,20 +153,17 @@ impl OutsideVolumes {
             let Some(held) = held else { continue };
             let former = former_driver(held);
             if let (Some(is), Some(was)) = (there.get(name), &former)
-                && is.options.is_empty()
-                && !was.options.is_empty()
+                && is_replaced(is, was)
             {
-                out.refused.push(tr!(
-                    "the volume {name} was made by an engine, without the options that it had: `docker volume rm {name}` where it is, then restore"
-                ));
+                out.refused.push(describe_replaced(name));
                 continue;
             }
             let Some(driver) = there.get(name).cloned().or(former) else {
                 out.refused.push(describe_unknown(name));
                 continue;
             };
-            let folder = driver.shared_folder(name);
-            // The snapshot is of that folder, not of what somebody has mounted from elsewhere.
+            // The snapshot is of that folder, which the storage node has, not of what somebody has mounted from elsewhere.
+            let folder = driver.storage_folder(name, config, true);
             let is_same = held.elsewhere.is_none() && folder.as_ref() == Some(&held.folder);
             match folder {
                 Some(folder) if is_same => {
@@ -190,6 +214,31 @@ fn describe_unknown(name: &str) -> String {
     tr!(
         "the volume {name} was made outside of the stack, and matou can't make it again: make it as it was (`docker volume create`), then restore"
     )
+}
+
+fn describe_replaced(name: &str) -> String {
+    tr!(
+        "an engine made the volume {name}, without the options that it had: copy away what was written into it since, `docker volume rm {name}` on each node that has it so, then restore"
+    )
+}
+
+/// Whether an engine made a volume for a task that wanted one of that name, in the place of one with options.
+fn is_replaced(is: &VolumeDriver, was: &VolumeDriver) -> bool {
+    *is == VolumeDriver::plain_local() && !was.options.is_empty()
+}
+
+/// Says which volumes an engine made in the place of those of a snapshot; nothing is put into these.
+pub(super) fn find_replaced(
+    volumes: &[VolumeFolder],
+    manifest: Option<&Manifest>,
+) -> BTreeMap<String, String> {
+    let replaced = volumes.iter().filter_map(|volume| {
+        let mut all = manifest?.volumes.iter();
+        let was = former_driver(all.find(|held| held.name == volume.name)?)?;
+        let is = volume.outside.as_ref()?;
+        is_replaced(is, &was).then(|| (volume.name.clone(), describe_replaced(&volume.name)))
+    });
+    replaced.collect()
 }
 
 /// How a volume of a snapshot was made; `None` where it does not say that.
@@ -247,7 +296,9 @@ mod tests {
         };
         let names = ["plain", "pages", "before", "there", "not held"].map(str::to_owned);
         let there = [("there".to_owned(), nfs_driver())].into();
-        let found = OutsideVolumes::sort_by_driver(&names, Some(&manifest), &there);
+        let text = "[[nodes]]\nname = \"m\"\nrole = \"manager\"\n[storage]\nnode = \"m\"\ndriver = \"local\"\n";
+        let config = Config::parse(text, std::path::Path::new("config.toml")).unwrap();
+        let found = OutsideVolumes::sort_by_driver(&config, &names, Some(&manifest), &there);
         assert_eq!(found.describe_refused(), None);
         let own: Vec<&str> = found.own.keys().map(String::as_str).collect();
         assert_eq!(own, ["before", "plain"]);
@@ -261,6 +312,18 @@ mod tests {
             (all[0].node.as_deref(), all[0].outside.clone()),
             (Some("n2"), Some(nfs_driver()))
         );
+        // The engine's own word on what it made.
+        let wanted = &all[0];
+        let as_wanted = r#"{"Name":"pages","Driver":"local","Options":{"type":"nfs","o":"addr=m","device":":/srv/pages"}}"#;
+        assert_eq!(wanted.find_difference(as_wanted), None);
+        for other in [r#"{"Name":"pages","Driver":"local","Options":null}"#, ""] {
+            assert!(wanted.find_difference(other).is_some());
+        }
+        // A plain one in the place of one with options gets nothing in place.
+        let live = |driver: VolumeDriver| held("pages", "/v/pages/_data", Some(driver));
+        let found = find_replaced(&[live(VolumeDriver::plain_local())], Some(&manifest));
+        assert_eq!(found.keys().collect::<Vec<_>>(), ["pages"]);
+        assert!(find_replaced(&[live(nfs_driver())], Some(&manifest)).is_empty());
         // One of a server of somebody else, and one that an engine made in the place of the one that was there.
         let plain = || VolumeDriver::plain_local();
         for (name, there) in [
@@ -271,7 +334,12 @@ mod tests {
         ] {
             let there = there.map(|driver| (name.to_owned(), driver));
             let there = there.into_iter().collect();
-            let found = OutsideVolumes::sort_by_driver(&[name.to_owned()], Some(&manifest), &there);
+            let found = OutsideVolumes::sort_by_driver(
+                &config,
+                &[name.to_owned()],
+                Some(&manifest),
+                &there,
+            );
             assert!(found.describe_refused().is_some(), "{name}");
         }
     }

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use super::absent::{place_where_they_were, restore_absent_app_steps, volume_folder};
-use super::new_volume::{NewVolume, OutsideVolumes};
+use super::new_volume::{NewVolume, OutsideVolumes, find_replaced};
 use super::parts::{self, PartKind, RestorePart, render_app_mounts};
 use super::places::place_parts;
 use super::services::ServiceHandling;
@@ -196,6 +196,7 @@ async fn plan_parts_in_place(
     let manifest = source.manifest.as_ref();
     let outside = OutsideVolumes::find_drivers(fleet, &lost_outside, manifest).await;
     lost.extend(outside.own.keys().cloned());
+    let replaced = find_replaced(&layout.volumes, manifest);
     let mut volumes = layout.volumes;
     let shared = outside.shared.iter();
     volumes.extend(shared.map(|(name, (folder, _))| VolumeFolder::here(name, folder.clone())));
@@ -222,13 +223,16 @@ async fn plan_parts_in_place(
     let create = gone.iter();
     let create = create.map(|p| outside.make_own(p.node.clone(), &p.volume));
     let create = create.chain(outside.for_all_nodes()).collect();
+    parts.retain(|p| !replaced.contains_key(&p.volume));
+    notes.extend(replaced.values().cloned());
     parts.extend(gone);
+    let refused = outside.describe_refused();
     Ok(PartsInPlace {
         parts,
         notes,
         dumps,
         create,
-        obstacle: outside.describe_refused(),
+        obstacle: refused.or_else(|| replaced.into_values().next()),
     })
 }
 

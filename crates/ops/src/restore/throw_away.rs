@@ -36,6 +36,8 @@ const LIST_VOLUMES: &str = r#"docker volume ls -q --filter "label=com.docker.sta
 
 /// Removes the volumes of a stack on one node.
 const REMOVE_VOLUMES: &str = shell_script(include_str!("../../scripts/remove_stack_volumes.sh"));
+const REMOVE_SECRETS: &str =
+    shell_script(include_str!("../../scripts/remove_throw_away_secrets.sh"));
 
 /// Ends a unit, if there is one.
 const END_UNIT: &str = r#"systemctl stop -- "$1.service" 2>/dev/null || :"#;
@@ -264,13 +266,11 @@ async fn remove_copy(
     matou_job::run_steps(manager, &steps).await?;
     // Those that were made at random are nobody's leftovers otherwise: an application keeps them. So are those that
     // a backup kept.
-    let secrets = Command::sh(
-        "for kind in secret config; do docker $kind ls -q --filter \"label=org.matou.app=$1\" | xargs -r docker $kind rm >/dev/null || exit 1; done",
-    )
-    .arg(name)
-    .sudo()
-    .timeout(Duration::from_secs(60))
-    .label(tr!("throw-away secrets"));
+    let secrets = Command::sh(REMOVE_SECRETS)
+        .arg(name)
+        .sudo()
+        .timeout(Duration::from_secs(60))
+        .label(tr!("throw-away secrets"));
     manager.host.run_ok(&secrets).await?;
     for node in fleet.nodes.iter() {
         // A container that has just stopped holds its volume a moment longer.

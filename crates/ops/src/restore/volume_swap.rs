@@ -362,7 +362,10 @@ impl VolumeSwap {
             };
             let socket = &node.config.docker_socket;
             let make = volume.creation_command(&self.app, socket);
-            there.host.run_ok(&make).await?;
+            let made = there.host.run_ok(&make).await?.stdout_text();
+            if let Some(why) = volume.find_difference(&made) {
+                return Err(StepError::failed(why));
+            }
         }
         let secrets = self
             .source
